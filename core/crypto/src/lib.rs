@@ -23,7 +23,7 @@ pub use hpke::{HpkeOpened, HpkeSealed, open_base, seal_base};
 pub use kdf::{Transcript, TranscriptHash};
 pub use kem::{Encapsulated, KemPrivateKey, KemPublicKey, Suite};
 pub use keyset::{
-    CONTEXT_KEY_USAGE, ContextKeyId, GATEWAY_IDENTITY_USAGE, GatewayName, KeySet, KeySetError, VerifiedKey,
+    CONTEXT_KEY_USAGE, ContextKeyId, GatewayName, KeySet, KeySetError, VerifiedKey,
     VerifiedKeySet,
 };
 pub use primitives::{Aead, Crypto, CryptoError, Entropy, MlKem768Key, Primitives, Signer, TAG, X25519Key};

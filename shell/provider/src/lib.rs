@@ -1,2 +1,28 @@
 #![forbid(unsafe_code)]
-//! symbolon-provider
+//! The primitives of `symbolon-crypto` on aws-lc, the only native crypto provider of the product.
+//!
+//! aws-lc draws its own randomness for key generation of X25519 and for ML-KEM; the `entropy`
+//! argument is not used there.
+
+mod certificates;
+mod primitives;
+
+pub use certificates::P256SigningKey;
+
+use symbolon_crypto::{Crypto, Entropy};
+
+/// aws-lc as a provider.
+#[must_use]
+pub const fn crypto() -> Crypto {
+    Crypto::new(&primitives::AwsLc)
+}
+
+/// The operating system's random source, through aws-lc.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn fill(&mut self, out: &mut [u8]) {
+        aws_lc_rs::rand::fill(out).expect("aws-lc aborts the process rather than give no randomness");
+    }
+}

@@ -1,0 +1,127 @@
+//! HPKE base mode, one message (RFC 9180 §6.1), with the exporter (§5.3).
+
+use crate::{Crypto, CryptoError, Entropy, KemPrivateKey, KemPublicKey, Secret, SecretBytes, Suite, TAG};
+
+/// A sealed message and what its maker keeps.
+#[derive(Debug)]
+pub struct HpkeSealed {
+    /// The KEM's encapsulation, in clear.
+    pub enc: Vec<u8>,
+    /// Ciphertext and tag.
+    pub ciphertext: Vec<u8>,
+    /// RFC 9180's exporter secret, for keys that both sides derive further.
+    pub exporter: Secret<32>,
+}
+
+/// An opened message.
+#[derive(Debug)]
+pub struct HpkeOpened {
+    /// What was sealed.
+    pub plaintext: SecretBytes,
+    /// The same exporter secret as the sealer's.
+    pub exporter: Secret<32>,
+}
+
+/// Seals `plaintext` to `to` (RFC 9180 `SealBase`, sequence number 0).
+///
+/// # Errors
+/// [`CryptoError::BadKey`] when `to` is not a public key.
+pub fn seal_base(
+    crypto: Crypto,
+    entropy: &mut dyn Entropy,
+    to: &KemPublicKey,
+    info: &[u8],
+    aad: &[u8],
+    plaintext: SecretBytes,
+) -> Result<HpkeSealed, CryptoError> {
+    let encapsulated = to.encapsulate(crypto, entropy)?;
+    let schedule = Schedule::base(crypto, to.suite(), &encapsulated.secret, info);
+    let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);
+    ciphertext.extend_from_slice(plaintext.expose());
+    let tag = crypto.aes256_gcm(&schedule.key).seal(&schedule.base_nonce, aad, &mut ciphertext);
+    ciphertext.extend_from_slice(&tag);
+    Ok(HpkeSealed { enc: encapsulated.bytes, ciphertext, exporter: schedule.exporter })
+}
+
+/// Opens what [`seal_base`] made for the holder of `key`.
+///
+/// # Errors
+/// [`CryptoError::BadKey`] or [`CryptoError::Forged`].
+pub fn open_base(
+    crypto: Crypto,
+    key: &KemPrivateKey,
+    enc: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    ciphertext: &[u8],
+) -> Result<HpkeOpened, CryptoError> {
+    let secret = key.decapsulate(crypto, enc)?;
+    let schedule = Schedule::base(crypto, key.public().suite(), &secret, info);
+    let mut buffer = ciphertext.to_vec();
+    let length = crypto.aes256_gcm(&schedule.key).open(&schedule.base_nonce, aad, &mut buffer)?;
+    buffer.truncate(length);
+    Ok(HpkeOpened { plaintext: SecretBytes::new(buffer), exporter: schedule.exporter })
+}
+
+struct Schedule {
+    key: Secret<32>,
+    base_nonce: [u8; 12],
+    exporter: Secret<32>,
+}
+
+impl Schedule {
+    /// RFC 9180 §5.1 `KeySchedule` in mode_base.
+    fn base(crypto: Crypto, suite: Suite, shared: &Secret<32>, info: &[u8]) -> Self {
+        let kdf = Labeled::hpke(crypto, suite);
+        let psk_id_hash = kdf.extract(b"", b"psk_id_hash", b"");
+        let info_hash = kdf.extract(b"", b"info_hash", info);
+        let context: [&[u8]; 3] = [&[0], psk_id_hash.expose(), info_hash.expose()];
+        let secret = kdf.extract(shared.expose(), b"secret", b"");
+        let nonce: Secret<12> = kdf.expand(&secret, b"base_nonce", &context);
+        Self {
+            key: kdf.expand(&secret, b"key", &context),
+            base_nonce: *nonce.expose(),
+            exporter: kdf.expand(&secret, b"exp", &context),
+        }
+    }
+}
+
+/// RFC 9180 §4, `LabeledExtract` and `LabeledExpand` with a suite identifier.
+pub(crate) struct Labeled {
+    crypto: Crypto,
+    suite_id: [u8; 10],
+    suite_id_len: usize,
+}
+
+impl Labeled {
+    pub(crate) fn kem(crypto: Crypto, suite: Suite) -> Self {
+        let mut suite_id = [0; 10];
+        suite_id[..3].copy_from_slice(b"KEM");
+        suite_id[3..5].copy_from_slice(&suite.kem_id().to_be_bytes());
+        Self { crypto, suite_id, suite_id_len: 5 }
+    }
+
+    fn hpke(crypto: Crypto, suite: Suite) -> Self {
+        let mut suite_id = [0; 10];
+        suite_id[..4].copy_from_slice(b"HPKE");
+        suite_id[4..6].copy_from_slice(&suite.kem_id().to_be_bytes());
+        suite_id[6..8].copy_from_slice(&1u16.to_be_bytes()); // HKDF-SHA256
+        suite_id[8..].copy_from_slice(&2u16.to_be_bytes()); // AES-256-GCM
+        Self { crypto, suite_id, suite_id_len: 10 }
+    }
+
+    fn suite_id(&self) -> &[u8] {
+        &self.suite_id[..self.suite_id_len]
+    }
+
+    pub(crate) fn extract(&self, salt: &[u8], label: &[u8], ikm: &[u8]) -> Secret<32> {
+        self.crypto.extract(salt, &[b"HPKE-v1", self.suite_id(), label, ikm])
+    }
+
+    pub(crate) fn expand<const N: usize>(&self, prk: &Secret<32>, label: &[u8], info: &[&[u8]]) -> Secret<N> {
+        let length = (N as u16).to_be_bytes();
+        let mut parts: Vec<&[u8]> = vec![&length, b"HPKE-v1", self.suite_id(), label];
+        parts.extend_from_slice(info);
+        self.crypto.expand(prk, &parts)
+    }
+}

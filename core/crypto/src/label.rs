@@ -1,0 +1,66 @@
+//! Every key-derivation label of the product, each with one purpose and a version.
+//!
+//! Two keys that serve different purposes never come from the same label, so no byte that is right
+//! in one place is right in another.
+
+/// HPKE `info` of a context's first message (A2).
+pub const CONTEXT_FIRST: &[u8] = b"symbolon/1 context m1";
+/// Key of a context's second message (A6).
+pub const CONTEXT_SECOND: &[u8] = b"symbolon/1 context m2";
+/// Traffic secrets of a context, from everything both sides put in.
+pub const CONTEXT_TRAFFIC: &[u8] = b"symbolon/1 context traffic";
+/// Cheap check that a first message was made for this key set (before any private-key work).
+pub const CHEAP_CHECK: &[u8] = b"symbolon/1 cheap check";
+/// Stateless retry cookie.
+pub const RETRY_COOKIE: &[u8] = b"symbolon/1 retry cookie";
+/// The gateway's own numbers (B8).
+pub const GATEWAY_NUMBER: &[u8] = b"symbolon/1 gateway number";
+
+/// HPKE `info` of a registration request (B5).
+pub const REGISTRATION_REQUEST: &[u8] = b"symbolon/1 registration request";
+/// Key of the reply under the first half key (B6).
+pub const REGISTRATION_REPLY: &[u8] = b"symbolon/1 registration reply";
+/// The authentication key from both halves (B7).
+pub const AUTHENTICATION_KEY: &[u8] = b"symbolon/1 authentication key";
+/// Proof that the client holds the authentication key.
+pub const REGISTRATION_CONFIRM: &[u8] = b"symbolon/1 registration confirm";
+
+/// `k` of challenge and response: HMAC under the authentication key (B8).
+pub const CHALLENGE_KEY: &[u8] = b"symbolon/1 challenge key";
+/// Encryption of the first number under `k` (B8).
+pub const CHALLENGE_NUMBER: &[u8] = b"symbolon/1 challenge number";
+/// The session key that both numbers make (B8).
+pub const CHALLENGE_SESSION: &[u8] = b"symbolon/1 challenge session";
+/// Return of the second number under the session key (B8).
+pub const CHALLENGE_RETURN: &[u8] = b"symbolon/1 challenge return";
+
+/// Key that seals the secrets of a software token behind its PIN (B7).
+pub const TOKEN_SEAL: &[u8] = b"symbolon/1 token seal";
+
+/// Root of everything a session derives later.
+pub const SESSION_ROOT: &[u8] = b"symbolon/1 session root";
+/// Wrap keys of one epoch of a session.
+pub const SESSION_EPOCH: &[u8] = b"symbolon/1 session epoch";
+/// Authenticates who attaches to a session.
+pub const SESSION_ATTACH: &[u8] = b"symbolon/1 session attach";
+/// Root of the streams of a session.
+pub const STREAM_ROOT: &[u8] = b"symbolon/1 stream root";
+/// Records of a stream towards the gateway.
+pub const STREAM_TO_GATEWAY: &[u8] = b"symbolon/1 stream to gateway";
+/// Records of a stream towards the client.
+pub const STREAM_TO_CLIENT: &[u8] = b"symbolon/1 stream to client";
+/// Wrapped messages, initiator to acceptor.
+pub const WRAP_FROM_INITIATOR: &[u8] = b"symbolon/1 wrap initiator";
+/// Wrapped messages, acceptor to initiator.
+pub const WRAP_FROM_ACCEPTOR: &[u8] = b"symbolon/1 wrap acceptor";
+/// The next generation of a wrap key.
+pub const WRAP_REKEY: &[u8] = b"symbolon/1 wrap rekey";
+/// Keys that a user of a context may derive (RFC 5705 in spirit).
+pub const EXPORTER: &[u8] = b"symbolon/1 exporter";
+
+/// Seals secrets of a node at rest.
+pub const STORE_SEAL: &[u8] = b"symbolon/1 store seal";
+/// A gateway's signature over the set of its context keys.
+pub const KEY_SET_SIGNATURE: &[u8] = b"symbolon/1 key set\0";
+/// A gateway's signature over a configuration (B9).
+pub const CONFIGURATION_SIGNATURE: &[u8] = b"symbolon/1 configuration\0";

@@ -1,0 +1,142 @@
+use aws_lc_rs::{aead, agreement, digest, hmac, kem};
+use rustls_pki_types::SignatureVerificationAlgorithm;
+use symbolon_crypto::{Aead, CryptoError, Entropy, MlKem768Key, Primitives, Secret, TAG, X25519Key};
+
+/// The provider.
+pub(crate) struct AwsLc;
+
+impl Primitives for AwsLc {
+    fn sha256(&self, parts: &[&[u8]]) -> [u8; 32] {
+        digest_of(&digest::SHA256, parts)
+    }
+
+    fn sha3_256(&self, parts: &[&[u8]]) -> Secret<32> {
+        Secret::new(digest_of(&digest::SHA3_256, parts))
+    }
+
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
+        for part in parts {
+            context.update(part);
+        }
+        let mut out = [0; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        out
+    }
+
+    fn aes256_gcm(&self, key: &Secret<32>) -> Box<dyn Aead> {
+        let key = aead::UnboundKey::new(&aead::AES_256_GCM, key.expose()).expect("32 bytes are a key of AES-256");
+        Box::new(Gcm(aead::LessSafeKey::new(key)))
+    }
+
+    fn x25519_generate(&self, _entropy: &mut dyn Entropy) -> Box<dyn X25519Key> {
+        let key = agreement::PrivateKey::generate(&agreement::X25519).expect("aws-lc can make an X25519 key");
+        Box::new(X25519::new(key))
+    }
+
+    fn x25519_from(&self, secret: &Secret<32>) -> Result<Box<dyn X25519Key>, CryptoError> {
+        let key = agreement::PrivateKey::from_private_key(&agreement::X25519, secret.expose())
+            .map_err(|_| CryptoError::BadKey)?;
+        Ok(Box::new(X25519::new(key)))
+    }
+
+    fn ml_kem768_generate(&self, _entropy: &mut dyn Entropy) -> Box<dyn MlKem768Key> {
+        let key = kem::DecapsulationKey::generate(&kem::ML_KEM_768).expect("aws-lc can make an ML-KEM key");
+        let public = key
+            .encapsulation_key()
+            .and_then(|k| Ok(k.key_bytes()?.as_ref().to_vec()))
+            .expect("a fresh ML-KEM key has a public key");
+        Box::new(MlKem { key, public })
+    }
+
+    fn ml_kem768_encapsulate(
+        &self,
+        public: &[u8],
+        _entropy: &mut dyn Entropy,
+    ) -> Result<(Vec<u8>, Secret<32>), CryptoError> {
+        let key = kem::EncapsulationKey::new(&kem::ML_KEM_768, public).map_err(|_| CryptoError::BadKey)?;
+        let (ciphertext, shared) = key.encapsulate().map_err(|_| CryptoError::BadKey)?;
+        let secret = Secret::from_slice(shared.as_ref()).ok_or(CryptoError::BadKey)?;
+        Ok((ciphertext.as_ref().to_vec(), secret))
+    }
+
+    fn certificate_algorithms(&self) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
+        crate::certificates::ALGORITHMS
+    }
+}
+
+fn digest_of(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(algorithm);
+    for part in parts {
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+struct Gcm(aead::LessSafeKey);
+
+impl Aead for Gcm {
+    fn seal(&self, nonce: &[u8; 12], aad: &[u8], in_out: &mut [u8]) -> [u8; TAG] {
+        let tag = self
+            .0
+            .seal_in_place_separate_tag(aead::Nonce::assume_unique_for_key(*nonce), aead::Aad::from(aad), in_out)
+            .expect("only inputs above 64 GiB are refused");
+        let mut out = [0; TAG];
+        out.copy_from_slice(tag.as_ref());
+        out
+    }
+
+    fn open(&self, nonce: &[u8; 12], aad: &[u8], in_out: &mut [u8]) -> Result<usize, CryptoError> {
+        self.0
+            .open_in_place(aead::Nonce::assume_unique_for_key(*nonce), aead::Aad::from(aad), in_out)
+            .map(|plaintext| plaintext.len())
+            .map_err(|_| CryptoError::Forged)
+    }
+}
+
+struct X25519 {
+    key: agreement::PrivateKey,
+    public: [u8; 32],
+}
+
+impl X25519 {
+    fn new(key: agreement::PrivateKey) -> Self {
+        let mut public = [0; 32];
+        let computed = key.compute_public_key().expect("a valid X25519 key has a public key");
+        public.copy_from_slice(computed.as_ref());
+        Self { key, public }
+    }
+}
+
+impl X25519Key for X25519 {
+    fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    fn agree(&self, peer: &[u8; 32]) -> Result<Secret<32>, CryptoError> {
+        let peer = agreement::UnparsedPublicKey::new(&agreement::X25519, peer);
+        agreement::agree(&self.key, peer, CryptoError::BadKey, |shared| {
+            let secret = Secret::from_slice(shared).ok_or(CryptoError::BadKey)?;
+            // RFC 7748 §6.1: the all-zero value means a peer of low order.
+            if secret == Secret::new([0; 32]) { Err(CryptoError::BadKey) } else { Ok(secret) }
+        })
+    }
+}
+
+struct MlKem {
+    key: kem::DecapsulationKey,
+    public: Vec<u8>,
+}
+
+impl MlKem768Key for MlKem {
+    fn public(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<Secret<32>, CryptoError> {
+        let shared = self.key.decapsulate(ciphertext.into()).map_err(|_| CryptoError::BadKey)?;
+        Secret::from_slice(shared.as_ref()).ok_or(CryptoError::BadKey)
+    }
+}
