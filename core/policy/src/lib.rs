@@ -1,2 +1,34 @@
 #![forbid(unsafe_code)]
-//! symbolon-policy
+//! Who is who, what they may reach, and why: the vocabulary that all five rooms share.
+//!
+//! ```text
+//! Subject (name, path, groups, standing) ─┐
+//! AppName ────────────────────────────────┼─► Policy::decide ─► PathPermitted (proof) or Denial
+//! time, network, token, machine, place ───┘         ▲
+//! Entitlements (grantee, application, conditions) ──┘
+//! ```
+//!
+//! Names are parsed once and cannot be wrong afterwards: [`CanonName`] is the one spelling under
+//! which a user is known, and its [skeleton](CanonName::skeleton) is the same for all names that
+//! look alike. An [`Entitlement`] gives one application to a [`Grantee`] under [`Conditions`].
+//! [`Policy`] compiles entitlements to Cedar policies and decides; only [`Policy::decide`] makes
+//! the proof [`PathPermitted`] that whoever dials an application has to show.
+//! [`Policy::explain`] says the same in words.
+
+mod conditions;
+mod entitlement;
+mod name;
+mod network;
+mod path;
+mod text;
+mod time_text;
+mod window;
+
+pub use conditions::{Conditions, ConditionsError, MAX_LABEL};
+pub use entitlement::{AccessRequest, Entitlement, EntitlementId, Grantee, Standing, Subject, TokenClass};
+pub use name::{AppName, CanonName, GroupName, TemplateName, UserCode};
+pub use network::Network;
+pub use path::{AccessPath, Ancestors};
+pub use text::{NameError, TextError, free_text};
+pub use time_text::{format_time, parse_time};
+pub use window::{DailyWindow, Weekday};
