@@ -1,0 +1,77 @@
+//! One acceptance file with a transcript that a person can read.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, bail};
+
+use crate::check::build_release;
+use crate::command::watch;
+use crate::tally::Tally;
+use crate::workspace::{cargo, release_binary, root};
+
+/// The names that a person types, and the test targets they stand for.
+const FILES: &[(&str, &str)] = &[("story", "story"), ("a", "a_context"), ("b", "b_token")];
+
+/// Runs the file `name`, or all; the last line printed is `N passed, N failed`.
+pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
+    let chosen: Vec<_> = FILES.iter().filter(|(short, _)| name.is_none_or(|n| n == *short)).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = FILES.iter().map(|(short, _)| *short).collect();
+        bail!("there is no acceptance file `{}`; there are {}", name.unwrap_or_default(), names.join(", "));
+    }
+    build_release()?;
+    let mut total = Tally::default();
+    for (_, target) in chosen {
+        println!("\n# {target}: testing/acceptance/{target}.rs");
+        let mut tally = Tally::default();
+        let succeeded = watch(&mut command(target)?, &mut |line| {
+            if let Some(more) = Tally::of_line(line) {
+                tally += more;
+                return None;
+            }
+            readable(line)
+        })?;
+        if !succeeded {
+            tally.failed = tally.failed.max(1);
+        }
+        total += tally;
+    }
+    println!("\n{total}");
+    Ok(if total.failed == 0 && total.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn command(target: &str) -> Result<Command> {
+    anyhow::ensure!(
+        root().join("testing/acceptance").join(format!("{target}.rs")).is_file(),
+        "testing/acceptance/{target}.rs is missing"
+    );
+    let mut command = cargo();
+    command
+        .args(["test", "--quiet", "--package", "symbolon-acceptance", "--test", target])
+        .args(["--", "--test-threads=1", "--nocapture", "--format=pretty"])
+        .env("SYMBOLON_BIN", release_binary()?);
+    Ok(command)
+}
+
+/// What a person sees of a line: the frame that libtest puts around a transcript is left out.
+fn readable(line: &str) -> Option<String> {
+    let frame = line == "ok"
+        || line.starts_with("running ") && line.ends_with(['t', 's'])
+        || line.starts_with("test ") && line.ends_with(" ... ");
+    (!frame).then(|| line.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::readable;
+
+    #[test]
+    fn the_frame_of_the_test_program_is_left_out() {
+        for line in ["running 1 test", "running 12 tests", "test a_person_enrols ... ", "ok"] {
+            assert_eq!(readable(line), None, "{line}");
+        }
+        for line in ["", "  $ symbolon ls", "FAILED", "test b ... FAILED"] {
+            assert_eq!(readable(line).as_deref(), Some(line));
+        }
+    }
+}
