@@ -113,9 +113,9 @@ impl Conditions {
     pub fn next_change(&self, now: Time) -> Option<Time> {
         let holds = self.time_holds(now);
         let mut at = now;
-        // An edge of one condition is no change while another one fails. Eight days of edges show
-        // every state of the window; after them only not_before and not_after are left.
-        for _ in 0..32 {
+        // An edge is no change while another condition fails, as when the hours open before
+        // not_before: from there one edge of the hours or not_after decides.
+        for _ in 0..4 {
             at = self.next_edge(at)?;
             if self.time_holds(at) != holds {
                 return Some(at);
@@ -157,11 +157,23 @@ impl Conditions {
         }
     }
 
-    /// The bounds that no single piece can break.
-    pub(crate) fn check(&self) -> Result<(), ConditionsError> {
+    /// Checks the bounds that reading JSON does not: what is stored passed here once.
+    ///
+    /// # Errors
+    /// [`ConditionsError`] names the first condition that is wrong.
+    pub fn check(&self) -> Result<(), ConditionsError> {
         let lengths = [self.networks.len(), self.token_classes.len(), self.machines.len(), self.places.len()];
         if lengths.into_iter().any(|n| n > MAX_LIST) {
             return Err(ConditionsError::TooMany);
+        }
+        for (condition, labels) in [("machine", &self.machines), ("place", &self.places)] {
+            for text in labels {
+                let canonical = parse_value(condition, text, label)?;
+                if canonical != *text {
+                    let (value, error) = (text.clone(), NameError::NoCanonicalForm);
+                    return Err(ConditionsError::Value { condition, value, error });
+                }
+            }
         }
         match (self.not_before, self.not_after) {
             (Some(from), Some(until)) if until <= from => Err(ConditionsError::NeverHolds),

@@ -15,19 +15,26 @@
 //! the proof [`PathPermitted`] that whoever dials an application has to show.
 //! [`Policy::explain`] says the same in words.
 
+mod cedar;
 mod conditions;
+mod decide;
 mod entitlement;
+mod explain;
 mod name;
 mod network;
+mod password;
 mod path;
 mod text;
 mod time_text;
 mod window;
 
 pub use conditions::{Conditions, ConditionsError, MAX_LABEL};
+pub use decide::{Decision, Denial, PathPermitted, Policy, PolicyError, SubjectView};
 pub use entitlement::{AccessRequest, Entitlement, EntitlementId, Grantee, Standing, Subject, TokenClass};
+pub use explain::{ExplainedEntitlement, Explanation, Finding};
 pub use name::{AppName, CanonName, GroupName, TemplateName, UserCode};
 pub use network::Network;
+pub use password::{PasswordGateways, PasswordPermitted};
 pub use path::{AccessPath, Ancestors};
 pub use text::{NameError, TextError, free_text};
 pub use time_text::{format_time, parse_time};
