@@ -1,2 +1,194 @@
 #![forbid(unsafe_code)]
-//! symbolon-store
+//! What must be remembered: the directory, the catalogue, live sessions, and who did what.
+//!
+//! ```text
+//!                  Store                                SqlHotStore (trait HotStore)
+//!   users, registrations, passwords, invitations,    live sessions (epoch, owner, sealed state),
+//!   apps, entitlements, templates, settings, audit   replay cache
+//!            │ durable.db, fsync per commit                  │ hot.db, survives kill -9
+//!            └──────────── or one PostgreSQL database ───────┘
+//! ```
+//! The same SQL text runs on SQLite and PostgreSQL. Every change of a durable record names its
+//! [`Actor`] and writes its row of the hash-chained audit in the same transaction, so that nothing
+//! changes unaudited ([`Store::verify_audit`]). Secrets are sealed under the node's key, each for
+//! its own table, row and column: a copy of the files tells none, and a value moved to another row
+//! does not open. Whatever can alter a decision counts [`Store::revision`] up.
+//!
+//! Where to look: [`Store::begin_registration`] for the one call with a story of its own,
+//! [`HotStore`] for the rules of ownership, [`StoreError`] for all that can go wrong.
+
+mod audit;
+mod catalogue;
+mod engine;
+mod error;
+mod hot;
+mod hot_sql;
+mod ids;
+mod invitations;
+mod options;
+mod registrations;
+mod schema;
+mod seal;
+mod settings;
+mod target;
+mod users;
+
+pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow};
+pub use catalogue::{App, NotAProtocol, Protocol, Publication, Template};
+pub use engine::BUSY_TIMEOUT;
+pub use error::{InvitationRefusal, Result, StoreError, What};
+pub use hot::{Claimed, HotStore, NewSession, Session, SessionsOf, Swept};
+pub use hot_sql::SqlHotStore;
+pub use ids::{CodeHash, NodeId, NotAnId, RegistrationId, ReplayKey, SessionId, UserId};
+pub use invitations::{Invitation, InvitationState, NewInvitation};
+pub use options::{Location, Sharing, StoreOptions};
+pub use registrations::{
+    CONFIRM_WITHIN_SECS, KeyedRegistration, NewRegistration, Registration, RegistrationFor, RegistrationState,
+};
+pub use target::{Target, TargetError};
+pub use users::{NewUser, User};
+
+use audit::{Audited, Change};
+use engine::{Columns, Durability, Engine};
+use options::{DirectoryLock, private_file};
+use seal::{Guard, Place};
+use std::sync::Arc;
+use symbolon_crypto::{Crypto, Entropy, Secret};
+use symbolon_wire::Time;
+
+/// An open store. Copies share its connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    durable: Audited,
+    hot: SqlHotStore,
+    guard: Arc<Guard>,
+    _lock: Option<Arc<DirectoryLock>>,
+}
+
+impl Store {
+    /// Opens a store, makes it when it is new, and brings an older one up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`], [`StoreError::ReadOnly`], [`StoreError::DiskFull`],
+    /// [`StoreError::NewerSchema`], [`StoreError::Corrupt`]; [`StoreError::Sealed`] when the store
+    /// was made with another node key.
+    pub async fn open(
+        options: &StoreOptions,
+        node_key: &Secret<32>,
+        crypto: Crypto,
+        entropy: Box<dyn Entropy + Send>,
+    ) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let (lock, durable, hot_lazy, hot_firm) = match &options.location {
+            Location::Directory(dir) => {
+                let lock = DirectoryLock::take(dir, options.sharing)?;
+                let (durable, hot) = (dir.join("durable.db"), dir.join("hot.db"));
+                for file in [&durable, &hot] {
+                    private_file(file).map_err(|e| StoreError::from_io(&e))?;
+                }
+                let durable = Engine::sqlite(&durable, Durability::Power, options.quota).await?;
+                let hot = Engine::sqlite(&hot, Durability::Process, options.quota).await?;
+                (Some(Arc::new(lock)), durable, hot.clone(), hot)
+            }
+            Location::Url(url) => {
+                let durable = Engine::postgres(url, Durability::Power).await?;
+                let lazy = Engine::postgres(url, Durability::Process).await?;
+                (None, durable.clone(), lazy, durable)
+            }
+        };
+        schema::DURABLE.migrate(&durable).await?;
+        schema::HOT.migrate(&hot_firm).await?;
+        let guard = Arc::new(Guard::new(crypto, node_key, entropy));
+        check_node_key(&durable, &guard).await?;
+        let durable = Audited::start(durable, guard.clone()).await?;
+        let hot = SqlHotStore::new(hot_lazy, hot_firm, guard.clone());
+        Ok(Self { durable, hot, guard, _lock: lock })
+    }
+
+    /// Live sessions and the replay cache.
+    #[must_use]
+    pub fn hot(&self) -> &SqlHotStore {
+        &self.hot
+    }
+
+    /// A number that grows with each change that can alter a decision: of users, groups,
+    /// registrations, applications, entitlements.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn revision(&self) -> Result<u64> {
+        sqlx::query("SELECT number FROM meta WHERE name = 'revision'")
+            .fetch_one(self.durable().read())
+            .await?
+            .count("number")
+    }
+
+    /// Writes an audit row for something that changes no record: a refusal, a start.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine: then what was to be recorded must not happen.
+    pub async fn record(
+        &self,
+        by: &Actor,
+        action: &str,
+        object: &str,
+        detail: &serde_json::Value,
+        now: Time,
+    ) -> Result<()> {
+        self.change(by, now).await?.commit(action, object, detail).await
+    }
+
+    /// Verifies the whole audit chain, its end included.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine; a broken chain is a report, not an error.
+    pub async fn verify_audit(&self) -> Result<AuditReport> {
+        self.durable.verify().await
+    }
+
+    /// At most `limit` audit rows after number `after`, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine, [`StoreError::Corrupt`] for a row that no program wrote.
+    pub async fn audit_page(&self, after: u64, limit: u32) -> Result<Vec<AuditRow>> {
+        self.durable.page(after, limit).await
+    }
+
+    /// Waits for what is under way and closes all connections. A store that is dropped instead
+    /// loses nothing that was acknowledged either.
+    pub async fn close(self) {
+        self.durable.engine().close().await;
+        self.hot.close().await;
+    }
+
+    pub(crate) fn durable(&self) -> &Engine {
+        self.durable.engine()
+    }
+
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    pub(crate) async fn change(&self, by: &Actor, now: Time) -> Result<Change> {
+        self.durable.change(by, now).await
+    }
+}
+
+/// A sealed sample tells at once, and not at the first sign-in, that a node has the wrong key.
+async fn check_node_key(engine: &Engine, guard: &Guard) -> Result<()> {
+    const PLACE: Place<'_> = Place { table: "meta", row: b"node key", column: "bytes" };
+    sqlx::query(
+        "INSERT INTO meta (name, number, bytes) VALUES ('node key', 0, $1) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(guard.seal(&PLACE, b"symbolon"))
+    .execute(engine.write())
+    .await?;
+    sqlx::query(
+        "INSERT INTO meta (name, number, bytes) VALUES ('revision', 1, $1) ON CONFLICT (name) DO NOTHING",
+    )
+    .bind(Vec::<u8>::new())
+    .execute(engine.write())
+    .await?;
+    let row = sqlx::query("SELECT bytes FROM meta WHERE name = 'node key'").fetch_one(engine.write()).await?;
+    guard.open(&PLACE, &row.bytes("bytes")?).map(drop)
+}

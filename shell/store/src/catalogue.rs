@@ -1,0 +1,302 @@
+//! What there is to reach and who may: applications, entitlements, registration templates.
+
+use crate::engine::{Columns, corrupt};
+use crate::{Actor, Result, Store, StoreError, Target, What};
+use serde_json::json;
+use sqlx::any::AnyRow;
+use symbolon_policy::{AppName, Entitlement, EntitlementId, TemplateName};
+use symbolon_wire::Time;
+
+/// What an application speaks: a hint for the client, which opens the right program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// A web server.
+    Http,
+    /// A PostgreSQL server.
+    Postgresql,
+    /// An OpenSSH server.
+    Ssh,
+    /// Anything else over TCP.
+    Tcp,
+}
+
+impl Protocol {
+    /// `http`, `postgresql`, `ssh` or `tcp`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Postgresql => "postgresql",
+            Self::Ssh => "ssh",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// Not one of `http`, `postgresql`, `ssh`, `tcp`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("use http, postgresql, ssh or tcp")]
+pub struct NotAProtocol;
+
+impl std::str::FromStr for Protocol {
+    type Err = NotAProtocol;
+
+    fn from_str(s: &str) -> std::result::Result<Self, NotAProtocol> {
+        [Self::Http, Self::Postgresql, Self::Ssh, Self::Tcp]
+            .into_iter()
+            .find(|p| p.as_str() == s)
+            .ok_or(NotAProtocol)
+    }
+}
+
+/// Whether an application may be opened at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Publication {
+    /// As its entitlements say.
+    Enabled,
+    /// By nobody.
+    Disabled,
+}
+
+/// A published application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// Under which it is opened.
+    pub name: AppName,
+    /// Where the gateway dials.
+    pub target: Target,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// One line for people.
+    pub description: String,
+    /// The registration template of those who come for it; the gateway's default when absent.
+    pub template: Option<TemplateName>,
+    /// Whether it may be opened at all.
+    pub publication: Publication,
+}
+
+/// A registration template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// Its name.
+    pub name: TemplateName,
+    /// Its TOML text, which the store does not read.
+    pub body: String,
+    /// Grows with each change.
+    pub rev: u64,
+}
+
+impl Store {
+    /// Publishes an application, or changes it.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn put_app(&self, by: &Actor, app: &App, now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let enabled = app.publication == Publication::Enabled;
+        let target = app.target.to_string();
+        let template = app.template.as_ref().map(TemplateName::as_str);
+        sqlx::query(
+            "INSERT INTO apps (name, target, protocol, description, template, enabled)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (name) DO UPDATE SET target = excluded.target, protocol = excluded.protocol,
+             description = excluded.description, template = excluded.template, enabled = excluded.enabled",
+        )
+        .bind(app.name.as_str())
+        .bind(target.as_str())
+        .bind(app.protocol.as_str())
+        .bind(app.description.as_str())
+        .bind(template)
+        .bind(i64::from(enabled))
+        .execute(change.conn())
+        .await?;
+        change.alters_decisions().await?;
+        let detail = json!({
+            "target": target, "protocol": app.protocol.as_str(), "template": template, "enabled": enabled,
+        });
+        change.commit("app.put", app.name.as_str(), &detail).await
+    }
+
+    /// An application by name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn app(&self, name: &AppName) -> Result<App> {
+        let row = sqlx::query("SELECT * FROM apps WHERE name = $1")
+            .bind(name.as_str())
+            .fetch_optional(self.durable().read())
+            .await?;
+        read_app(&row.ok_or(StoreError::NotFound { what: What::App })?)
+    }
+
+    /// All applications by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn apps(&self) -> Result<Vec<App>> {
+        let rows = sqlx::query("SELECT * FROM apps ORDER BY name").fetch_all(self.durable().read()).await?;
+        rows.iter().map(read_app).collect()
+    }
+
+    /// Withdraws an application and every entitlement to it, so that whatever gets the name later
+    /// inherits none.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn remove_app(&self, by: &Actor, name: &AppName, now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let gone = sqlx::query("DELETE FROM apps WHERE name = $1")
+            .bind(name.as_str())
+            .execute(change.conn())
+            .await?;
+        if gone.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: What::App });
+        }
+        let entitlements = sqlx::query("DELETE FROM entitlements WHERE app = $1")
+            .bind(name.as_str())
+            .execute(change.conn())
+            .await?
+            .rows_affected();
+        change.alters_decisions().await?;
+        change.commit("app.remove", name.as_str(), &json!({ "entitlements": entitlements })).await
+    }
+
+    /// Grants an entitlement, or changes it. The application need not exist yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn put_entitlement(&self, by: &Actor, entitlement: &Entitlement, now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let conditions =
+            serde_json::to_string(&entitlement.conditions).map_err(|e| StoreError::Other(e.to_string()))?;
+        let grantee = entitlement.grantee.to_string();
+        sqlx::query(
+            "INSERT INTO entitlements (id, grantee, app, conditions) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (id) DO UPDATE SET grantee = excluded.grantee, app = excluded.app,
+             conditions = excluded.conditions",
+        )
+        .bind(entitlement.id.0.to_vec())
+        .bind(grantee.as_str())
+        .bind(entitlement.app.as_str())
+        .bind(conditions)
+        .execute(change.conn())
+        .await?;
+        change.alters_decisions().await?;
+        let detail = json!({
+            "grantee": grantee,
+            "app": entitlement.app.as_str(),
+            "conditions": entitlement.conditions.to_string(),
+        });
+        change.commit("entitlement.put", &entitlement.id.to_string(), &detail).await
+    }
+
+    /// All entitlements, by application and grantee.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn entitlements(&self) -> Result<Vec<Entitlement>> {
+        sqlx::query("SELECT * FROM entitlements ORDER BY app, grantee, id")
+            .fetch_all(self.durable().read())
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(Entitlement {
+                    id: EntitlementId(row.fixed("id")?),
+                    grantee: row.parsed("grantee")?,
+                    app: row.parsed("app")?,
+                    conditions: serde_json::from_str(&row.string("conditions")?)
+                        .map_err(|_| corrupt("conditions"))?,
+                })
+            })
+            .collect()
+    }
+
+    /// Withdraws an entitlement.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn remove_entitlement(&self, by: &Actor, id: EntitlementId, now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let gone = sqlx::query("DELETE FROM entitlements WHERE id = $1")
+            .bind(id.0.to_vec())
+            .execute(change.conn())
+            .await?;
+        if gone.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: What::Entitlement });
+        }
+        change.alters_decisions().await?;
+        change.commit("entitlement.remove", &id.to_string(), &json!({})).await
+    }
+
+    /// Keeps a registration template, and returns its revision: 1 for a new one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn put_template(&self, by: &Actor, name: &TemplateName, body: &str, now: Time) -> Result<u64> {
+        let mut change = self.change(by, now).await?;
+        let rev = sqlx::query(
+            "INSERT INTO templates (name, body, rev) VALUES ($1, $2, 1)
+             ON CONFLICT (name) DO UPDATE SET body = excluded.body, rev = templates.rev + 1 RETURNING rev",
+        )
+        .bind(name.as_str())
+        .bind(body)
+        .fetch_one(change.conn())
+        .await?
+        .count("rev")?;
+        change.commit("template.put", name.as_str(), &json!({ "rev": rev })).await?;
+        Ok(rev)
+    }
+
+    /// A template by name.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn template(&self, name: &TemplateName) -> Result<Template> {
+        let row = sqlx::query("SELECT * FROM templates WHERE name = $1")
+            .bind(name.as_str())
+            .fetch_optional(self.durable().read())
+            .await?;
+        read_template(&row.ok_or(StoreError::NotFound { what: What::Template })?)
+    }
+
+    /// All templates by name.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn templates(&self) -> Result<Vec<Template>> {
+        let rows =
+            sqlx::query("SELECT * FROM templates ORDER BY name").fetch_all(self.durable().read()).await?;
+        rows.iter().map(read_template).collect()
+    }
+
+    /// Removes a template.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn remove_template(&self, by: &Actor, name: &TemplateName, now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let gone = sqlx::query("DELETE FROM templates WHERE name = $1")
+            .bind(name.as_str())
+            .execute(change.conn())
+            .await?;
+        if gone.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: What::Template });
+        }
+        change.commit("template.remove", name.as_str(), &json!({})).await
+    }
+}
+
+fn read_app(row: &AnyRow) -> Result<App> {
+    Ok(App {
+        name: row.parsed("name")?,
+        target: row.parsed("target")?,
+        protocol: row.parsed("protocol")?,
+        description: row.string("description")?,
+        template: row.maybe_parsed("template")?,
+        publication: if row.int("enabled")? == 0 { Publication::Disabled } else { Publication::Enabled },
+    })
+}
+
+fn read_template(row: &AnyRow) -> Result<Template> {
+    Ok(Template { name: row.parsed("name")?, body: row.string("body")?, rev: row.count("rev")? })
+}

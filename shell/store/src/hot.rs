@@ -1,0 +1,175 @@
+//! Hot records: what nodes share about live sessions, and what must not be seen twice.
+//!
+//! A session has one owner at a time. Whoever claims it gets the next epoch, and everything that an
+//! earlier owner still tries to publish is refused.
+
+use crate::{NodeId, RegistrationId, ReplayKey, Result, SessionId, UserId};
+use std::future::Future;
+use std::ops::Range;
+use symbolon_crypto::SecretBytes;
+use symbolon_wire::Time;
+
+/// A session that is to be. Its first epoch is 1.
+#[derive(Debug)]
+pub struct NewSession {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The registration with which the user signed in, if it was by token.
+    pub registration: Option<RegistrationId>,
+    /// The node that carries it.
+    pub owner: NodeId,
+    /// From when on it is gone.
+    pub expires: Time,
+    /// What another node needs to carry it on; opaque here, kept sealed.
+    pub state: SecretBytes,
+}
+
+/// A live session without its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The registration with which the user signed in, if it was by token.
+    pub registration: Option<RegistrationId>,
+    /// The fencing number: grows with each claim.
+    pub epoch: u64,
+    /// The node that carries it.
+    pub owner: NodeId,
+    /// When it was opened.
+    pub created: Time,
+    /// From when on it is gone.
+    pub expires: Time,
+    /// The first stream number that no node has.
+    pub next_stream: u64,
+}
+
+/// A session that the caller owns now.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The session, with the new epoch and owner.
+    pub session: Session,
+    /// What the last owner published.
+    pub state: SecretBytes,
+}
+
+/// Whose sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionsOf {
+    /// All of a user.
+    User(UserId),
+    /// Those that were opened with one token.
+    Registration(RegistrationId),
+}
+
+/// How much [`HotStore::sweep`] removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Sessions whose time was over.
+    pub sessions: u64,
+    /// Replay keys whose time was over.
+    pub replay_keys: u64,
+}
+
+/// Live sessions and the replay cache, shared by the nodes of a cluster.
+///
+/// An answer that a call gives is decided for all nodes. When a call fails, ask again or refuse:
+/// "unknown" is never "yes".
+pub trait HotStore: Send + Sync {
+    /// Opens a session and returns its first epoch.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Conflict`] when the id is taken.
+    fn open_session(&self, new: &NewSession, now: Time) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Takes a session over: the next epoch, for `owner`. With `expected`, only from that epoch.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::NotFound`] when it is gone or expired; [`crate::StoreError::Fenced`]
+    /// when it has another epoch than expected.
+    fn claim_session(
+        &self,
+        id: SessionId,
+        expected: Option<u64>,
+        owner: NodeId,
+        now: Time,
+    ) -> impl Future<Output = Result<Claimed>> + Send;
+
+    /// Publishes the state for the next owner.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Fenced`] when somebody has claimed it since;
+    /// [`crate::StoreError::NotFound`] when it was ended.
+    fn publish_session(
+        &self,
+        id: SessionId,
+        epoch: u64,
+        state: &SecretBytes,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Moves the end of a session.
+    ///
+    /// # Errors
+    /// As [`HotStore::publish_session`].
+    fn renew_session(
+        &self,
+        id: SessionId,
+        epoch: u64,
+        expires: Time,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Deals `count` stream numbers that no node was ever dealt. With `epoch`, only to its owner.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::Fenced`], [`crate::StoreError::NotFound`].
+    fn deal_streams(
+        &self,
+        id: SessionId,
+        epoch: Option<u64>,
+        count: u32,
+    ) -> impl Future<Output = Result<Range<u64>>> + Send;
+
+    /// A session without its state.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::NotFound`] when it is gone or expired.
+    fn session(&self, id: SessionId, now: Time) -> impl Future<Output = Result<Session>> + Send;
+
+    /// All live sessions, the oldest first.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine.
+    fn list_sessions(&self, now: Time) -> impl Future<Output = Result<Vec<Session>>> + Send;
+
+    /// Ends a session, whoever owns it.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::NotFound`].
+    fn end_session(&self, id: SessionId) -> impl Future<Output = Result<()>> + Send;
+
+    /// Ends all sessions of a user or a token, and names them, so that their streams can be cut.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine.
+    fn end_sessions_of(&self, whose: SessionsOf) -> impl Future<Output = Result<Vec<SessionId>>> + Send;
+
+    /// Whether `key` was not seen before; it counts as seen until `expires`.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine: then treat it as seen.
+    fn put_if_absent(
+        &self,
+        key: ReplayKey,
+        expires: Time,
+        now: Time,
+    ) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Removes what has expired.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine.
+    fn sweep(&self, now: Time) -> impl Future<Output = Result<Swept>> + Send;
+}

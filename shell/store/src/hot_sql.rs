@@ -1,0 +1,222 @@
+//! [`HotStore`] in a second SQLite file, or in tables of the PostgreSQL database.
+
+use crate::engine::{Columns, Engine, big};
+use crate::error::or_taken;
+use crate::hot::{Claimed, HotStore, NewSession, Session, SessionsOf, Swept};
+use crate::seal::{Guard, Place};
+use crate::{NodeId, RegistrationId, ReplayKey, Result, SessionId, StoreError, UserId, What};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyPool};
+use std::ops::Range;
+use std::sync::Arc;
+use symbolon_crypto::SecretBytes;
+use symbolon_wire::Time;
+
+const NO_SESSION: StoreError = StoreError::NotFound { what: What::Session };
+
+/// Hot records in SQL.
+#[derive(Clone, Debug)]
+pub struct SqlHotStore {
+    /// For what may be lost with the machine.
+    lazy: Engine,
+    /// For claims, dealt numbers and replay keys, which decide something for all nodes: on
+    /// PostgreSQL they are on its disk before they count. One SQLite file has one durability, and
+    /// its nodes are lost together with the machine.
+    firm: Engine,
+    guard: Arc<Guard>,
+}
+
+fn state_place(id: &SessionId) -> Place<'_> {
+    Place { table: "sessions", row: &id.0, column: "state" }
+}
+
+impl SqlHotStore {
+    pub(crate) fn new(lazy: Engine, firm: Engine, guard: Arc<Guard>) -> Self {
+        Self { lazy, firm, guard }
+    }
+
+    pub(crate) async fn close(&self) {
+        self.lazy.close().await;
+        self.firm.close().await;
+    }
+
+    /// Why a statement with an epoch in its condition found nothing.
+    async fn fenced_or_gone(&self, id: SessionId, expires_after: i64) -> StoreError {
+        let row = sqlx::query("SELECT epoch FROM sessions WHERE id = $1 AND expires > $2")
+            .bind(id.column())
+            .bind(expires_after)
+            .fetch_optional(self.lazy.read())
+            .await;
+        match row {
+            Ok(Some(_)) => StoreError::Fenced,
+            Ok(None) => NO_SESSION,
+            Err(e) => e.into(),
+        }
+    }
+}
+
+/// Runs `… RETURNING` to its end: a statement that is left after its first row commits unseen, and
+/// an error of that commit (a full disk) would be lost.
+async fn returning(query: Query<'_, Any, AnyArguments>, pool: &AnyPool) -> Result<Option<AnyRow>> {
+    Ok(query.fetch_all(pool).await?.pop())
+}
+
+impl HotStore for SqlHotStore {
+    async fn open_session(&self, new: &NewSession, now: Time) -> Result<u64> {
+        sqlx::query(
+            "INSERT INTO sessions (id, user_id, registration, epoch, owner, created, expires, next_stream, state)
+             VALUES ($1, $2, $3, 1, $4, $5, $6, 0, $7)",
+        )
+        .bind(new.id.column())
+        .bind(new.user.column())
+        .bind(new.registration.map(RegistrationId::column))
+        .bind(new.owner.column())
+        .bind(big(now.0))
+        .bind(big(new.expires.0))
+        .bind(self.guard.seal(&state_place(&new.id), new.state.expose()))
+        .execute(self.lazy.write())
+        .await
+        .map_err(or_taken(What::Session))?;
+        Ok(1)
+    }
+
+    async fn claim_session(
+        &self,
+        id: SessionId,
+        expected: Option<u64>,
+        owner: NodeId,
+        now: Time,
+    ) -> Result<Claimed> {
+        let claim = sqlx::query(
+            "UPDATE sessions SET epoch = epoch + 1, owner = $1
+             WHERE id = $2 AND expires > $3 AND (epoch = $4 OR $4 < 0) RETURNING *",
+        )
+        .bind(owner.column())
+        .bind(id.column())
+        .bind(big(now.0))
+        .bind(expected.map_or(-1, big));
+        let Some(row) = returning(claim, self.firm.write()).await? else {
+            return Err(self.fenced_or_gone(id, big(now.0)).await);
+        };
+        Ok(Claimed { session: read(&row)?, state: self.guard.open(&state_place(&id), &row.bytes("state")?)? })
+    }
+
+    async fn publish_session(&self, id: SessionId, epoch: u64, state: &SecretBytes) -> Result<()> {
+        let changed = sqlx::query("UPDATE sessions SET state = $1 WHERE id = $2 AND epoch = $3")
+            .bind(self.guard.seal(&state_place(&id), state.expose()))
+            .bind(id.column())
+            .bind(big(epoch))
+            .execute(self.lazy.write())
+            .await?;
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(self.fenced_or_gone(id, -1).await) }
+    }
+
+    async fn renew_session(&self, id: SessionId, epoch: u64, expires: Time) -> Result<()> {
+        let changed = sqlx::query("UPDATE sessions SET expires = $1 WHERE id = $2 AND epoch = $3")
+            .bind(big(expires.0))
+            .bind(id.column())
+            .bind(big(epoch))
+            .execute(self.lazy.write())
+            .await?;
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(self.fenced_or_gone(id, -1).await) }
+    }
+
+    async fn deal_streams(&self, id: SessionId, epoch: Option<u64>, count: u32) -> Result<Range<u64>> {
+        let deal = sqlx::query(
+            "UPDATE sessions SET next_stream = next_stream + $1
+             WHERE id = $2 AND (epoch = $3 OR $3 < 0) RETURNING next_stream",
+        )
+        .bind(i64::from(count))
+        .bind(id.column())
+        .bind(epoch.map_or(-1, big));
+        match returning(deal, self.firm.write()).await? {
+            Some(row) => {
+                let end = row.count("next_stream")?;
+                Ok(end.saturating_sub(count.into())..end)
+            }
+            None => Err(self.fenced_or_gone(id, -1).await),
+        }
+    }
+
+    async fn session(&self, id: SessionId, now: Time) -> Result<Session> {
+        let row = sqlx::query("SELECT * FROM sessions WHERE id = $1 AND expires > $2")
+            .bind(id.column())
+            .bind(big(now.0))
+            .fetch_optional(self.lazy.read())
+            .await?;
+        read(&row.ok_or(NO_SESSION)?)
+    }
+
+    async fn list_sessions(&self, now: Time) -> Result<Vec<Session>> {
+        sqlx::query(
+            "SELECT id, user_id, registration, epoch, owner, created, expires, next_stream FROM sessions
+             WHERE expires > $1 ORDER BY created, id",
+        )
+        .bind(big(now.0))
+        .fetch_all(self.lazy.read())
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+    }
+
+    async fn end_session(&self, id: SessionId) -> Result<()> {
+        let gone = sqlx::query("DELETE FROM sessions WHERE id = $1")
+            .bind(id.column())
+            .execute(self.firm.write())
+            .await?;
+        if gone.rows_affected() == 1 { Ok(()) } else { Err(NO_SESSION) }
+    }
+
+    async fn end_sessions_of(&self, whose: SessionsOf) -> Result<Vec<SessionId>> {
+        let (sql, id) = match whose {
+            SessionsOf::User(id) => ("DELETE FROM sessions WHERE user_id = $1 RETURNING id", id.column()),
+            SessionsOf::Registration(id) => {
+                ("DELETE FROM sessions WHERE registration = $1 RETURNING id", id.column())
+            }
+        };
+        let rows = sqlx::query(sql).bind(id).fetch_all(self.firm.write()).await?;
+        rows.iter().map(|row| row.fixed("id").map(SessionId)).collect()
+    }
+
+    async fn put_if_absent(&self, key: ReplayKey, expires: Time, now: Time) -> Result<bool> {
+        let put = sqlx::query(
+            "INSERT INTO seen (key, expires) VALUES ($1, $2)
+             ON CONFLICT (key) DO UPDATE SET expires = excluded.expires WHERE seen.expires <= $3",
+        )
+        .bind(key.column())
+        .bind(big(expires.0))
+        .bind(big(now.0))
+        .execute(self.firm.write())
+        .await?;
+        Ok(put.rows_affected() == 1)
+    }
+
+    async fn sweep(&self, now: Time) -> Result<Swept> {
+        let sessions = sqlx::query("DELETE FROM sessions WHERE expires <= $1")
+            .bind(big(now.0))
+            .execute(self.lazy.write())
+            .await?
+            .rows_affected();
+        let replay_keys = sqlx::query("DELETE FROM seen WHERE expires <= $1")
+            .bind(big(now.0))
+            .execute(self.lazy.write())
+            .await?
+            .rows_affected();
+        Ok(Swept { sessions, replay_keys })
+    }
+}
+
+fn read(row: &AnyRow) -> Result<Session> {
+    Ok(Session {
+        id: SessionId(row.fixed("id")?),
+        user: UserId(row.fixed("user_id")?),
+        registration: row.maybe_fixed("registration")?.map(RegistrationId),
+        epoch: row.count("epoch")?,
+        owner: NodeId(row.fixed("owner")?),
+        created: row.time("created")?,
+        expires: row.time("expires")?,
+        next_stream: row.count("next_stream")?,
+    })
+}

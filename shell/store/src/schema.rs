@@ -1,0 +1,107 @@
+//! The tables, and how an older store becomes one of today.
+//!
+//! A migration is never edited once released: a change of the schema is a new entry at the end.
+
+use crate::engine::{Columns, Dialect, Engine, big};
+use crate::{Result, StoreError};
+
+/// One list of steps; a store remembers how many of them it has taken.
+pub(crate) struct Schema {
+    name: &'static str,
+    migrations: &'static [&'static [&'static str]],
+}
+
+/// What must survive a loss of power.
+pub(crate) const DURABLE: Schema = Schema { name: "schema durable", migrations: &[DURABLE_1] };
+/// What may be lost with the machine, never with the process.
+pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1] };
+
+const META: &str = "CREATE TABLE IF NOT EXISTS meta (
+    name TEXT PRIMARY KEY, number BIGINT NOT NULL, bytes BYTEA NOT NULL)";
+
+const DURABLE_1: &[&str] = &[
+    "CREATE TABLE audit (
+        seq BIGINT PRIMARY KEY, prev BYTEA NOT NULL, time BIGINT NOT NULL,
+        actor_kind TEXT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL, object TEXT NOT NULL,
+        detail TEXT NOT NULL, hash BYTEA NOT NULL)",
+    "CREATE TABLE users (
+        id BYTEA PRIMARY KEY, name TEXT NOT NULL UNIQUE, skeleton TEXT NOT NULL UNIQUE,
+        display TEXT NOT NULL, code TEXT NOT NULL UNIQUE, path TEXT NOT NULL, standing TEXT NOT NULL,
+        provisional BIGINT NOT NULL, answers BYTEA, created BIGINT NOT NULL, rev BIGINT NOT NULL)",
+    "CREATE TABLE retired_codes (code TEXT PRIMARY KEY)",
+    "CREATE TABLE user_groups (
+        user_id BYTEA NOT NULL REFERENCES users(id) ON DELETE CASCADE, name TEXT NOT NULL,
+        PRIMARY KEY (user_id, name))",
+    "CREATE TABLE passwords (
+        user_id BYTEA PRIMARY KEY REFERENCES users(id) ON DELETE CASCADE, verifier BYTEA NOT NULL)",
+    "CREATE TABLE registrations (
+        id BYTEA PRIMARY KEY, user_id BYTEA NOT NULL REFERENCES users(id) ON DELETE CASCADE,
+        ssk BYTEA NOT NULL, class TEXT NOT NULL, label TEXT NOT NULL, state TEXT NOT NULL,
+        invitation BYTEA, created BIGINT NOT NULL,
+        last_used BIGINT)",
+    "CREATE INDEX registrations_by_user ON registrations (user_id)",
+    "CREATE INDEX registrations_by_state ON registrations (state, created)",
+    "CREATE TABLE invitations (
+        code_hash BYTEA PRIMARY KEY, for_user TEXT, template TEXT, groups TEXT NOT NULL,
+        expires BIGINT NOT NULL, created_by TEXT NOT NULL, created BIGINT NOT NULL,
+        state TEXT NOT NULL, claimed_by BYTEA, claimed_at BIGINT)",
+    "CREATE TABLE templates (name TEXT PRIMARY KEY, body TEXT NOT NULL, rev BIGINT NOT NULL)",
+    "CREATE TABLE apps (
+        name TEXT PRIMARY KEY, target TEXT NOT NULL, protocol TEXT NOT NULL,
+        description TEXT NOT NULL, template TEXT, enabled BIGINT NOT NULL)",
+    "CREATE TABLE entitlements (
+        id BYTEA PRIMARY KEY, grantee TEXT NOT NULL, app TEXT NOT NULL, conditions TEXT NOT NULL)",
+    "CREATE TABLE settings (name TEXT PRIMARY KEY, value BYTEA NOT NULL, sealed BIGINT NOT NULL)",
+];
+
+const HOT_1: &[&str] = &[
+    "CREATE TABLE sessions (
+        id BYTEA PRIMARY KEY, user_id BYTEA NOT NULL, registration BYTEA, epoch BIGINT NOT NULL,
+        owner BYTEA NOT NULL, created BIGINT NOT NULL, expires BIGINT NOT NULL,
+        next_stream BIGINT NOT NULL, state BYTEA NOT NULL)",
+    "CREATE INDEX sessions_by_user ON sessions (user_id)",
+    "CREATE INDEX sessions_by_registration ON sessions (registration)",
+    "CREATE INDEX sessions_by_expiry ON sessions (expires)",
+    "CREATE TABLE seen (key BYTEA PRIMARY KEY, expires BIGINT NOT NULL)",
+    "CREATE INDEX seen_by_expiry ON seen (expires)",
+];
+
+impl Schema {
+    /// Takes the steps that are missing, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::NewerSchema`] when the store knows steps that this program does not.
+    pub(crate) async fn migrate(&self, engine: &Engine) -> Result<()> {
+        let known = self.migrations.len() as u64;
+        let mut tx = engine.begin().await?;
+        if engine.dialect() == Dialect::Postgres {
+            // two nodes may start at once; the number is "symbolon" in ASCII
+            sqlx::raw_sql("DO $$ BEGIN PERFORM pg_advisory_xact_lock(8320802056087301998); END $$")
+                .execute(&mut *tx)
+                .await?;
+        }
+        sqlx::query(META).execute(&mut *tx).await?;
+        let row = sqlx::query("SELECT number FROM meta WHERE name = $1")
+            .bind(self.name)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let found = row.map(|r| r.count("number")).transpose()?.unwrap_or(0);
+        if found > known {
+            return Err(StoreError::NewerSchema { found, known });
+        }
+        for &statement in self.migrations.iter().skip(found as usize).copied().flatten() {
+            sqlx::query(statement).execute(&mut *tx).await?;
+        }
+        sqlx::query(
+            "INSERT INTO meta (name, number, bytes) VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET number = excluded.number",
+        )
+        .bind(self.name)
+        .bind(big(known))
+        .bind(Vec::<u8>::new())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+}
