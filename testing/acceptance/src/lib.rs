@@ -1,2 +1,37 @@
 #![forbid(unsafe_code)]
-//! symbolon-acceptance
+//! The stage for acceptance tests: real programs around the real binary.
+//!
+//! Nothing here is a stand-in. [`Machine`] is a person's computer as far as `symbolon` can tell (a home and run-time
+//! directory of its own); [`Postgres`], [`Sshd`] and [`HttpServer`] are the unchanged programs that stand behind a
+//! gateway, and `psql`, `ssh` and `curl` are the unchanged clients in front of it; [`OddServer`] is an application
+//! that behaves badly on purpose. Every process is ended when its guard is dropped, so a test that fails leaves
+//! nothing behind.
+//!
+//! No test sleeps: it waits for a line ([`Running::wait_line`]), for a prompt ([`Terminal::expect`]) or for a
+//! condition ([`until`]), each with a limit. What a test does is printed by [`scenario!`] and [`step!`], and by
+//! [`Machine`] itself, so that `cargo xtask acceptance story` reads as a transcript.
+
+mod finished;
+mod http;
+mod machine;
+mod odd;
+mod ports;
+mod postgres;
+mod programs;
+mod running;
+mod sshd;
+mod terminal;
+pub mod transcript;
+mod wait;
+
+pub use finished::{Finished, finish};
+pub use http::{HttpServer, curl};
+pub use machine::Machine;
+pub use odd::{Behaviour, OddServer};
+pub use ports::free_port;
+pub use postgres::Postgres;
+pub use programs::program;
+pub use running::{Running, Signal};
+pub use sshd::{Sshd, Via};
+pub use terminal::Terminal;
+pub use wait::{LIMIT, until};

@@ -1,0 +1,124 @@
+//! An application that behaves badly on purpose.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+
+/// What the application does with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Returns every byte, and the end when the client's end comes.
+    Echo,
+    /// Says nothing, reads nothing, and keeps the connection.
+    Silent,
+    /// Sends a greeting and its end at once, then counts what the client still sends.
+    HalfClose,
+    /// Sends a greeting, then resets the connection.
+    Reset,
+    /// Reads 4 KiB every 20 ms and answers nothing, so that the sender must be held back.
+    SlowReader,
+}
+
+/// A TCP server on 127.0.0.1 with one [`Behaviour`]. It lives as long as the test's process.
+#[derive(Debug)]
+pub struct OddServer {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+    received: Arc<AtomicUsize>,
+}
+
+impl OddServer {
+    /// What [`Behaviour::HalfClose`] and [`Behaviour::Reset`] send first.
+    pub const GREETING: &'static [u8] = b"so long\n";
+
+    /// Starts the server on a free port.
+    ///
+    /// # Errors
+    /// When the machine has none.
+    pub fn start(behaviour: Behaviour) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        let server = Self {
+            port,
+            connections: Arc::new(AtomicUsize::new(0)),
+            received: Arc::new(AtomicUsize::new(0)),
+        };
+        let (connections, received) = (Arc::clone(&server.connections), Arc::clone(&server.received));
+        thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                connections.fetch_add(1, Ordering::SeqCst);
+                let received = Arc::clone(&received);
+                // The client sees an error of ours as the end of its connection.
+                thread::spawn(move || behave(behaviour, socket, &received).ok());
+            }
+        });
+        Ok(server)
+    }
+
+    /// The TCP port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many connections were accepted.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes came in, over all connections.
+    #[must_use]
+    pub fn received(&self) -> usize {
+        self.received.load(Ordering::SeqCst)
+    }
+}
+
+fn behave(behaviour: Behaviour, mut socket: TcpStream, received: &AtomicUsize) -> Result<()> {
+    let mut buffer = [0; 4096];
+    match behaviour {
+        Behaviour::Echo => {
+            loop {
+                let n = socket.read(&mut buffer)?;
+                if n == 0 {
+                    break;
+                }
+                received.fetch_add(n, Ordering::SeqCst);
+                socket.write_all(&buffer[..n])?;
+            }
+            socket.shutdown(Shutdown::Write)?;
+        }
+        Behaviour::Silent => loop {
+            thread::park();
+        },
+        Behaviour::HalfClose => {
+            socket.write_all(OddServer::GREETING)?;
+            socket.shutdown(Shutdown::Write)?;
+            count(&mut socket, &mut buffer, received, Duration::ZERO)?;
+        }
+        Behaviour::Reset => {
+            socket.write_all(OddServer::GREETING)?;
+            // Closing with zero linger sends a reset in place of an orderly end; the greeting must have left first.
+            socket.read_exact(&mut buffer[..1])?;
+            rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+        }
+        Behaviour::SlowReader => count(&mut socket, &mut buffer, received, Duration::from_millis(20))?,
+    }
+    Ok(())
+}
+
+fn count(socket: &mut TcpStream, buffer: &mut [u8], received: &AtomicUsize, pause: Duration) -> Result<()> {
+    loop {
+        let n = socket.read(buffer)?;
+        if n == 0 {
+            return Ok(());
+        }
+        received.fetch_add(n, Ordering::SeqCst);
+        thread::sleep(pause);
+    }
+}
