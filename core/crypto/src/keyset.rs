@@ -197,7 +197,12 @@ impl KeySet {
                     None,
                     None,
                 )
-                .map_err(path_error)?;
+                .map_err(|e| match path_error(e) {
+                    KeySetError::OtherIssuer if !is_signed_by(crypto, &leaf, &identity_der, now) => {
+                        KeySetError::NotSignedByIdentity
+                    }
+                    e => e,
+                })?;
             if path.intermediate_certificates().count() != 1 {
                 return Err(KeySetError::NotSignedByIdentity);
             }
@@ -226,6 +231,19 @@ fn parse<'a>(der: &'a CertificateDer<'a>) -> Result<webpki::EndEntityCert<'a>, K
     webpki::EndEntityCert::try_from(der).map_err(|e| KeySetError::Malformed(e.to_string()))
 }
 
+/// Whether `leaf` would be right under `identity` alone: tells which of the two links of a broken
+/// path is the broken one.
+fn is_signed_by(
+    crypto: Crypto,
+    leaf: &webpki::EndEntityCert<'_>,
+    identity: &CertificateDer<'_>,
+    now: Time,
+) -> bool {
+    let Ok(anchor) = webpki::anchor_from_trusted_cert(identity) else { return false };
+    let usage = webpki::KeyUsage::required(CONTEXT_KEY_USAGE);
+    leaf.verify_for_usage(crypto.certificate_algorithms(), &[anchor], &[], unix_time(now), usage, None, None).is_ok()
+}
+
 fn path_error(e: webpki::Error) -> KeySetError {
     use webpki::Error as E;
     match e {
@@ -239,8 +257,7 @@ fn path_error(e: webpki::Error) -> KeySetError {
     }
 }
 
-/// The KEM key of a SubjectPublicKeyInfo (webpki gives it without its outer SEQUENCE header or
-/// with it, by version; both are taken), or nothing for a suite that we do not know.
+/// The KEM key of a SubjectPublicKeyInfo, or nothing for a suite that we do not know.
 fn kem_key(spki: &[u8]) -> Option<KemPublicKey> {
     [(X_WING_SPKI, Suite::XWing), (X25519_SPKI, Suite::X25519)].into_iter().find_map(|(prefix, suite)| {
         KemPublicKey::new(suite, spki.strip_prefix(prefix)?).ok()

@@ -1,0 +1,108 @@
+use super::{DAY, NOW, World, crypto};
+use crate::{ContextKeys, Validity};
+use proptest::prelude::*;
+use symbolon_crypto::{Suite, TrustedIssuer};
+use symbolon_wire::{Encode, Time};
+
+const HOUR: u64 = 3_600;
+
+fn gateway(lifetime_secs: u64) -> (TrustedIssuer, ContextKeys) {
+    let world = World::new();
+    let trusted = world.trusted();
+    let issuer = world.issuer.certificate().to_vec();
+    (trusted, ContextKeys::new(world.identity, issuer, lifetime_secs, NOW).unwrap())
+}
+
+#[test]
+fn a_new_generation_is_shown_at_half_life_and_not_before() {
+    let (_, mut keys) = gateway(DAY);
+    let first = keys.offer().clone();
+    assert_eq!(keys.rotate_if_due(NOW.plus_secs(DAY / 2 - 1)), Ok(false));
+    assert_eq!(keys.offer(), &first);
+    assert_eq!(keys.rotate_if_due(NOW.plus_secs(DAY / 2)), Ok(true));
+    assert_ne!(keys.offer(), &first);
+    assert_eq!(keys.rotate_if_due(NOW.plus_secs(DAY / 2)), Ok(false));
+    assert_eq!(keys.offer_bytes(), keys.offer().to_bytes());
+}
+
+#[test]
+fn an_old_key_answers_until_its_certificate_ends_and_is_gone_after() {
+    let (trusted, mut keys) = gateway(DAY);
+    let first = keys.offer().verify(crypto(), &trusted, keys.identity().name(), NOW).unwrap();
+    let ids = Suite::ALL.map(|s| first.key(&[s]).unwrap().id);
+    for hour in 0..=24 {
+        keys.rotate_if_due(NOW.plus_secs(hour * HOUR)).unwrap();
+        assert!(ids.iter().all(|id| keys.key(id).is_some()), "hour {hour}");
+    }
+    keys.rotate_if_due(NOW.plus_secs(DAY + 1)).unwrap();
+    assert!(ids.iter().all(|id| keys.key(id).is_none()));
+}
+
+#[test]
+fn a_gateway_that_slept_long_makes_new_keys_and_drops_all_others() {
+    let (trusted, mut keys) = gateway(DAY);
+    let first = keys.offer().verify(crypto(), &trusted, keys.identity().name(), NOW).unwrap();
+    let later = NOW.plus_secs(30 * DAY);
+    assert_eq!(keys.rotate_if_due(later), Ok(true));
+    assert!(keys.key(&first.key(&Suite::ALL).unwrap().id).is_none());
+    assert!(keys.offer().verify(crypto(), &trusted, keys.identity().name(), later).is_ok());
+}
+
+#[test]
+fn a_clock_that_was_set_back_gets_keys_that_are_valid_by_it() {
+    let (trusted, mut keys) = gateway(DAY);
+    keys.rotate_if_due(NOW.plus_secs(20 * DAY)).unwrap();
+    let corrected = NOW.plus_secs(HOUR);
+    assert_eq!(keys.rotate_if_due(corrected), Ok(true));
+    assert!(keys.offer().verify(crypto(), &trusted, keys.identity().name(), corrected).is_ok());
+    assert_eq!(keys.rotate_if_due(corrected), Ok(false));
+}
+
+#[test]
+fn the_last_generation_ends_with_the_identity() {
+    let world = World::new();
+    let trusted = world.trusted();
+    let short = world.issuer.gateway_identity(world.identity.name(), Validity::starting(NOW, DAY)).unwrap();
+    let issuer = world.issuer.certificate().to_vec();
+    let mut keys = ContextKeys::new(short, issuer, 7 * DAY, NOW).unwrap();
+    let mut valid_at = |secs| {
+        let now = NOW.plus_secs(secs);
+        assert_eq!(keys.rotate_if_due(now), Ok(false));
+        keys.offer().verify(crypto(), &trusted, keys.identity().name(), now).is_ok()
+    };
+    assert!(valid_at(HOUR));
+    assert!(valid_at(DAY));
+    assert!(!valid_at(DAY + 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Whoever reads an offer at any moment, keeps it for as long as it verifies, and comes with a
+    /// clock that is up to ten minutes wrong in either direction, finds the key still there.
+    #[test]
+    fn rotation_drops_nobody(
+        lifetime in 1_800_u64..2 * DAY,
+        steps in prop::collection::vec(1_u64..1_200, 1..60),
+        slow_by in 0..super::super::CLOCK_LEEWAY_SECS,
+    ) {
+        let (trusted, mut keys) = gateway(lifetime);
+        let mut now = NOW;
+        let mut seen = Vec::new();
+        for step in steps {
+            // in quarters of the lifetime at most, as demanded
+            now = now.plus_secs(step.min(lifetime / 4));
+            keys.rotate_if_due(now).unwrap();
+            let slow: Time = now.minus_secs(slow_by);
+            prop_assert!(keys.offer().verify(crypto(), &trusted, keys.identity().name(), slow).is_ok());
+            seen.push(keys.offer().clone());
+            for offer in &seen {
+                let Ok(verified) = offer.verify(crypto(), &trusted, keys.identity().name(), now) else { continue };
+                for suite in Suite::ALL {
+                    let key = keys.key(&verified.key(&[suite]).unwrap().id);
+                    prop_assert_eq!(key.map(|k| k.public()), Some(&verified.key(&[suite]).unwrap().public));
+                }
+            }
+        }
+    }
+}
