@@ -22,7 +22,53 @@ pub struct HpkeOpened {
     pub exporter: Secret<32>,
 }
 
-/// Seals `plaintext` to `to` (RFC 9180 `SealBase`, sequence number 0).
+/// A sealer whose encapsulation is already known, so that what is sealed can be bound to it.
+pub struct HpkeSender {
+    crypto: Crypto,
+    enc: Vec<u8>,
+    schedule: Schedule,
+}
+
+impl HpkeSender {
+    /// RFC 9180 `SetupBaseS`.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`] when `to` is not a public key.
+    pub fn setup(
+        crypto: Crypto,
+        entropy: &mut dyn Entropy,
+        to: &KemPublicKey,
+        info: &[u8],
+    ) -> Result<Self, CryptoError> {
+        let encapsulated = to.encapsulate(crypto, entropy)?;
+        let schedule = Schedule::base(crypto, to.suite(), &encapsulated.secret, info);
+        Ok(Self { crypto, enc: encapsulated.bytes, schedule })
+    }
+
+    /// The encapsulation, which goes in clear.
+    #[must_use]
+    pub fn enc(&self) -> &[u8] {
+        &self.enc
+    }
+
+    /// Seals the one message that this sender is for (sequence number 0).
+    #[must_use]
+    pub fn seal(self, aad: &[u8], plaintext: &SecretBytes) -> HpkeSealed {
+        let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);
+        ciphertext.extend_from_slice(plaintext.expose());
+        let tag = self.crypto.aes256_gcm(&self.schedule.key).seal(&self.schedule.base_nonce, aad, &mut ciphertext);
+        ciphertext.extend_from_slice(&tag);
+        HpkeSealed { enc: self.enc, ciphertext, exporter: self.schedule.exporter }
+    }
+}
+
+impl std::fmt::Debug for HpkeSender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HpkeSender")
+    }
+}
+
+/// Seals `plaintext` to `to` (RFC 9180 `SealBase`).
 ///
 /// # Errors
 /// [`CryptoError::BadKey`] when `to` is not a public key.
@@ -32,15 +78,9 @@ pub fn seal_base(
     to: &KemPublicKey,
     info: &[u8],
     aad: &[u8],
-    plaintext: SecretBytes,
+    plaintext: &SecretBytes,
 ) -> Result<HpkeSealed, CryptoError> {
-    let encapsulated = to.encapsulate(crypto, entropy)?;
-    let schedule = Schedule::base(crypto, to.suite(), &encapsulated.secret, info);
-    let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);
-    ciphertext.extend_from_slice(plaintext.expose());
-    let tag = crypto.aes256_gcm(&schedule.key).seal(&schedule.base_nonce, aad, &mut ciphertext);
-    ciphertext.extend_from_slice(&tag);
-    Ok(HpkeSealed { enc: encapsulated.bytes, ciphertext, exporter: schedule.exporter })
+    Ok(HpkeSender::setup(crypto, entropy, to, info)?.seal(aad, plaintext))
 }
 
 /// Opens what [`seal_base`] made for the holder of `key`.

@@ -10,16 +10,21 @@
 //! Where to look: [`Secret`] for everything that must be wiped, [`label`] for every key-derivation
 //! label in the product, [`KeySet::verify`] for the check that must come before any secret leaves.
 
+mod envelope;
 mod hpke;
 mod kdf;
 mod kem;
 mod keyset;
 pub mod label;
 mod primitives;
+mod proof;
 mod secret;
 mod x509;
 
-pub use hpke::{HpkeOpened, HpkeSealed, open_base, seal_base};
+pub use envelope::{
+    CLOCK_TOLERANCE_SECS, CheapCheck, CheapChecked, Cookie, CookieJar, Envelope, EnvelopeContent, OpenEnvelope, Purpose,
+};
+pub use hpke::{HpkeOpened, HpkeSealed, HpkeSender, open_base, seal_base};
 pub use kdf::{Transcript, TranscriptHash};
 pub use kem::{Encapsulated, KemPrivateKey, KemPublicKey, Suite};
 pub use keyset::{
@@ -27,5 +32,6 @@ pub use keyset::{
     VerifiedKeySet,
 };
 pub use primitives::{Aead, Crypto, CryptoError, Entropy, MlKem768Key, Primitives, Signer, TAG, X25519Key};
+pub use proof::{InitiatorToken, PresentedToken, TokenKind, TokenProof};
 pub use secret::{Secret, SecretBytes, constant_time_eq};
 pub use x509::{IssuerFingerprint, TrustedIssuer, X509Error};

@@ -29,11 +29,13 @@
 
 mod frame;
 mod read;
+mod refusal;
 mod time;
 mod write;
 
 pub use frame::{FRAME_HEADER, Frame, FrameHeader, FrameKind, MAX_BODY_BEFORE_SESSION, MAX_BODY_IN_SESSION};
 pub use read::Reader;
+pub use refusal::{Refusal, RefusalCode};
 pub use time::Time;
 pub use write::Writer;
 

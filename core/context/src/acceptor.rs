@@ -1,0 +1,154 @@
+use crate::AcceptError;
+use crate::messages::{FirstInner, SecondInner, SecondMessage, bound_part};
+use crate::secrets::{ContextSecrets, Ingredients};
+use symbolon_crypto::{
+    CLOCK_TOLERANCE_SECS, Crypto, Entropy, EnvelopeContent, Secret, SecretBytes, TAG, TokenKind, TokenProof, Transcript,
+    TranscriptHash, label,
+};
+use symbolon_wire::{Encode, Time, WireError};
+
+/// A first message that opened and is fresh by its time; it may still be a replay.
+pub struct Opened {
+    crypto: Crypto,
+    binding: TranscriptHash,
+    transcript: Transcript,
+    digest: [u8; 32],
+    envelope: Secret<32>,
+    inner: FirstInner,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Opened")
+    }
+}
+
+impl Opened {
+    /// Reads what an envelope for [`symbolon_crypto::Purpose::Context`] held.
+    ///
+    /// # Errors
+    /// [`AcceptError::Malformed`], [`AcceptError::Clock`].
+    pub fn read(crypto: Crypto, content: EnvelopeContent, now: Time) -> Result<Self, AcceptError> {
+        let inner = FirstInner::parse(&content.plaintext)?;
+        if inner.ephemeral.suite() != content.suite {
+            return Err(WireError::BadValue("ephemeral key").into());
+        }
+        let seconds = inner.time.distance_secs(now);
+        if seconds > CLOCK_TOLERANCE_SECS {
+            return Err(AcceptError::Clock { seconds });
+        }
+        let binding = content.transcript.with(&bound_part(&inner.ephemeral, inner.time, &inner.bindings));
+        Ok(Self {
+            crypto,
+            binding: binding.hash(),
+            transcript: binding.with(&content.digest),
+            digest: content.digest,
+            envelope: content.exporter,
+            inner,
+        })
+    }
+
+    /// What must be put into the replay cache if it is absent. It is entered only now, after the
+    /// message opened, so that strangers cannot fill the cache.
+    #[must_use]
+    pub const fn replay_key(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    /// Until when the replay cache must remember it.
+    #[must_use]
+    pub const fn remember_until(&self) -> Time {
+        self.inner.time.plus_secs(2 * CLOCK_TOLERANCE_SECS)
+    }
+
+    /// Goes on if the replay cache did not have the key.
+    ///
+    /// # Errors
+    /// [`AcceptError::Replayed`].
+    pub fn first_time(self, was_absent: bool) -> Result<Fresh, AcceptError> {
+        if was_absent { Ok(Fresh(self)) } else { Err(AcceptError::Replayed) }
+    }
+}
+
+/// What the acceptor grants.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Under which the session is kept.
+    pub session_id: [u8; 16],
+    /// How long the context may be used, in seconds.
+    pub lifetime_secs: u32,
+    /// The name of the subject, for the initiator to see; at most 255 bytes.
+    pub subject: String,
+}
+
+/// A first message that was never seen before. Its authentication token is now to be checked.
+#[derive(Debug)]
+pub struct Fresh(Opened);
+
+impl Fresh {
+    /// The kind of the token.
+    #[must_use]
+    pub const fn token_kind(&self) -> TokenKind {
+        self.0.inner.kind
+    }
+
+    /// The token, in the encoding of its room.
+    #[must_use]
+    pub const fn token(&self) -> &SecretBytes {
+        &self.0.inner.token
+    }
+
+    /// What the token must be bound to.
+    #[must_use]
+    pub const fn binding(&self) -> &TranscriptHash {
+        &self.0.binding
+    }
+
+    /// Channel bindings as the initiator sees them; zero when it has none.
+    #[must_use]
+    pub const fn channel_bindings(&self) -> &[u8; 32] {
+        &self.0.inner.bindings
+    }
+
+    /// Makes the second message (A6). `proof` is what the check of the token gave.
+    ///
+    /// # Errors
+    /// [`AcceptError::ForeignProof`] when the proof is of another exchange, [`AcceptError::Forged`]
+    /// when the initiator's ephemeral key is not a key.
+    pub fn accept(
+        self,
+        entropy: &mut dyn Entropy,
+        proof: &dyn TokenProof,
+        grant: &Grant,
+    ) -> Result<(ContextSecrets, Vec<u8>), AcceptError> {
+        let Opened { crypto, binding, transcript, envelope, inner, .. } = self.0;
+        if *proof.binding() != binding {
+            return Err(AcceptError::ForeignProof);
+        }
+        let encapsulated = inner.ephemeral.encapsulate(crypto, entropy)?;
+        let second = SecondInner {
+            session_key: entropy.secret(),
+            session_id: grant.session_id,
+            lifetime_secs: grant.lifetime_secs,
+            subject: grant.subject.clone(),
+            token_reply: proof.reply().to_vec(),
+        };
+        let mut ingredients = Ingredients {
+            transport_key: &inner.transport_key,
+            envelope: &envelope,
+            ephemeral: &encapsulated.secret,
+            contribution: proof.contribution(),
+            session_key: None,
+        };
+        let transcript = transcript.with(&encapsulated.bytes);
+        let key = ingredients.second_message_key(crypto, transcript.hash());
+        let plaintext = second.to_secret_bytes();
+        let mut sealed = Vec::with_capacity(plaintext.expose().len() + TAG);
+        sealed.extend_from_slice(plaintext.expose());
+        let tag = crypto.aes256_gcm(&key).seal(&[0; 12], label::CONTEXT_SECOND, &mut sealed);
+        sealed.extend_from_slice(&tag);
+        ingredients.session_key = Some(&second.session_key);
+        let secrets = ContextSecrets::derive(crypto, &ingredients, transcript.with(&sealed).hash());
+        Ok((secrets, SecondMessage { enc: encapsulated.bytes, sealed }.to_bytes()))
+    }
+}

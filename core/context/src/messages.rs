@@ -1,0 +1,112 @@
+//! What is inside both messages; the first one's outside is `symbolon_crypto::Envelope`.
+
+use symbolon_crypto::{KemPublicKey, PresentedToken, Secret, SecretBytes, TokenKind};
+use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
+use zeroize::Zeroize;
+
+/// Largest authentication token: room for a Kerberos AP-REQ with a large authorisation field.
+const MAX_TOKEN: usize = 8 * 1024;
+
+/// What is inside a first message of a context.
+pub(crate) struct FirstInner {
+    pub(crate) transport_key: Secret<32>,
+    pub(crate) ephemeral: KemPublicKey,
+    pub(crate) time: Time,
+    pub(crate) bindings: [u8; 32],
+    pub(crate) kind: TokenKind,
+    pub(crate) token: SecretBytes,
+}
+
+/// The part of the inner message that the token itself is bound to.
+pub(crate) fn bound_part(ephemeral: &KemPublicKey, time: Time, bindings: &[u8; 32]) -> Vec<u8> {
+    let mut w = Writer::new();
+    ephemeral.encode(&mut w);
+    time.encode(&mut w);
+    w.fixed(bindings);
+    w.into_bytes()
+}
+
+impl FirstInner {
+    pub(crate) fn seal_bytes(transport_key: &Secret<32>, bound: &[u8], token: &PresentedToken) -> SecretBytes {
+        let mut w = Writer::new();
+        w.fixed(transport_key.expose());
+        w.fixed(bound);
+        token.kind.encode(&mut w);
+        w.bytes16(token.body.expose());
+        SecretBytes::new(w.into_bytes())
+    }
+
+    pub(crate) fn parse(plaintext: &SecretBytes) -> Result<Self, WireError> {
+        let mut r = Reader::new(plaintext.expose());
+        let mut key: [u8; 32] = r.fixed()?;
+        let transport_key = Secret::new(key);
+        key.zeroize();
+        let ephemeral = KemPublicKey::decode(&mut r)?;
+        let time = Time::decode(&mut r)?;
+        let bindings = r.fixed()?;
+        let kind = TokenKind::decode(&mut r)?;
+        let token = r.bytes16()?;
+        if token.len() > MAX_TOKEN {
+            return Err(WireError::TooLong("authentication token"));
+        }
+        let token = SecretBytes::new(token.to_vec());
+        r.finish()?;
+        Ok(Self { transport_key, ephemeral, time, bindings, kind, token })
+    }
+}
+
+/// A second message: the encapsulation in clear, the rest sealed.
+pub(crate) struct SecondMessage {
+    pub(crate) enc: Vec<u8>,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl Encode for SecondMessage {
+    fn encode(&self, w: &mut Writer) {
+        w.bytes16(&self.enc);
+        w.bytes16(&self.sealed);
+    }
+}
+
+impl Decode for SecondMessage {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(Self { enc: r.bytes16()?.to_vec(), sealed: r.bytes16()?.to_vec() })
+    }
+}
+
+/// What is inside a second message.
+pub(crate) struct SecondInner {
+    pub(crate) session_key: Secret<32>,
+    pub(crate) session_id: [u8; 16],
+    pub(crate) lifetime_secs: u32,
+    pub(crate) subject: String,
+    pub(crate) token_reply: Vec<u8>,
+}
+
+impl SecondInner {
+    pub(crate) fn to_secret_bytes(&self) -> SecretBytes {
+        let mut w = Writer::new();
+        w.fixed(self.session_key.expose());
+        w.fixed(&self.session_id);
+        w.u32(self.lifetime_secs);
+        w.text8(&self.subject);
+        w.bytes16(&self.token_reply);
+        SecretBytes::new(w.into_bytes())
+    }
+
+    pub(crate) fn parse(plaintext: &[u8]) -> Result<Self, WireError> {
+        let mut r = Reader::new(plaintext);
+        let mut key: [u8; 32] = r.fixed()?;
+        let session_key = Secret::new(key);
+        key.zeroize();
+        let inner = Self {
+            session_key,
+            session_id: r.fixed()?,
+            lifetime_secs: r.u32()?,
+            subject: r.text8("subject")?.to_owned(),
+            token_reply: r.bytes16()?.to_vec(),
+        };
+        r.finish()?;
+        Ok(inner)
+    }
+}

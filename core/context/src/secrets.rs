@@ -1,0 +1,63 @@
+use symbolon_crypto::{Crypto, Secret, TranscriptHash, label};
+
+/// What both sides have at the end, each key for one purpose.
+#[derive(Debug)]
+pub struct ContextSecrets {
+    /// Protects wrapped messages of the initiator.
+    pub from_initiator: Secret<32>,
+    /// Protects wrapped messages of the acceptor.
+    pub from_acceptor: Secret<32>,
+    /// Root of what the session derives later: attaching, streams.
+    pub session: Secret<32>,
+    exporter: Secret<32>,
+}
+
+impl ContextSecrets {
+    pub(crate) fn derive(crypto: Crypto, ingredients: &Ingredients<'_>, transcript: TranscriptHash) -> Self {
+        let root = ingredients.extract(crypto, transcript.as_ref());
+        let derive = |label: &[u8]| crypto.derive(&root, label, &[label::CONTEXT_TRAFFIC, transcript.as_ref()]);
+        Self {
+            from_initiator: derive(label::WRAP_FROM_INITIATOR),
+            from_acceptor: derive(label::WRAP_FROM_ACCEPTOR),
+            session: derive(label::SESSION_ROOT),
+            exporter: derive(label::EXPORTER),
+        }
+    }
+
+    /// A key for a use of the caller's own, the same on both sides (RFC 5705 in spirit).
+    #[must_use]
+    pub fn export(&self, crypto: Crypto, purpose: &[u8]) -> Secret<32> {
+        crypto.derive(&self.exporter, label::EXPORTER, &[purpose])
+    }
+}
+
+/// All that goes into a key; a missing contribution counts as 32 zero bytes.
+pub(crate) struct Ingredients<'a> {
+    pub(crate) transport_key: &'a Secret<32>,
+    pub(crate) envelope: &'a Secret<32>,
+    pub(crate) ephemeral: &'a Secret<32>,
+    pub(crate) contribution: Option<&'a Secret<32>>,
+    pub(crate) session_key: Option<&'a Secret<32>>,
+}
+
+impl Ingredients<'_> {
+    fn extract(&self, crypto: Crypto, salt: &[u8]) -> Secret<32> {
+        let none = Secret::new([0; 32]);
+        crypto.extract(
+            salt,
+            &[
+                self.transport_key.expose(),
+                self.envelope.expose(),
+                self.ephemeral.expose(),
+                self.contribution.unwrap_or(&none).expose(),
+                self.session_key.unwrap_or(&none).expose(),
+            ],
+        )
+    }
+
+    /// The key of the second message.
+    pub(crate) fn second_message_key(&self, crypto: Crypto, transcript: TranscriptHash) -> Secret<32> {
+        let root = self.extract(crypto, transcript.as_ref());
+        crypto.derive(&root, label::CONTEXT_SECOND, &[transcript.as_ref()])
+    }
+}

@@ -1,0 +1,75 @@
+//! What a room that checks credentials and the room that opens contexts say to each other.
+//!
+//! Rooms never import each other: a credential answers for a [`TranscriptHash`] on the initiator's
+//! side ([`InitiatorToken`]) and a check on the acceptor's side gives a [`TokenProof`] for the same
+//! hash. A proof that was made for another exchange fits no transcript, so it opens nothing.
+
+use crate::{CryptoError, Secret, SecretBytes, TranscriptHash};
+use symbolon_wire::{Decode, Encode, Reader, WireError, Writer};
+
+/// What kind of authentication token a first message carries (A3–A5, B8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// User name and password (A4).
+    Password = 1,
+    /// Response with the authentication key of a registered token (B8).
+    Challenge = 2,
+}
+
+impl Encode for TokenKind {
+    fn encode(&self, w: &mut Writer) {
+        w.u8(*self as u8);
+    }
+}
+
+impl Decode for TokenKind {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        match r.u8()? {
+            1 => Ok(Self::Password),
+            2 => Ok(Self::Challenge),
+            _ => Err(WireError::BadValue("token kind")),
+        }
+    }
+}
+
+/// An authentication token as it travels inside a first message.
+#[derive(Debug)]
+pub struct PresentedToken {
+    /// Its kind.
+    pub kind: TokenKind,
+    /// Its bytes, in the encoding of its room.
+    pub body: SecretBytes,
+    /// A key that only the two honest sides can compute, if this kind has one: it goes into every
+    /// later key.
+    pub contribution: Option<Secret<32>>,
+}
+
+/// A credential in the initiator's hands.
+pub trait InitiatorToken {
+    /// Answers for the exchange that `binding` names.
+    ///
+    /// # Errors
+    /// What the device that holds the key gives.
+    fn present(&mut self, binding: &TranscriptHash) -> Result<PresentedToken, CryptoError>;
+
+    /// Checks the acceptor's part of the proof, out of the second message.
+    ///
+    /// # Errors
+    /// [`CryptoError::Forged`] when the acceptor did not hold what it should.
+    fn confirm(&mut self, reply: &[u8]) -> Result<(), CryptoError>;
+}
+
+/// Evidence that the credential of one exchange was checked. Implemented only by types that the
+/// check itself makes.
+pub trait TokenProof {
+    /// The exchange that it was checked for.
+    fn binding(&self) -> &TranscriptHash;
+
+    /// The acceptor's copy of [`PresentedToken::contribution`].
+    fn contribution(&self) -> Option<&Secret<32>>;
+
+    /// What the acceptor returns so that the initiator can check it in turn; may be empty.
+    fn reply(&self) -> &[u8];
+}
