@@ -60,5 +60,8 @@ fn drive(seconds: u32, rest: &[&str]) -> Result<(Tally, bool)> {
         }
         Some(line.to_owned())
     })?;
+    if !succeeded {
+        tally.failed = tally.failed.max(1);
+    }
     Ok((tally, succeeded))
 }
