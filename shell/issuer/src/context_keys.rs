@@ -30,6 +30,8 @@ pub struct ContextKeys {
 #[derive(Debug)]
 struct Generation {
     keys: Vec<ContextKey>,
+    /// Hash of the set in which these keys were shown.
+    key_set: [u8; 32],
     made: Time,
     until: Time,
 }
@@ -46,8 +48,7 @@ impl ContextKeys {
         lifetime_secs: u64,
         now: Time,
     ) -> Result<Self, IssuerError> {
-        let first = Generation::make(&identity, lifetime_secs, now)?;
-        let offer = identity.key_set(&issuer, &first.keys)?;
+        let (first, offer) = Generation::make(&identity, &issuer, lifetime_secs, now)?;
         let offer_bytes = offer.to_bytes();
         Ok(Self { identity, issuer, lifetime_secs, generations: vec![first], offer, offer_bytes })
     }
@@ -64,8 +65,8 @@ impl ContextKeys {
         let newest = self.newest();
         let due = newest.is_due(now) && newest.until < self.identity.validity().until();
         if due {
-            let next = Generation::make(&self.identity, self.lifetime_secs, now)?;
-            self.offer = self.identity.key_set(&self.issuer, &next.keys)?;
+            let (next, offer) = Generation::make(&self.identity, &self.issuer, self.lifetime_secs, now)?;
+            self.offer = offer;
             self.offer_bytes = self.offer.to_bytes();
             self.generations.insert(0, next);
         }
@@ -86,10 +87,18 @@ impl ContextKeys {
         &self.offer_bytes
     }
 
-    /// The private key that a first message names, as long as it answers.
+    /// The private key that a first message names, as long as it answers, and the hash of the set in
+    /// which it was shown.
     #[must_use]
-    pub fn key(&self, id: &ContextKeyId) -> Option<&KemPrivateKey> {
-        self.generations.iter().flat_map(|g| &g.keys).find(|k| k.id == *id).map(|k| &k.key)
+    pub fn key(&self, id: &ContextKeyId) -> Option<(&KemPrivateKey, &[u8; 32])> {
+        self.generations
+            .iter()
+            .find_map(|g| g.keys.iter().find(|k| k.id == *id).map(|k| (&k.key, &g.key_set)))
+    }
+
+    /// The hashes of all sets whose keys still answer, newest first.
+    pub fn key_sets(&self) -> impl Iterator<Item = &[u8; 32]> {
+        self.generations.iter().map(|g| &g.key_set)
     }
 
     /// The gateway whose keys these are.
@@ -104,14 +113,21 @@ impl ContextKeys {
 }
 
 impl Generation {
-    fn make(identity: &Identity, lifetime_secs: u64, now: Time) -> Result<Self, IssuerError> {
+    fn make(
+        identity: &Identity,
+        issuer: &[u8],
+        lifetime_secs: u64,
+        now: Time,
+    ) -> Result<(Self, KeySet), IssuerError> {
         let validity = Validity::starting(now, lifetime_secs);
         let keys = Suite::ALL
             .into_iter()
             .map(|suite| identity.context_key(suite, validity))
             .collect::<Result<Vec<_>, _>>()?;
         let until = keys.iter().map(|k| k.validity.until()).fold(validity.until(), Time::min);
-        Ok(Self { keys, made: now, until })
+        let offer = identity.key_set(issuer, &keys)?;
+        let key_set = offer.hash(symbolon_provider::crypto());
+        Ok((Self { keys, key_set, made: now, until }, offer))
     }
 
     /// At half life; or when the clock was set back so far that clients would find the certificates

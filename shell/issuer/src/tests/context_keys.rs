@@ -100,7 +100,7 @@ proptest! {
                 let Ok(verified) = offer.verify(crypto(), &trusted, keys.identity().name(), now) else { continue };
                 for suite in Suite::ALL {
                     let key = keys.key(&verified.key(&[suite]).unwrap().id);
-                    prop_assert_eq!(key.map(|k| k.public()), Some(&verified.key(&[suite]).unwrap().public));
+                    prop_assert_eq!(key.map(|(k, _)| k.public()), Some(&verified.key(&[suite]).unwrap().public));
                 }
             }
         }
