@@ -2,8 +2,8 @@ use crate::AcceptError;
 use crate::messages::{FirstInner, SecondInner, SecondMessage, bound_part};
 use crate::secrets::{ContextSecrets, Ingredients};
 use symbolon_crypto::{
-    CLOCK_TOLERANCE_SECS, Crypto, Entropy, EnvelopeContent, Secret, SecretBytes, TAG, TokenKind, TokenProof, Transcript,
-    TranscriptHash, label,
+    CLOCK_TOLERANCE_SECS, Crypto, Entropy, EnvelopeContent, Secret, SecretBytes, TAG, TokenKind, TokenProof,
+    Transcript, TranscriptHash, label,
 };
 use symbolon_wire::{Encode, Time, WireError};
 

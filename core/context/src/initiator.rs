@@ -2,8 +2,8 @@ use crate::InitiateError;
 use crate::messages::{FirstInner, SecondInner, SecondMessage, bound_part};
 use crate::secrets::{ContextSecrets, Ingredients};
 use symbolon_crypto::{
-    Cookie, Crypto, Entropy, Envelope, InitiatorToken, KemPrivateKey, OpenEnvelope, Purpose, Secret, Suite, Transcript,
-    VerifiedKeySet, label,
+    Cookie, Crypto, Entropy, Envelope, InitiatorToken, KemPrivateKey, OpenEnvelope, Purpose, Secret, Suite,
+    Transcript, VerifiedKeySet, label,
 };
 use symbolon_wire::{Decode, Encode, Time};
 
@@ -129,7 +129,8 @@ impl<T: InitiatorToken> AwaitSecond<T> {
         let inner = SecondInner::parse(plaintext.expose())?;
         self.token.confirm(&inner.token_reply).map_err(|_| InitiateError::Forged)?;
         ingredients.session_key = Some(&inner.session_key);
-        let secrets = ContextSecrets::derive(self.crypto, &ingredients, transcript.with(&message.sealed).hash());
+        let secrets =
+            ContextSecrets::derive(self.crypto, &ingredients, transcript.with(&message.sealed).hash());
         Ok(Established {
             secrets,
             session_id: inner.session_id,

@@ -27,7 +27,11 @@ pub(crate) fn bound_part(ephemeral: &KemPublicKey, time: Time, bindings: &[u8; 3
 }
 
 impl FirstInner {
-    pub(crate) fn seal_bytes(transport_key: &Secret<32>, bound: &[u8], token: &PresentedToken) -> SecretBytes {
+    pub(crate) fn seal_bytes(
+        transport_key: &Secret<32>,
+        bound: &[u8],
+        token: &PresentedToken,
+    ) -> SecretBytes {
         let mut w = Writer::new();
         w.fixed(transport_key.expose());
         w.fixed(bound);

@@ -1,9 +1,10 @@
 //! User name and password as authentication token (A4), checked against Argon2id verifiers.
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier as _};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier as _};
 use symbolon_crypto::{
-    CryptoError, Entropy, InitiatorToken, PresentedToken, Secret, SecretBytes, TokenKind, TokenProof, TranscriptHash,
+    CryptoError, Entropy, InitiatorToken, PresentedToken, Secret, SecretBytes, TokenKind, TokenProof,
+    TranscriptHash, VerifiedKeySet,
 };
 use symbolon_policy::{CanonName, PasswordPermitted};
 use symbolon_wire::{Reader, WireError, Writer};
@@ -19,14 +20,19 @@ pub struct PasswordToken {
 }
 
 impl PasswordToken {
-    /// `permitted` is the policy's word that this gateway may be told passwords: a gateway of the
-    /// same issuer that only forwards streams must not collect them.
+    /// For `gateway` alone; `permitted` is the policy's word that it may be told passwords: a
+    /// gateway of the same issuer that only forwards streams must not collect them.
     ///
     /// # Errors
-    /// [`CryptoError::BadKey`] when the password is longer than [`MAX_PASSWORD`] bytes.
-    pub fn new(user: CanonName, password: SecretBytes, permitted: &PasswordPermitted) -> Result<Self, CryptoError> {
-        let _ = permitted;
-        if password.expose().len() > MAX_PASSWORD {
+    /// [`CryptoError::BadKey`] when the permission is for another gateway or the password is longer
+    /// than [`MAX_PASSWORD`] bytes.
+    pub fn new(
+        user: CanonName,
+        password: SecretBytes,
+        gateway: &VerifiedKeySet,
+        permitted: &PasswordPermitted,
+    ) -> Result<Self, CryptoError> {
+        if permitted.gateway() != gateway.name().as_str() || password.expose().len() > MAX_PASSWORD {
             return Err(CryptoError::BadKey);
         }
         Ok(Self { user, password })

@@ -15,7 +15,8 @@ pub struct ContextSecrets {
 impl ContextSecrets {
     pub(crate) fn derive(crypto: Crypto, ingredients: &Ingredients<'_>, transcript: TranscriptHash) -> Self {
         let root = ingredients.extract(crypto, transcript.as_ref());
-        let derive = |label: &[u8]| crypto.derive(&root, label, &[label::CONTEXT_TRAFFIC, transcript.as_ref()]);
+        let derive =
+            |label: &[u8]| crypto.derive(&root, label, &[label::CONTEXT_TRAFFIC, transcript.as_ref()]);
         Self {
             from_initiator: derive(label::WRAP_FROM_INITIATOR),
             from_acceptor: derive(label::WRAP_FROM_ACCEPTOR),

@@ -7,8 +7,8 @@
 //! [`CookieJar::accepts`] (one more), and only then [`CheapChecked::open`] (a private-key operation).
 
 use crate::{
-    ContextKeyId, Crypto, CryptoError, Entropy, HpkeSender, KemPrivateKey, KeySetError, Secret, SecretBytes, Suite,
-    Transcript, VerifiedKeySet, constant_time_eq, label, open_base,
+    ContextKeyId, Crypto, CryptoError, Entropy, HpkeSender, KemPrivateKey, KeySetError, Secret, SecretBytes,
+    Suite, Transcript, VerifiedKeySet, constant_time_eq, label, open_base,
 };
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
@@ -48,7 +48,14 @@ impl Purpose {
     }
 
     /// What both sides know once the encapsulation is there: everything sealed is bound to it.
-    fn transcript(self, crypto: Crypto, key_set: &[u8; 32], key: ContextKeyId, suite: Suite, enc: &[u8]) -> Transcript {
+    fn transcript(
+        self,
+        crypto: Crypto,
+        key_set: &[u8; 32],
+        key: ContextKeyId,
+        suite: Suite,
+        enc: &[u8],
+    ) -> Transcript {
         Transcript::new(crypto, self.label())
             .with(key_set)
             .with(&key.0)

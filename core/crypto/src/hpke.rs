@@ -56,7 +56,8 @@ impl HpkeSender {
     pub fn seal(self, aad: &[u8], plaintext: &SecretBytes) -> HpkeSealed {
         let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);
         ciphertext.extend_from_slice(plaintext.expose());
-        let tag = self.crypto.aes256_gcm(&self.schedule.key).seal(&self.schedule.base_nonce, aad, &mut ciphertext);
+        let tag =
+            self.crypto.aes256_gcm(&self.schedule.key).seal(&self.schedule.base_nonce, aad, &mut ciphertext);
         ciphertext.extend_from_slice(&tag);
         HpkeSealed { enc: self.enc, ciphertext, exporter: self.schedule.exporter }
     }

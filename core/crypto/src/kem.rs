@@ -110,7 +110,11 @@ impl KemPublicKey {
     ///
     /// # Errors
     /// [`CryptoError::BadKey`] when the key is not one.
-    pub fn encapsulate(&self, crypto: Crypto, entropy: &mut dyn Entropy) -> Result<Encapsulated, CryptoError> {
+    pub fn encapsulate(
+        &self,
+        crypto: Crypto,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Encapsulated, CryptoError> {
         match self.suite {
             Suite::X25519 => {
                 let peer = array(&self.bytes)?;
@@ -250,6 +254,12 @@ fn dh_kem_secret(crypto: Crypto, dh: &Secret<32>, enc: &[u8], public: &[u8]) -> 
 }
 
 /// draft-connolly-cfrg-xwing-kem §5.3, `Combiner`.
-fn x_wing_secret(crypto: Crypto, ml: &Secret<32>, x: &Secret<32>, x_ct: &[u8], x_public: &[u8]) -> Secret<32> {
+fn x_wing_secret(
+    crypto: Crypto,
+    ml: &Secret<32>,
+    x: &Secret<32>,
+    x_ct: &[u8],
+    x_public: &[u8],
+) -> Secret<32> {
     crypto.sha3_256(&[ml.expose(), x.expose(), x_ct, x_public, X_WING_LABEL])
 }

@@ -22,8 +22,8 @@ pub const CONTEXT_KEY_USAGE: &[u8] = &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x81, 0xfd,
 const X25519_SPKI: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00];
 /// The same for X-Wing, 1.3.6.1.4.1.62253.25722 (draft-connolly-cfrg-xwing-kem §7).
 const X_WING_SPKI: &[u8] = &[
-    0x30, 0x82, 0x04, 0xd4, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe6, 0x2d, 0x81, 0xc8, 0x7a,
-    0x03, 0x82, 0x04, 0xc1, 0x00,
+    0x30, 0x82, 0x04, 0xd4, 0x30, 0x0d, 0x06, 0x0b, 0x2b, 0x06, 0x01, 0x04, 0x01, 0x83, 0xe6, 0x2d, 0x81,
+    0xc8, 0x7a, 0x03, 0x82, 0x04, 0xc1, 0x00,
 ];
 
 /// Most certificates in a set: two suites, each with its successor while keys rotate.
@@ -176,8 +176,8 @@ impl KeySet {
         let anchor = [issuer.anchor().map_err(|e| KeySetError::Malformed(e.to_string()))?];
         let identity_der = CertificateDer::from(self.identity.as_slice());
         let identity = parse(&identity_der)?;
-        let server_name = ServerName::try_from(name.as_str())
-            .map_err(|_| KeySetError::Malformed("gateway name".into()))?;
+        let server_name =
+            ServerName::try_from(name.as_str()).map_err(|_| KeySetError::Malformed("gateway name".into()))?;
         identity
             .verify_is_valid_for_subject_name(&server_name)
             .map_err(|_| KeySetError::OtherName(name.clone()))?;
@@ -223,7 +223,12 @@ impl KeySet {
         if !signed_by_identity {
             return Err(KeySetError::NotSignedByIdentity);
         }
-        Ok(VerifiedKeySet { name: name.clone(), hash: self.hash(crypto), keys, identity: self.identity.clone() })
+        Ok(VerifiedKeySet {
+            name: name.clone(),
+            hash: self.hash(crypto),
+            keys,
+            identity: self.identity.clone(),
+        })
     }
 }
 
@@ -241,7 +246,8 @@ fn is_signed_by(
 ) -> bool {
     let Ok(anchor) = webpki::anchor_from_trusted_cert(identity) else { return false };
     let usage = webpki::KeyUsage::required(CONTEXT_KEY_USAGE);
-    leaf.verify_for_usage(crypto.certificate_algorithms(), &[anchor], &[], unix_time(now), usage, None, None).is_ok()
+    leaf.verify_for_usage(crypto.certificate_algorithms(), &[anchor], &[], unix_time(now), usage, None, None)
+        .is_ok()
 }
 
 fn path_error(e: webpki::Error) -> KeySetError {
@@ -249,7 +255,9 @@ fn path_error(e: webpki::Error) -> KeySetError {
     match e {
         E::CertExpired { .. } | E::CertNotValidYet { .. } => KeySetError::OutsideValidity,
         E::UnknownIssuer | E::InvalidSignatureForPublicKey => KeySetError::OtherIssuer,
-        E::RequiredEkuNotFoundContext(_) | E::CaUsedAsEndEntity | E::EmptyEkuExtension => KeySetError::WrongUsage,
+        E::RequiredEkuNotFoundContext(_) | E::CaUsedAsEndEntity | E::EmptyEkuExtension => {
+            KeySetError::WrongUsage
+        }
         E::EndEntityUsedAsCa | E::NameConstraintViolation | E::PathLenConstraintViolated => {
             KeySetError::NotSignedByIdentity
         }
@@ -259,9 +267,9 @@ fn path_error(e: webpki::Error) -> KeySetError {
 
 /// The KEM key of a SubjectPublicKeyInfo, or nothing for a suite that we do not know.
 fn kem_key(spki: &[u8]) -> Option<KemPublicKey> {
-    [(X_WING_SPKI, Suite::XWing), (X25519_SPKI, Suite::X25519)].into_iter().find_map(|(prefix, suite)| {
-        KemPublicKey::new(suite, spki.strip_prefix(prefix)?).ok()
-    })
+    [(X_WING_SPKI, Suite::XWing), (X25519_SPKI, Suite::X25519)]
+        .into_iter()
+        .find_map(|(prefix, suite)| KemPublicKey::new(suite, spki.strip_prefix(prefix)?).ok())
 }
 
 impl Encode for KeySet {

@@ -22,14 +22,14 @@ mod secret;
 mod x509;
 
 pub use envelope::{
-    CLOCK_TOLERANCE_SECS, CheapCheck, CheapChecked, Cookie, CookieJar, Envelope, EnvelopeContent, OpenEnvelope, Purpose,
+    CLOCK_TOLERANCE_SECS, CheapCheck, CheapChecked, Cookie, CookieJar, Envelope, EnvelopeContent,
+    OpenEnvelope, Purpose,
 };
 pub use hpke::{HpkeOpened, HpkeSealed, HpkeSender, open_base, seal_base};
 pub use kdf::{Transcript, TranscriptHash};
 pub use kem::{Encapsulated, KemPrivateKey, KemPublicKey, Suite};
 pub use keyset::{
-    CONTEXT_KEY_USAGE, ContextKeyId, GatewayName, KeySet, KeySetError, VerifiedKey,
-    VerifiedKeySet,
+    CONTEXT_KEY_USAGE, ContextKeyId, GatewayName, KeySet, KeySetError, VerifiedKey, VerifiedKeySet,
 };
 pub use primitives::{Aead, Crypto, CryptoError, Entropy, MlKem768Key, Primitives, Signer, TAG, X25519Key};
 pub use proof::{InitiatorToken, PresentedToken, TokenKind, TokenProof};

@@ -18,8 +18,8 @@
 
 use crate::AuthenticationKey;
 use symbolon_crypto::{
-    Crypto, CryptoError, Entropy, InitiatorToken, KemPrivateKey, KemPublicKey, PresentedToken, Secret, SecretBytes,
-    Suite, TAG, TokenKind, TokenProof, TranscriptHash, constant_time_eq, label,
+    Crypto, CryptoError, Entropy, InitiatorToken, KemPrivateKey, KemPublicKey, PresentedToken, Secret,
+    SecretBytes, Suite, TAG, TokenKind, TokenProof, TranscriptHash, constant_time_eq, label,
 };
 use symbolon_policy::UserCode;
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
@@ -94,40 +94,51 @@ impl ExchangeKey {
 pub struct ChallengeToken<'a> {
     crypto: Crypto,
     key: &'a dyn AuthenticationKey,
-    user: &'a UserCode,
+    claimed: Claimant<'a>,
     gateway: &'a str,
     gateway_number: Number,
     own_number: Number,
 }
 
+/// Who a token says it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Claimant<'a> {
+    /// The registration at the gateway: a user may have several tokens.
+    pub registration_id: [u8; 16],
+    /// The user identification code (B6).
+    pub user: &'a UserCode,
+}
+
 impl<'a> ChallengeToken<'a> {
-    /// Answers `gateway_number` in the name of `user`, at the gateway whose verified name is given.
+    /// Answers `gateway_number` in the name of `claimed`, at the gateway whose verified name is
+    /// given.
     pub fn new(
         crypto: Crypto,
         entropy: &mut dyn Entropy,
         key: &'a dyn AuthenticationKey,
-        user: &'a UserCode,
+        claimed: Claimant<'a>,
         gateway: &'a str,
         gateway_number: Number,
     ) -> Self {
-        Self { crypto, key, user, gateway, gateway_number, own_number: entropy.number() }
+        Self { crypto, key, claimed, gateway, gateway_number, own_number: entropy.number() }
     }
 }
 
 impl std::fmt::Debug for ChallengeToken<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ChallengeToken({})", self.user.as_str())
+        write!(f, "ChallengeToken({})", self.claimed.user.as_str())
     }
 }
 
 impl InitiatorToken for ChallengeToken<'_> {
     fn present(&mut self, binding: &TranscriptHash) -> Result<PresentedToken, CryptoError> {
-        let parties = Parties { challenger: self.gateway, responder: self.user.as_str() };
+        let parties = Parties { challenger: self.gateway, responder: self.claimed.user.as_str() };
         let key = ExchangeKey::new(self.crypto, self.key, parties, binding)?;
         let sealed_number = key.seal_number(self.crypto, &self.gateway_number, &self.own_number);
         let response = Response { sealed_number, number: self.own_number };
         let mut w = Writer::new();
-        w.text8(self.user.as_str());
+        w.fixed(&self.claimed.registration_id);
+        w.text8(self.claimed.user.as_str());
         w.fixed(&response.sealed_number);
         w.fixed(&response.number);
         Ok(PresentedToken {
@@ -144,6 +155,7 @@ impl InitiatorToken for ChallengeToken<'_> {
 
 /// A response as a gateway receives it: it claims to be somebody's.
 pub struct ClaimedResponse {
+    registration_id: [u8; 16],
     user: UserCode,
     response: Response,
 }
@@ -161,10 +173,17 @@ impl ClaimedResponse {
     /// [`WireError`].
     pub fn parse(token: &SecretBytes) -> Result<Self, WireError> {
         let mut r = Reader::new(token.expose());
+        let registration_id = r.fixed()?;
         let user = UserCode::parse(r.text8("user code")?).map_err(|_| WireError::BadValue("user code"))?;
         let response = Response { sealed_number: r.fixed()?, number: r.fixed()? };
         r.finish()?;
-        Ok(Self { user, response })
+        Ok(Self { registration_id, user, response })
+    }
+
+    /// Which registration it claims to be.
+    #[must_use]
+    pub const fn registration_id(&self) -> &[u8; 16] {
+        &self.registration_id
     }
 
     /// Whose it claims to be.

@@ -14,7 +14,8 @@
 use crate::SoftwareKey;
 use argon2::{Algorithm, Argon2, Params, Version};
 use symbolon_crypto::{
-    Crypto, Entropy, GatewayName, KeySet, Secret, SecretBytes, TAG, TrustedIssuer, X509Error, constant_time_eq, label,
+    Crypto, Entropy, GatewayName, KeySet, Secret, SecretBytes, TAG, TrustedIssuer, X509Error,
+    constant_time_eq, label,
 };
 use symbolon_policy::{AccessPath, CanonName, TokenClass, UserCode};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
@@ -188,7 +189,8 @@ impl Decode for Registration {
             address: r.text16("address")?.to_owned(),
             key_set: KeySet::decode(r)?,
             registration_id: r.fixed()?,
-            user_code: UserCode::parse(r.text8("user code")?).map_err(|_| WireError::BadValue("user code"))?,
+            user_code: UserCode::parse(r.text8("user code")?)
+                .map_err(|_| WireError::BadValue("user code"))?,
             user: CanonName::parse(r.text16("user name")?).map_err(|_| WireError::BadValue("user name"))?,
             access_path: AccessPath::parse(r.text16("access path")?)
                 .map_err(|_| WireError::BadValue("access path"))?,
@@ -495,8 +497,14 @@ impl UnlockedToken {
         ciphertext.extend_from_slice(plaintext.expose());
         let tag = crypto.aes256_gcm(&self.key).seal(&nonce, &aad, &mut ciphertext);
         ciphertext.extend_from_slice(&tag);
-        let sealed =
-            Sealed { cost: self.cost, salt: self.salt, failures: 0, last_failure: Time(0), nonce, ciphertext };
+        let sealed = Sealed {
+            cost: self.cost,
+            salt: self.salt,
+            failures: 0,
+            last_failure: Time(0),
+            nonce,
+            ciphertext,
+        };
         Token { id: self.id, issuer: self.issuer.clone(), sealed: Some(sealed) }
     }
 }

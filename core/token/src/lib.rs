@@ -26,6 +26,7 @@ mod hello;
 mod invitation;
 mod key;
 mod registration;
+mod template;
 
 pub use configuration::{Configuration, ConfigurationError, Destination};
 pub use hello::{Hello, Offer};
@@ -34,4 +35,8 @@ pub use key::{AuthenticationKey, SoftwareKey};
 pub use registration::{
     AwaitConfirm, AwaitDone, AwaitReply, FreshRequest, Registered, RegistrationError, RegistrationGrant,
     RegistrationOpened, RegistrationRequest,
+};
+pub use template::{
+    AnswerError, AnswerProblem, Answers, Charset, Field, FieldKind, MAX_ANSWER, MAX_ANSWERS, MAX_FIELDS,
+    RegistrationTemplate, TemplateError, ValidAnswers,
 };

@@ -2,9 +2,9 @@
 
 use crate::{AuthenticationKey as _, InvitationCode, SoftwareKey};
 use symbolon_crypto::{
-    CLOCK_TOLERANCE_SECS, Cookie, Crypto, CryptoError, Entropy, Envelope, EnvelopeContent, KemPrivateKey, KemPublicKey,
-    KeySetError, OpenEnvelope, Purpose, Secret, SecretBytes, Suite, TAG, Transcript, TranscriptHash, VerifiedKeySet,
-    constant_time_eq, label,
+    CLOCK_TOLERANCE_SECS, Cookie, Crypto, CryptoError, Entropy, Envelope, EnvelopeContent, KemPrivateKey,
+    KemPublicKey, KeySetError, OpenEnvelope, Purpose, Secret, SecretBytes, Suite, TAG, Transcript,
+    TranscriptHash, VerifiedKeySet, constant_time_eq, label,
 };
 use symbolon_policy::{AccessPath, CanonName, TemplateName, TokenClass, UserCode};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
@@ -76,9 +76,9 @@ impl RegistrationRequest {
         }
         let invitation = match r.bytes8()? {
             [] => None,
-            code => Some(InvitationCode::new(
-                Secret::from_slice(code).ok_or(WireError::BadValue("invitation"))?,
-            )),
+            code => {
+                Some(InvitationCode::new(Secret::from_slice(code).ok_or(WireError::BadValue("invitation"))?))
+            }
         };
         let class = r.text8("token class")?.parse().map_err(|_| WireError::BadValue("token class"))?;
         let label = r.text8("label")?;
@@ -107,7 +107,12 @@ impl Shared {
 
     /// B7, mended: HKDF over both halves, the KEM secrets and the transcript; never XOR, under which
     /// the reply on the wire would be the key itself.
-    fn authentication_key(&self, crypto: Crypto, ssk2: &Secret<32>, transcript: TranscriptHash) -> SoftwareKey {
+    fn authentication_key(
+        &self,
+        crypto: Crypto,
+        ssk2: &Secret<32>,
+        transcript: TranscriptHash,
+    ) -> SoftwareKey {
         let halves: [&[u8]; 4] =
             [self.ssk1.expose(), ssk2.expose(), self.ephemeral.expose(), self.exporter.expose()];
         let root = crypto.extract(transcript.as_ref(), &halves);
@@ -159,7 +164,8 @@ impl Decode for RegistrationGrant {
     fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Self {
             registration_id: r.fixed()?,
-            user_code: UserCode::parse(r.text8("user code")?).map_err(|_| WireError::BadValue("user code"))?,
+            user_code: UserCode::parse(r.text8("user code")?)
+                .map_err(|_| WireError::BadValue("user code"))?,
             user: CanonName::parse(r.text16("user name")?).map_err(|_| WireError::BadValue("user name"))?,
             access_path: AccessPath::parse(r.text16("access path")?)
                 .map_err(|_| WireError::BadValue("access path"))?,

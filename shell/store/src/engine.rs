@@ -6,7 +6,7 @@
 
 use crate::{Result, StoreError};
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, Row, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Connection, Row, Transaction};
 use std::path::Path;
 use std::time::Duration;
 use symbolon_wire::Time;
@@ -62,6 +62,7 @@ impl Engine {
             // 4,096 bytes is the page size of every file that this program makes
             pragmas.push_str(&format!("PRAGMA max_page_count = {};", (bytes / 4096).max(1)));
         }
+        probe(&url, &pragmas).await?;
         let pool = |max: u32, setup: String| {
             AnyPoolOptions::new()
                 .max_connections(max)
@@ -94,6 +95,7 @@ impl Engine {
                 "SET synchronous_commit = off; SET client_min_messages = warning; SET lock_timeout = 5000"
             }
         };
+        probe(url, setup).await?;
         let write = AnyPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(BUSY_TIMEOUT * 2)
@@ -135,6 +137,15 @@ impl Engine {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// Connects once, to learn what is wrong: a pool would try again until its time is over, and say
+/// that it had timed out.
+async fn probe(url: &str, setup: &str) -> Result<()> {
+    let mut conn = AnyConnection::connect(url).await?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(setup)).execute(&mut conn).await?;
+    conn.close().await?;
+    Ok(())
 }
 
 /// Escapes everything but what a path may hold in a URL as it is.

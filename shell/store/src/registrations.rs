@@ -9,6 +9,7 @@
 //! a wait of ten minutes, never the invitation.
 
 use crate::engine::{Columns, big};
+use crate::error::or_taken;
 use crate::invitations::{claim, consume, reopen};
 use crate::seal::Place;
 use crate::users::{Confirmed, describe, insert, load};
@@ -36,6 +37,8 @@ pub enum RegistrationFor {
 /// A registration that is to be.
 #[derive(Debug)]
 pub struct NewRegistration {
+    /// Its id, drawn by the gateway because the client is told it before anything is stored.
+    pub id: RegistrationId,
     /// Whose it is.
     pub user: RegistrationFor,
     /// The authentication key (B7); kept sealed.
@@ -121,15 +124,15 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Invitation`]; [`StoreError::Conflict`] with [`What::UserName`],
-    /// [`What::ConfusableName`] or [`What::UserCode`]; [`StoreError::NotFound`] with
-    /// [`What::User`].
+    /// [`What::ConfusableName`], [`What::UserCode`] or [`What::Registration`];
+    /// [`StoreError::NotFound`] with [`What::User`].
     pub async fn begin_registration(
         &self,
         by: &Actor,
         new: &NewRegistration,
         now: Time,
     ) -> Result<(RegistrationId, User)> {
-        let id = RegistrationId(self.guard().draw());
+        let id = new.id;
         let mut change = self.change(by, now).await?;
         lapse(change.conn(), now).await?;
         let user = match &new.user {
@@ -167,7 +170,8 @@ impl Store {
         .bind(new.invitation.map(CodeHash::column))
         .bind(big(now.0))
         .execute(change.conn())
-        .await?;
+        .await
+        .map_err(or_taken(What::Registration))?;
         let detail = json!({
             "registration": id.to_string(),
             "class": new.class.as_str(),

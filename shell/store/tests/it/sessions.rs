@@ -1,0 +1,176 @@
+//! Live sessions and the replay cache.
+
+use crate::home::{Home, NOW};
+use symbolon_crypto::SecretBytes;
+use symbolon_store::{
+    HotStore, NewSession, NodeId, RegistrationId, ReplayKey, SessionId, SessionsOf, Store, StoreError,
+    UserId, What,
+};
+use symbolon_wire::Time;
+
+const GONE: StoreError = StoreError::NotFound { what: What::Session };
+
+/// Session `n` of user `n % 2`, by token `n % 3` unless that is 0, for an hour.
+pub(crate) fn session(n: u8) -> NewSession {
+    NewSession {
+        id: SessionId([n; 16]),
+        user: UserId([n % 2; 16]),
+        registration: (!n.is_multiple_of(3)).then_some(RegistrationId([n % 3; 16])),
+        owner: NodeId([1; 16]),
+        expires: NOW.plus_secs(3600),
+        state: SecretBytes::new(vec![n; 40]),
+    }
+}
+
+async fn with_session(home: &Home) -> (Store, SessionId) {
+    let store = home.open().await;
+    assert_eq!(store.hot().open_session(&session(4), NOW).await, Ok(1));
+    (store, SessionId([4; 16]))
+}
+
+pub(crate) async fn a_claimed_session_has_the_next_epoch_and_the_last_state(home: Home) {
+    let (store, id) = with_session(&home).await;
+    store.hot().publish_session(id, 1, &SecretBytes::new(b"later".to_vec())).await.unwrap();
+    let claimed = store.hot().claim_session(id, Some(1), NodeId([2; 16]), NOW).await.unwrap();
+    assert_eq!(claimed.state.expose(), b"later");
+    assert_eq!((claimed.session.epoch, claimed.session.owner), (2, NodeId([2; 16])));
+    assert_eq!((claimed.session.user, claimed.session.created), (UserId([0; 16]), NOW));
+    assert_eq!(claimed.session.registration, Some(RegistrationId([1; 16])));
+    assert_eq!(store.hot().session(id, NOW).await.unwrap(), claimed.session);
+    let stale = store.hot().claim_session(id, Some(1), NodeId([3; 16]), NOW).await;
+    assert_eq!(stale.err(), Some(StoreError::Fenced));
+    assert_eq!(store.hot().claim_session(id, None, NodeId([3; 16]), NOW).await.unwrap().session.epoch, 3);
+}
+
+pub(crate) async fn of_many_racing_nodes_one_claims_an_epoch(home: Home) {
+    let (store, id) = with_session(&home).await;
+    let other = home.open().await;
+    let nodes: Vec<_> = (0..12)
+        .map(|i| {
+            let store = if i % 2 == 0 { store.clone() } else { other.clone() };
+            tokio::spawn(async move { store.hot().claim_session(id, Some(1), NodeId([i; 16]), NOW).await })
+        })
+        .collect();
+    let mut won = Vec::new();
+    for node in nodes {
+        match node.await.unwrap() {
+            Ok(claimed) => won.push(claimed.session.owner),
+            Err(e) => assert_eq!(e, StoreError::Fenced),
+        }
+    }
+    assert_eq!(won.len(), 1);
+    assert_eq!(store.hot().session(id, NOW).await.unwrap().owner, won[0]);
+}
+
+pub(crate) async fn an_owner_of_the_past_publishes_nothing(home: Home) {
+    let (store, id) = with_session(&home).await;
+    store.hot().claim_session(id, None, NodeId([2; 16]), NOW).await.unwrap();
+    let state = SecretBytes::new(b"stale".to_vec());
+    assert_eq!(store.hot().publish_session(id, 1, &state).await, Err(StoreError::Fenced));
+    assert_eq!(store.hot().renew_session(id, 1, NOW).await, Err(StoreError::Fenced));
+    assert_eq!(store.hot().deal_streams(id, Some(1), 1).await, Err(StoreError::Fenced));
+    store.hot().renew_session(id, 2, NOW.plus_secs(7200)).await.unwrap();
+    let now = store.hot().claim_session(id, None, NodeId([1; 16]), NOW.plus_secs(7000)).await.unwrap();
+    assert_eq!(now.state.expose(), [4; 40]);
+    store.hot().end_session(id).await.unwrap();
+    assert_eq!(store.hot().publish_session(id, 3, &state).await, Err(GONE));
+    assert_eq!(store.hot().end_session(id).await, Err(GONE));
+}
+
+pub(crate) async fn no_stream_number_is_dealt_twice(home: Home) {
+    let (store, id) = with_session(&home).await;
+    let other = home.open().await;
+    let tasks: Vec<_> = (0..10)
+        .map(|i| {
+            let store = if i % 2 == 0 { store.clone() } else { other.clone() };
+            tokio::spawn(async move {
+                let mut dealt = Vec::new();
+                for count in 1..=5 {
+                    dealt.extend(store.hot().deal_streams(id, None, count).await.unwrap());
+                }
+                dealt
+            })
+        })
+        .collect();
+    let mut numbers = Vec::new();
+    for task in tasks {
+        numbers.extend(task.await.unwrap());
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..150).collect::<Vec<u64>>());
+    assert_eq!(store.hot().session(id, NOW).await.unwrap().next_stream, 150);
+    assert_eq!(store.hot().deal_streams(id, Some(1), 10).await, Ok(150..160));
+    assert_eq!(store.hot().deal_streams(SessionId([9; 16]), None, 1).await, Err(GONE));
+}
+
+pub(crate) async fn an_expired_session_is_gone_and_swept(home: Home) {
+    let (store, id) = with_session(&home).await;
+    let end = NOW.plus_secs(3600);
+    assert!(store.hot().session(id, Time(end.0 - 1)).await.is_ok());
+    assert_eq!(store.hot().session(id, end).await.err(), Some(GONE));
+    assert_eq!(store.hot().claim_session(id, Some(1), NodeId([2; 16]), end).await.err(), Some(GONE));
+    assert_eq!(store.hot().list_sessions(end).await.unwrap(), []);
+    store.hot().put_if_absent(ReplayKey([1; 32]), end, NOW).await.unwrap();
+    store.hot().put_if_absent(ReplayKey([2; 32]), end.plus_secs(1), NOW).await.unwrap();
+    let early = store.hot().sweep(Time(end.0 - 1)).await.unwrap();
+    assert_eq!((early.sessions, early.replay_keys), (0, 0));
+    let swept = store.hot().sweep(end).await.unwrap();
+    assert_eq!((swept.sessions, swept.replay_keys), (1, 1));
+}
+
+pub(crate) async fn a_session_is_opened_once(home: Home) {
+    let (store, id) = with_session(&home).await;
+    let again = NewSession { state: SecretBytes::new(b"impostor".to_vec()), ..session(4) };
+    assert_eq!(
+        store.hot().open_session(&again, NOW).await,
+        Err(StoreError::Conflict { what: What::Session })
+    );
+    let claimed = store.hot().claim_session(id, None, NodeId([2; 16]), NOW).await.unwrap();
+    assert_eq!(claimed.state.expose(), [4; 40]);
+}
+
+pub(crate) async fn the_sessions_of_a_user_or_a_token_end_together(home: Home) {
+    let store = home.open().await;
+    for n in 0..6 {
+        store.hot().open_session(&session(n), NOW.plus_secs(n.into())).await.unwrap();
+    }
+    let ids = |ids: &[u8]| ids.iter().map(|&n| SessionId([n; 16])).collect::<Vec<_>>();
+    let listed: Vec<_> = store.hot().list_sessions(NOW).await.unwrap().into_iter().map(|s| s.id).collect();
+    assert_eq!(listed, ids(&[0, 1, 2, 3, 4, 5]));
+    let mut ended =
+        store.hot().end_sessions_of(SessionsOf::Registration(RegistrationId([2; 16]))).await.unwrap();
+    ended.sort();
+    assert_eq!(ended, ids(&[2, 5]));
+    let mut ended = store.hot().end_sessions_of(SessionsOf::User(UserId([0; 16]))).await.unwrap();
+    ended.sort();
+    assert_eq!(ended, ids(&[0, 4]));
+    let left: Vec<_> = store.hot().list_sessions(NOW).await.unwrap().into_iter().map(|s| s.id).collect();
+    assert_eq!(left, ids(&[1, 3]));
+}
+
+pub(crate) async fn a_replay_key_is_absent_once_for_all_who_race(home: Home) {
+    let nodes = [home.open().await, home.open().await];
+    let until = NOW.plus_secs(60);
+    let tasks: Vec<_> = (0..24)
+        .map(|i| {
+            let store = nodes[i % 2].clone();
+            let key = ReplayKey([(i / 8) as u8; 32]);
+            tokio::spawn(async move { store.hot().put_if_absent(key, until, NOW).await.unwrap() })
+        })
+        .collect();
+    let mut first = 0;
+    for task in tasks {
+        first += u32::from(task.await.unwrap());
+    }
+    assert_eq!(first, 3, "three keys, eight racers each");
+}
+
+pub(crate) async fn a_replay_key_may_come_again_after_it_expired(home: Home) {
+    let store = home.open().await;
+    let key = ReplayKey([1; 32]);
+    let until = NOW.plus_secs(60);
+    assert_eq!(store.hot().put_if_absent(key, until, NOW).await, Ok(true));
+    assert_eq!(store.hot().put_if_absent(key, until, Time(until.0 - 1)).await, Ok(false));
+    assert_eq!(store.hot().put_if_absent(key, until.plus_secs(60), until).await, Ok(true));
+    assert_eq!(store.hot().put_if_absent(key, until.plus_secs(60), until).await, Ok(false));
+}

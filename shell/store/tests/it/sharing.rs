@@ -1,0 +1,95 @@
+//! Closing and opening again, and several nodes on one store.
+
+use crate::home::{Home, NODE_KEY, NOW, admin, groups, invitation, person};
+use crate::sealing::{CANARY, hide_canaries};
+use serde_json::json;
+use sqlx::Row;
+use symbolon_policy::Standing;
+use symbolon_store::{HotStore, NodeId, ReplayKey, SessionId, StoreError};
+
+pub(crate) async fn what_was_acknowledged_is_there_after_reopening(home: Home) {
+    let store = home.open().await;
+    let alice = hide_canaries(&store, "alice", 1).await;
+    store.create_invitation(&admin(), &invitation(1), NOW).await.unwrap();
+    store.hot().put_if_absent(ReplayKey([1; 32]), NOW.plus_secs(60), NOW).await.unwrap();
+    store.hot().deal_streams(SessionId([1; 16]), None, 64).await.unwrap();
+    let before = (
+        store.users(None, 9).await.unwrap(),
+        store.invitations().await.unwrap(),
+        store.revision().await.unwrap(),
+        store.audit_page(0, 99).await.unwrap(),
+    );
+    // not closed: a process that ends closes nothing either
+    drop(store);
+    let store = home.open().await;
+    let after = (
+        store.users(None, 9).await.unwrap(),
+        store.invitations().await.unwrap(),
+        store.revision().await.unwrap(),
+        store.audit_page(0, 99).await.unwrap(),
+    );
+    assert_eq!(before, after);
+    assert_eq!(store.password(alice).await.unwrap().unwrap().expose(), CANARY);
+    let claimed = store.hot().claim_session(SessionId([1; 16]), Some(1), NodeId([1; 16]), NOW).await.unwrap();
+    assert_eq!(claimed.state.expose(), CANARY);
+    assert_eq!(claimed.session.next_stream, 64);
+    assert_eq!(store.hot().put_if_absent(ReplayKey([1; 32]), NOW.plus_secs(60), NOW).await, Ok(false));
+    assert_eq!(store.verify_audit().await.unwrap().first_bad, None);
+}
+
+pub(crate) async fn two_nodes_on_one_store_see_each_others_changes(home: Home) {
+    let (one, two) = (home.open().await, home.open().await);
+    let alice = one.create_user(&admin(), &person("alice"), NOW).await.unwrap();
+    let revision = two.revision().await.unwrap();
+    assert_eq!(two.user(alice.id).await.unwrap(), alice);
+    two.set_standing(&admin(), alice.id, Standing::Locked, NOW).await.unwrap();
+    assert_eq!(one.user(alice.id).await.unwrap().subject.standing, Standing::Locked);
+    assert!(one.revision().await.unwrap() > revision);
+    let key = ReplayKey([1; 32]);
+    assert_eq!(one.hot().put_if_absent(key, NOW.plus_secs(60), NOW).await, Ok(true));
+    assert_eq!(two.hot().put_if_absent(key, NOW.plus_secs(60), NOW).await, Ok(false));
+}
+
+pub(crate) async fn changes_of_two_nodes_make_one_chain(home: Home) {
+    let nodes = [home.open().await, home.open().await];
+    let alice = nodes[0].create_user(&admin(), &person("alice"), NOW).await.unwrap();
+    let tasks: Vec<_> = (0..16_u64)
+        .map(|i| {
+            let store = nodes[i as usize % 2].clone();
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    store.record(&admin(), "note", "", &json!({ "by": i }), NOW).await.unwrap();
+                    store.set_groups(&admin(), alice.id, &groups(&["ops"]), NOW).await.unwrap();
+                    // readers are not held up
+                    store.user(alice.id).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let report = nodes[1].verify_audit().await.unwrap();
+    assert_eq!((report.rows, report.first_bad), (161, None));
+    assert_eq!(nodes[0].user(alice.id).await.unwrap().rev, 81);
+}
+
+pub(crate) async fn a_store_of_a_newer_program_is_refused_and_left_alone(home: Home) {
+    home.open().await.close().await;
+    for (intruder, name) in
+        [(home.intruder().await, "schema durable"), (home.hot_intruder().await, "schema hot")]
+    {
+        let set = "UPDATE meta SET number = number + $1 WHERE name = $2 RETURNING number";
+        let newer: i64 = sqlx::query(set).bind(5_i64).bind(name).fetch_one(&intruder).await.unwrap().get(0);
+        let refused = home.try_open(NODE_KEY).await.err();
+        assert_eq!(
+            refused,
+            Some(StoreError::NewerSchema { found: newer.unsigned_abs(), known: 1 }),
+            "{name}"
+        );
+        let message = refused.unwrap().to_string();
+        assert!(message.contains("start the newer program"), "{message}");
+        sqlx::query(set).bind(-5_i64).bind(name).fetch_one(&intruder).await.unwrap();
+        home.open().await;
+    }
+}
