@@ -4,11 +4,8 @@ use rustls_pki_types::SignatureVerificationAlgorithm;
 use symbolon_crypto::{CryptoError, SecretBytes, Signer};
 
 /// With what a certificate of ours, or a signature of an identity, may be signed.
-pub(crate) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
-    webpki::aws_lc_rs::ECDSA_P256_SHA256,
-    webpki::aws_lc_rs::ECDSA_P384_SHA384,
-    webpki::aws_lc_rs::ED25519,
-];
+pub(crate) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] =
+    &[webpki::aws_lc_rs::ECDSA_P256_SHA256, webpki::aws_lc_rs::ECDSA_P384_SHA384, webpki::aws_lc_rs::ED25519];
 
 /// An ECDSA key on P-256: issuers and gateway identities have one, since browsers and TLS libraries
 /// all know it.

@@ -8,6 +8,7 @@ mod certificates;
 mod primitives;
 
 pub use certificates::P256SigningKey;
+pub use primitives::ml_kem768_from;
 
 use symbolon_crypto::{Crypto, Entropy};
 

@@ -1,6 +1,8 @@
 use aws_lc_rs::{aead, agreement, digest, hmac, kem};
 use rustls_pki_types::SignatureVerificationAlgorithm;
-use symbolon_crypto::{Aead, CryptoError, Entropy, MlKem768Key, Primitives, Secret, TAG, X25519Key};
+use symbolon_crypto::{
+    Aead, CryptoError, Entropy, MlKem768Key, Primitives, Secret, SecretBytes, TAG, X25519Key,
+};
 
 /// The provider.
 pub(crate) struct AwsLc;
@@ -25,7 +27,8 @@ impl Primitives for AwsLc {
     }
 
     fn aes256_gcm(&self, key: &Secret<32>) -> Box<dyn Aead> {
-        let key = aead::UnboundKey::new(&aead::AES_256_GCM, key.expose()).expect("32 bytes are a key of AES-256");
+        let key =
+            aead::UnboundKey::new(&aead::AES_256_GCM, key.expose()).expect("32 bytes are a key of AES-256");
         Box::new(Gcm(aead::LessSafeKey::new(key)))
     }
 
@@ -81,7 +84,11 @@ impl Aead for Gcm {
     fn seal(&self, nonce: &[u8; 12], aad: &[u8], in_out: &mut [u8]) -> [u8; TAG] {
         let tag = self
             .0
-            .seal_in_place_separate_tag(aead::Nonce::assume_unique_for_key(*nonce), aead::Aad::from(aad), in_out)
+            .seal_in_place_separate_tag(
+                aead::Nonce::assume_unique_for_key(*nonce),
+                aead::Aad::from(aad),
+                in_out,
+            )
             .expect("only inputs above 64 GiB are refused");
         let mut out = [0; TAG];
         out.copy_from_slice(tag.as_ref());
@@ -123,6 +130,22 @@ impl X25519Key for X25519 {
             if secret == Secret::new([0; 32]) { Err(CryptoError::BadKey) } else { Ok(secret) }
         })
     }
+}
+
+/// Where the encapsulation key lies within a decapsulation key (FIPS 203 algorithm 16):
+/// `dk_PKE (1,152) | ek (1,184) | H(ek) (32) | z (32)`.
+const PUBLIC_IN_PRIVATE: std::ops::Range<usize> = 1152..1152 + 1184;
+
+/// An ML-KEM-768 key from the 2,400 bytes of its decapsulation key (FIPS 203). aws-lc cannot make one
+/// from a seed.
+///
+/// # Errors
+/// [`CryptoError::BadKey`] for another length. Whether the bytes fit together is found out by
+/// [`MlKem768Key::decapsulate`].
+pub fn ml_kem768_from(decapsulation_key: &SecretBytes) -> Result<Box<dyn MlKem768Key>, CryptoError> {
+    let bytes = decapsulation_key.expose();
+    let key = kem::DecapsulationKey::new(&kem::ML_KEM_768, bytes).map_err(|_| CryptoError::BadKey)?;
+    Ok(Box::new(MlKem { key, public: bytes[PUBLIC_IN_PRIVATE].to_vec() }))
 }
 
 struct MlKem {
