@@ -76,9 +76,9 @@ const LABELS: [&str; 8] = [
     "ip(\"0.0.0.0/0\")",
 ];
 
-pub(crate) fn pick<T: 'static>(texts: &'static [&'static str]) -> impl Strategy<Value = T>
+pub(crate) fn pick<T>(texts: &'static [&'static str]) -> impl Strategy<Value = T>
 where
-    T: std::str::FromStr + std::fmt::Debug,
+    T: std::str::FromStr + std::fmt::Debug + 'static,
     T::Err: std::fmt::Debug,
 {
     prop::sample::select(texts).prop_map(|t| t.parse().unwrap())

@@ -368,7 +368,8 @@ proptest! {
         let _ = (RegistrationTemplate::from_bytes(&bytes), Answers::from_bytes(&bytes));
         let _ = RegistrationTemplate::from_toml(&text);
         let mut near = shipped(2).to_bytes();
-        near[flip.index(near.len())] ^= 1 << bit;
+        let at = flip.index(near.len());
+        near[at] ^= 1 << bit;
         if let Ok(template) = RegistrationTemplate::from_bytes(&near) {
             prop_assert_eq!(template.to_bytes(), near);
             prop_assert_eq!(RegistrationTemplate::from_toml(&template.to_toml()), Ok(template));
