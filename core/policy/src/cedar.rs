@@ -146,8 +146,8 @@ pub(crate) struct Principal {
 impl Principal {
     pub(crate) fn of(subject: &Subject) -> Result<Self, String> {
         let uid = uid(USER, subject.name.as_str());
-        let groups = subject.groups.iter().map(|g| uid_of_group(g.as_str()));
-        let paths = subject.path.ancestors().map(|p| uid_of_path(p.as_str()));
+        let groups = subject.groups.iter().map(|g| self::uid(GROUP, g.as_str()));
+        let paths = subject.path.ancestors().map(|p| self::uid(PATH, p.as_str()));
         let above: HashSet<EntityUid> = groups.chain(paths).collect();
         let entity = Entity::new_no_attrs(uid.clone(), above);
         let entities = Entities::from_entities([entity], None).map_err(|e| e.to_string())?;
@@ -184,14 +184,6 @@ pub(crate) fn request_context(request: &AccessRequest<'_>) -> Result<Context, St
         ("place", text(request.place)),
     ];
     Context::from_pairs(pairs.map(|(k, v)| (k.to_owned(), v))).map_err(|e| e.to_string())
-}
-
-fn uid_of_group(name: &str) -> EntityUid {
-    uid(GROUP, name)
-}
-
-fn uid_of_path(path: &str) -> EntityUid {
-    uid(PATH, path)
 }
 
 fn uid(kind: &'static str, id: &str) -> EntityUid {

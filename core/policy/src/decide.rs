@@ -105,7 +105,7 @@ impl Policy {
         self.for_subject(request.subject).decide(request.app, request)
     }
 
-    /// Prepares the decisions about one subject, which its groups and path make half as dear.
+    /// Prepares decisions about one subject, so that several share the work on its groups and path.
     #[must_use]
     pub fn for_subject(&self, subject: &Subject) -> SubjectView<'_> {
         SubjectView {

@@ -174,13 +174,14 @@ fn enforce(text: &str) -> Result<String, NameError> {
 /// Full case folding, which lower-casing alone is not: `ß` folds to `ss` and final `ς` to `σ`.
 /// Dotless `ı` has no folding; by way of its capital it would turn into `i`.
 fn fold(name: &str) -> String {
-    name.chars()
-        .flat_map(|c| {
-            let dotless = (c == 'ı').then_some(c);
-            let folded = c.to_uppercase().flat_map(char::to_lowercase).filter(move |_| dotless.is_none());
-            dotless.into_iter().chain(folded)
-        })
-        .collect()
+    let mut folded = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            'ı' => folded.push(c),
+            _ => folded.extend(c.to_uppercase().flat_map(char::to_lowercase)),
+        }
+    }
+    folded
 }
 
 /// The character for which UTS 39 §3.1 keeps a name out of identifiers.
