@@ -99,8 +99,9 @@ proptest! {
             for offer in &seen {
                 let Ok(verified) = offer.verify(crypto(), &trusted, keys.identity().name(), now) else { continue };
                 for suite in Suite::ALL {
-                    let key = keys.key(&verified.key(&[suite]).unwrap().id);
-                    prop_assert_eq!(key.map(|(k, _)| k.public()), Some(&verified.key(&[suite]).unwrap().public));
+                    let shown = verified.key(&[suite]).unwrap();
+                    let key = keys.key(&shown.id).map(|(key, key_set)| (key.public(), key_set));
+                    prop_assert_eq!(key, Some((&shown.public, verified.hash())));
                 }
             }
         }

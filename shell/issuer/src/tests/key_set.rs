@@ -329,10 +329,44 @@ fn a_key_of_an_unknown_suite_is_skipped_and_alone_is_not_enough() {
 }
 
 #[test]
-fn a_name_longer_than_a_common_name_works() {
-    let issuer = Issuer::create("Example Works", NOW, 10).unwrap();
-    let long = name(&format!("{}.{}.example.org", "a".repeat(63), "b".repeat(63)));
-    let identity: Identity = issuer.gateway_identity(&long, World::months(1)).unwrap();
-    let world = World { issuer, identity };
-    assert!(world.key_set().verify(crypto(), &world.trusted(), &long, NOW).is_ok());
+fn every_gateway_name_can_be_certified_and_verified() {
+    let longer_than_a_common_name = format!("{}.{}.example.org", "a".repeat(63), "b".repeat(63));
+    let longest = ["c".repeat(63), "d".repeat(63), "e".repeat(63), "f".repeat(61)].join(".");
+    for text in ["localhost", "GW-1.example.org", "a_b.example", "xn--bcher-kva.example", "1.2.3.example"]
+        .into_iter()
+        .chain([longer_than_a_common_name.as_str(), &longest])
+    {
+        let issuer = Issuer::create("Example Works", NOW, 10).unwrap();
+        let identity: Identity = issuer.gateway_identity(&name(text), World::months(1)).unwrap();
+        assert_eq!(identity.name(), &name(text));
+        let world = World { issuer, identity };
+        let verified = world.key_set().verify(crypto(), &world.trusted(), &name(text), NOW);
+        assert!(verified.is_ok(), "{text}: {verified:?}");
+    }
+}
+
+#[test]
+fn what_is_no_dns_name_is_no_gateway_name() {
+    let too_long = ["c".repeat(63), "d".repeat(63), "e".repeat(63), "f".repeat(62)].join(".");
+    for text in [
+        "",
+        ".",
+        "gw.example.org.",
+        "127.0.0.1",
+        "::1",
+        "*.example.org",
+        "a b",
+        "a..b",
+        "-a",
+        "bücher",
+        &too_long,
+    ] {
+        assert!(symbolon_crypto::GatewayName::parse(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn an_offer_fits_into_what_is_read_before_a_session() {
+    let length = World::new().key_set().to_bytes().len();
+    assert!(length < symbolon_wire::MAX_BODY_BEFORE_SESSION / 3, "{length} bytes");
 }
