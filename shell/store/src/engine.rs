@@ -71,6 +71,7 @@ impl Engine {
                 .max_lifetime(None)
                 // the file does not hang up
                 .test_before_acquire(false)
+                .before_acquire(|conn, _| Box::pin(left_its_transaction(conn)))
                 .after_connect(move |conn, _| {
                     let setup = setup.clone();
                     Box::pin(async move {
@@ -137,6 +138,17 @@ impl Engine {
         self.read.close().await;
         self.write.close().await;
     }
+}
+
+/// Whether a connection may begin another transaction. SQLite itself rolls back when the disk is full
+/// (lang_transaction.html §3.2); sqlx then takes the connection to be within a transaction for ever,
+/// and such a connection must be replaced.
+async fn left_its_transaction(conn: &mut AnyConnection) -> std::result::Result<bool, sqlx::Error> {
+    if conn.is_in_transaction() {
+        // the rollback of a transaction that was dropped may still be on its way: let it arrive
+        conn.ping().await?;
+    }
+    Ok(!conn.is_in_transaction())
 }
 
 /// Connects once, to learn what is wrong: a pool would try again until its time is over, and say
