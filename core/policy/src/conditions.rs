@@ -151,8 +151,8 @@ impl Conditions {
             "until" => once("until", &mut self.not_after, value, time),
             "network" => another("network", &mut self.networks, value, Network::parse),
             "token" => another("token", &mut self.token_classes, value, str::parse),
-            "machine" => another("machine", &mut self.machines, value, label),
-            "place" => another("place", &mut self.places, value, label),
+            "machine" => another("machine", &mut self.machines, value, reported_label),
+            "place" => another("place", &mut self.places, value, reported_label),
             _ => Err(unknown()),
         }
     }
@@ -168,7 +168,7 @@ impl Conditions {
         }
         for (condition, labels) in [("machine", &self.machines), ("place", &self.places)] {
             for text in labels {
-                let canonical = parse_value(condition, text, label)?;
+                let canonical = parse_value(condition, text, reported_label)?;
                 if canonical != *text {
                     let (value, error) = (text.clone(), NameError::NoCanonicalForm);
                     return Err(ConditionsError::Value { condition, value, error });
@@ -230,14 +230,20 @@ fn time(value: &str) -> Result<Time, NameError> {
     parse_time(value).ok_or(NameError::Form("2026-03-01T08:00:00Z"))
 }
 
-fn label(value: &str) -> Result<String, NameError> {
-    let label = free_text(value).map_err(|e| match e {
+/// A machine or place label in its canonical spelling ([`free_text`], without spaces around it), 1 to
+/// [`MAX_LABEL`] characters: bring into it what a client reports before it is compared.
+///
+/// # Errors
+/// [`NameError`].
+pub fn reported_label(text: &str) -> Result<String, NameError> {
+    let label = free_text(text).map_err(|e| match e {
         TextError::Character(c) => NameError::Character(c),
         TextError::NoCanonicalForm => NameError::NoCanonicalForm,
     })?;
+    let label = label.trim_matches(' ');
     match label.chars().count() {
         0 => Err(NameError::Empty),
-        1..=MAX_LABEL => Ok(label),
+        1..=MAX_LABEL => Ok(label.to_owned()),
         _ => Err(NameError::TooLong(MAX_LABEL)),
     }
 }

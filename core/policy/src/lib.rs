@@ -28,7 +28,7 @@ mod text;
 mod time_text;
 mod window;
 
-pub use conditions::{Conditions, ConditionsError, MAX_LABEL};
+pub use conditions::{Conditions, ConditionsError, MAX_LABEL, reported_label};
 pub use decide::{Decision, Denial, PathPermitted, Policy, PolicyError, SubjectView};
 pub use entitlement::{AccessRequest, Entitlement, EntitlementId, Grantee, Standing, Subject, TokenClass};
 pub use explain::{ExplainedEntitlement, Explanation, Finding};

@@ -1,6 +1,7 @@
 //! Names of users, groups, applications, templates, and the user identification code.
 
 use precis_profiles::{UsernameCaseMapped, precis_core::profile::PrecisFastInvocation};
+use unicode_normalization::UnicodeNormalization;
 use unicode_security::{RestrictionLevel, RestrictionLevelDetection};
 
 use crate::NameError;
@@ -172,16 +173,17 @@ fn enforce(text: &str) -> Result<String, NameError> {
 }
 
 /// Full case folding, which lower-casing alone is not: `ß` folds to `ss` and final `ς` to `σ`.
-/// Dotless `ı` has no folding; by way of its capital it would turn into `i`.
+/// Letters are folded apart from their marks (Unicode §3.13, D145), lest the iota below `ᾳ` end up
+/// between two of them. Dotless `ı` has no folding; by way of its capital it would turn into `i`.
 fn fold(name: &str) -> String {
     let mut folded = String::with_capacity(name.len());
-    for c in name.chars() {
+    for c in name.nfd() {
         match c {
             'ı' => folded.push(c),
             _ => folded.extend(c.to_uppercase().flat_map(char::to_lowercase)),
         }
     }
-    folded
+    folded.nfc().collect()
 }
 
 /// The character for which UTS 39 §3.1 keeps a name out of identifiers.

@@ -191,6 +191,7 @@ fn an_unknown_condition_is_refused_rather_than_overlooked() {
     assert!(Conditions::from_pieces(["hours=mon", "hours=tue"]).is_err());
     assert!(Conditions::from_pieces(["from=2026-03-02T00:00:00Z", "until=2026-03-01T00:00:00Z"]).is_err());
     assert!(Conditions::from_pieces(["place="]).is_err());
+    assert!(Conditions::from_pieces(["place= \u{a0}"]).is_err());
 }
 
 #[test]
