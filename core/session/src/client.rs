@@ -1,0 +1,41 @@
+//! What a client remembers of its session.
+
+use crate::{Epoch, SessionId, SessionSecret, StreamRoot};
+use symbolon_crypto::Crypto;
+
+/// The client's side of a session, as it outlives connections.
+#[derive(Debug)]
+pub struct ClientSession {
+    pub(crate) id: SessionId,
+    pub(crate) secret: SessionSecret,
+    /// The highest epoch that was seen.
+    pub(crate) epoch: Epoch,
+    /// The counter of the last attach that was sent.
+    pub(crate) attaches: u64,
+}
+
+impl ClientSession {
+    /// A session whose context was opened just now.
+    #[must_use]
+    pub const fn new(id: SessionId, secret: SessionSecret) -> Self {
+        Self { id, secret, epoch: Epoch::FIRST, attaches: 0 }
+    }
+
+    /// The session's name.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The highest epoch that a node has shown.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// What streams are opened with.
+    #[must_use]
+    pub fn stream_root(&self, crypto: Crypto) -> StreamRoot {
+        StreamRoot::new(crypto, self.id, &self.secret)
+    }
+}
