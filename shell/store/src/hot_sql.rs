@@ -36,6 +36,11 @@ impl SqlHotStore {
         Self { lazy, firm, guard }
     }
 
+    #[cfg(test)]
+    pub(crate) fn firm(&self) -> &Engine {
+        &self.firm
+    }
+
     pub(crate) async fn close(&self) {
         self.lazy.close().await;
         self.firm.close().await;

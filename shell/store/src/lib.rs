@@ -19,6 +19,7 @@
 
 mod audit;
 mod catalogue;
+mod chain;
 mod engine;
 mod error;
 mod hot;
@@ -26,11 +27,14 @@ mod hot_sql;
 mod ids;
 mod invitations;
 mod options;
+mod passwords;
+mod registering;
 mod registrations;
 mod schema;
 mod seal;
 mod settings;
 mod target;
+mod user_rows;
 mod users;
 
 pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow};
@@ -42,13 +46,12 @@ pub use hot_sql::SqlHotStore;
 pub use ids::{CodeHash, NodeId, NotAnId, RegistrationId, ReplayKey, SessionId, UserId};
 pub use invitations::{Invitation, InvitationState, NewInvitation};
 pub use options::{Location, Sharing, StoreOptions};
-pub use registrations::{
-    CONFIRM_WITHIN_SECS, KeyedRegistration, NewRegistration, Registration, RegistrationFor, RegistrationState,
-};
+pub use registering::{CONFIRM_WITHIN_SECS, NewRegistration, RegistrationFor};
+pub use registrations::{KeyedRegistration, Registration, RegistrationState};
 pub use target::{Target, TargetError};
 pub use users::{NewUser, User};
 
-use audit::{Audited, Change};
+use chain::{Audited, Change};
 use engine::{Columns, Durability, Engine};
 use options::{DirectoryLock, private_file};
 use seal::{Guard, Place};
@@ -191,4 +194,72 @@ async fn check_node_key(engine: &Engine, guard: &Guard) -> Result<()> {
     .await?;
     let row = sqlx::query("SELECT bytes FROM meta WHERE name = 'node key'").fetch_one(engine.write()).await?;
     guard.open(&PLACE, &row.bytes("bytes")?).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    async fn store(dir: &std::path::Path) -> Store {
+        let entropy = Box::new(symbolon_provider::SystemEntropy);
+        let options = StoreOptions::exclusive(dir);
+        Store::open(&options, &Secret::new([7; 32]), symbolon_provider::crypto(), entropy).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_turns_read_only_is_reported_and_still_read() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let store = store(dir.path()).await;
+        let note = async || store.record(&Actor::system("test"), "note", "", &json!({}), Time(1)).await;
+        note().await.unwrap();
+        for engine in [store.durable(), store.hot.firm()] {
+            sqlx::raw_sql("PRAGMA query_only = ON").execute(engine.write()).await.unwrap();
+        }
+        assert_eq!(note().await, Err(StoreError::ReadOnly));
+        assert_eq!(
+            store.hot().put_if_absent(ReplayKey([1; 32]), Time(2), Time(1)).await,
+            Err(StoreError::ReadOnly)
+        );
+        assert_eq!(store.verify_audit().await.unwrap().rows, 1);
+        sqlx::raw_sql("PRAGMA query_only = OFF").execute(store.durable().write()).await.unwrap();
+        note().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_database_that_another_process_holds_is_busy_not_broken() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let store = store(dir.path()).await;
+        sqlx::raw_sql("PRAGMA busy_timeout = 1").execute(store.durable().write()).await.unwrap();
+        let other = Engine::sqlite(&dir.path().join("durable.db"), Durability::Power, None).await.unwrap();
+        let held = other.begin().await.unwrap();
+        let note = async || store.record(&Actor::system("test"), "note", "", &json!({}), Time(1)).await;
+        assert_eq!(note().await, Err(StoreError::Busy));
+        assert_eq!(store.revision().await, Ok(1), "readers are not held up");
+        held.rollback().await.unwrap();
+        note().await.unwrap();
+    }
+
+    #[test]
+    fn every_call_may_run_in_a_task_of_its_own() {
+        fn task<T: Send>(_: T) {}
+        // compiled, not run
+        let _ =
+            |store: Store, by: Actor, user: NewUser, new: NewRegistration, session: NewSession, now: Time| {
+                task(store.create_user(&by, &user, now));
+                task(store.users(None, 1));
+                task(store.begin_registration(&by, &new, now));
+                task(store.confirm_registration(&by, new.id, now));
+                task(store.registration(new.id));
+                task(store.registrations_by_user_code(&user.code));
+                task(store.entitlements());
+                task(store.apps());
+                task(store.invitations());
+                task(store.verify_audit());
+                task(store.audit_page(0, 1));
+                task(store.hot().open_session(&session, now));
+                task(store.hot().claim_session(session.id, None, session.owner, now));
+                task(store.hot().list_sessions(now));
+            };
+    }
 }

@@ -102,6 +102,7 @@ behaviours! {
         what_was_acknowledged_is_there_after_reopening,
         two_nodes_on_one_store_see_each_others_changes,
         changes_of_two_nodes_make_one_chain,
+        a_caller_who_gives_up_halfway_leaves_no_half_change,
         a_store_of_a_newer_program_is_refused_and_left_alone,
     }
 }

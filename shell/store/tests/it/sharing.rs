@@ -4,6 +4,8 @@ use crate::home::{Home, NODE_KEY, NOW, admin, groups, invitation, person};
 use crate::sealing::{CANARY, hide_canaries};
 use serde_json::json;
 use sqlx::Row;
+use std::pin::pin;
+use std::task::Poll;
 use symbolon_policy::Standing;
 use symbolon_store::{HotStore, NodeId, ReplayKey, SessionId, StoreError};
 
@@ -92,4 +94,40 @@ pub(crate) async fn a_store_of_a_newer_program_is_refused_and_left_alone(home: H
         sqlx::query(set).bind(-5_i64).bind(name).fetch_one(&intruder).await.unwrap();
         home.open().await;
     }
+}
+
+/// Polls `call` at most `polls` times, then drops it wherever it stands.
+async fn give_up_after<T>(polls: usize, call: impl Future<Output = T>) -> Option<T> {
+    let mut call = pin!(call);
+    let mut left = polls;
+    std::future::poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        left -= 1;
+        call.as_mut().poll(cx).map(Some)
+    })
+    .await
+}
+
+pub(crate) async fn a_caller_who_gives_up_halfway_leaves_no_half_change(home: Home) {
+    let store = home.open().await;
+    let alice = store.create_user(&admin(), &person("alice"), NOW).await.unwrap();
+    let mut acknowledged = 0;
+    for polls in 0..30 {
+        let by = admin();
+        let changed = give_up_after(polls, store.set_groups(&by, alice.id, &[], NOW)).await;
+        acknowledged += u64::from(changed.is_some());
+        let key = ReplayKey([polls as u8; 32]);
+        let seen = give_up_after(polls, store.hot().put_if_absent(key, NOW.plus_secs(60), NOW)).await;
+        let again = store.hot().put_if_absent(key, NOW.plus_secs(60), NOW).await.unwrap();
+        assert!(seen.is_none() || !again, "an acknowledged key was forgotten");
+    }
+    assert!(acknowledged > 0 && acknowledged < 30, "{acknowledged} of 30 came to their end");
+    // each change is whole: its revision and its audit row are there, or neither
+    store.record(&admin(), "note", "", &json!({}), NOW).await.unwrap();
+    let report = store.verify_audit().await.unwrap();
+    let rev = store.user(alice.id).await.unwrap().rev;
+    assert_eq!((report.rows, report.first_bad), (rev + 1, None));
+    assert!(rev > acknowledged);
 }
