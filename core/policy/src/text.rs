@@ -58,10 +58,15 @@ pub fn free_text(text: &str) -> Result<String, TextError> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    OpaqueString::enforce(text).map(Into::into).map_err(|e| match offending_character(&e) {
-        Some(c) => TextError::Character(c),
-        None => TextError::NoCanonicalForm,
-    })
+    let enforce = |text: &str| -> Result<String, TextError> {
+        OpaqueString::enforce(text).map(Into::into).map_err(|e| match offending_character(&e) {
+            Some(c) => TextError::Character(c),
+            None => TextError::NoCanonicalForm,
+        })
+    };
+    let canonical = enforce(text)?;
+    // NFC makes some characters into others that have rules of their own, as U+0387 into U+00B7
+    if enforce(&canonical)? == canonical { Ok(canonical) } else { Err(TextError::NoCanonicalForm) }
 }
 
 /// The character that a PRECIS profile complains of, when it is one character's fault.
@@ -156,6 +161,15 @@ mod tests {
         assert_eq!(free_text("Zoe\u{308} O'Brien, 12/3").as_deref(), Ok("Zoë O'Brien, 12/3"));
         assert_eq!(free_text("a\u{a0}b").as_deref(), Ok("a b"));
         assert_eq!(free_text(""), Ok(String::new()));
+    }
+
+    #[test]
+    fn free_text_is_its_own_canonical_form_whatever_the_character() {
+        for c in '\0'..=char::MAX {
+            if let Ok(text) = free_text(&format!("a{c}")) {
+                assert_eq!(free_text(&text).as_deref(), Ok(text.as_str()), "{c:?}");
+            }
+        }
     }
 
     #[test]
