@@ -4,10 +4,20 @@
 //! Two drivers feed them: `cargo xtask fuzz` with the small [`Mutator`] of this crate, on the stable toolchain and
 //! repeatable from a printed seed; and cargo-fuzz, guided by coverage, through the wrappers in `cargo-fuzz/`.
 //!
+//! What stands behind encryption would never be reached by changed bytes, since they open nothing. So the first byte of
+//! an input chooses a *way*: the rest is the message as it travels, or the content that a stranger who plays by the
+//! rules would seal.
+//!
 //! An input that once made a target fail belongs into `corpus/TARGET/`: every run begins with those.
 
 mod context_first_message;
+mod encoding;
+mod gateway;
 mod mutator;
+mod record_and_wrapped;
+mod registration_messages;
+mod template_and_policy;
+mod token_container;
 
 pub use mutator::{Mutator, Random};
 
@@ -23,7 +33,13 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: &[Target] = &[context_first_message::TARGET];
+pub const TARGETS: &[Target] = &[
+    context_first_message::TARGET,
+    registration_messages::TARGET,
+    record_and_wrapped::TARGET,
+    token_container::TARGET,
+    template_and_policy::TARGET,
+];
 
 /// Feeds `data` to the target called `name`; for the wrappers of cargo-fuzz.
 ///
@@ -32,4 +48,9 @@ pub const TARGETS: &[Target] = &[context_first_message::TARGET];
 pub fn feed(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|t| t.name == name).expect("the wrapper names a target of this crate");
     (target.feed)(data);
+}
+
+/// An input that goes the given way.
+fn by(way: u8, rest: &[u8]) -> Vec<u8> {
+    [&[way], rest].concat()
 }
