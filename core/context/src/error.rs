@@ -8,12 +8,6 @@ pub enum AcceptError {
     /// The peer sent something that is no such message.
     #[error("malformed first message: {0}")]
     Malformed(#[from] WireError),
-    /// Made for a context key that this gateway does not have (any more).
-    #[error("made for a context key that is not known here")]
-    UnknownKey,
-    /// Not made by somebody who has the gateway's key set.
-    #[error("the cheap check does not fit")]
-    CheapCheck,
     /// Altered, or sealed to another key.
     #[error("the first message does not open")]
     Forged,

@@ -31,5 +31,7 @@ mod secrets;
 pub use acceptor::{Fresh, Grant, Opened};
 pub use error::{AcceptError, InitiateError};
 pub use initiator::{AwaitSecond, Established, Initiator, InitiatorOptions};
-pub use password::{PasswordCheck, PasswordProved, PasswordToken, PasswordVerifier, VerifierError};
+pub use password::{
+    MAX_PASSWORD, PasswordCheck, PasswordProved, PasswordToken, PasswordVerifier, VerifierError,
+};
 pub use secrets::ContextSecrets;

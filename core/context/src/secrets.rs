@@ -1,12 +1,11 @@
 use symbolon_crypto::{Crypto, Secret, TranscriptHash, label};
+use symbolon_record::WrapSecrets;
 
 /// What both sides have at the end, each key for one purpose.
 #[derive(Debug)]
 pub struct ContextSecrets {
-    /// Protects wrapped messages of the initiator.
-    pub from_initiator: Secret<32>,
-    /// Protects wrapped messages of the acceptor.
-    pub from_acceptor: Secret<32>,
+    /// Protect wrapped messages, each direction by its own (A8).
+    pub wrap: WrapSecrets,
     /// Root of what the session derives later: attaching, streams.
     pub session: Secret<32>,
     exporter: Secret<32>,
@@ -15,11 +14,10 @@ pub struct ContextSecrets {
 impl ContextSecrets {
     pub(crate) fn derive(crypto: Crypto, ingredients: &Ingredients<'_>, transcript: TranscriptHash) -> Self {
         let root = ingredients.extract(crypto, transcript.as_ref());
-        let derive =
-            |label: &[u8]| crypto.derive(&root, label, &[label::CONTEXT_TRAFFIC, transcript.as_ref()]);
+        let bound_to: [&[u8]; 2] = [label::CONTEXT_TRAFFIC, transcript.as_ref()];
+        let derive = |label: &[u8]| crypto.derive(&root, label, &bound_to);
         Self {
-            from_initiator: derive(label::WRAP_FROM_INITIATOR),
-            from_acceptor: derive(label::WRAP_FROM_ACCEPTOR),
+            wrap: WrapSecrets::derive(crypto, &root, &bound_to),
             session: derive(label::SESSION_ROOT),
             exporter: derive(label::EXPORTER),
         }

@@ -1,6 +1,6 @@
 //! Registration (B3–B7): half keys in, authentication key out.
 
-use crate::{AuthenticationKey as _, InvitationCode, SoftwareKey};
+use crate::{AuthenticationKey as _, InvitationCode, MAX_ANSWERS, SoftwareKey};
 use symbolon_crypto::{
     CLOCK_TOLERANCE_SECS, Cookie, Crypto, CryptoError, Entropy, Envelope, EnvelopeContent, KemPrivateKey,
     KemPublicKey, KeySetError, OpenEnvelope, Purpose, Secret, SecretBytes, Suite, TAG, Transcript,
@@ -9,9 +9,6 @@ use symbolon_crypto::{
 use symbolon_policy::{AccessPath, CanonName, TemplateName, TokenClass, UserCode};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 use zeroize::Zeroize;
-
-/// Most bytes of filled-in answers.
-const MAX_ANSWERS: usize = 8 * 1024;
 
 /// Why a registration failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,2 +1,36 @@
 #![forbid(unsafe_code)]
-//! symbolon-server
+//! The node: a gateway in front of applications, with registration, directory and administration.
+//!
+//! ```text
+//! TCP ─> node.rs ─ Hello ──────────> register.rs   Offer, and registration (B3–B7)
+//!                ─ ContextFirst ───> sign_in.rs    context, token checked, session opened (A6, B8)
+//!                ─ Attach ─────────> carry.rs      the session on another connection
+//!                    └─ Wrapped ───> carry.rs      reports in, configuration out (B9)
+//!                ─ StreamOpen ─────> stream.rs     claimed, permitted, dialled, then pipe.rs
+//! Unix socket ─────────────────────> admin/        HTTP and JSON for administrators
+//! ```
+//! [`Node`] starts and stops it all. `desk.rs` has who may reach what as of now; `live.rs` the
+//! sessions that this node carries; `gateway.rs` the keys; `refusal.rs` alone decides what a peer is
+//! told. The protocols themselves are in the core crates.
+
+mod admin;
+mod carry;
+mod clock;
+mod config;
+mod connection;
+mod desk;
+mod error;
+mod gateway;
+mod keys;
+mod live;
+mod node;
+mod passwords;
+mod pipe;
+mod refusal;
+mod register;
+mod sign_in;
+mod stream;
+
+pub use config::{Limits, NodeConfig};
+pub use error::NodeError;
+pub use node::{Node, is_node_dir};

@@ -128,10 +128,17 @@ impl Engine {
     /// A transaction that will write. SQLite takes the writer's lock at once, since a reader that
     /// turns writer can be refused however long it waits.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>> {
-        Ok(match self.dialect {
-            Dialect::Sqlite => self.write.begin_with("BEGIN IMMEDIATE").await?,
-            Dialect::Postgres => self.write.begin().await?,
-        })
+        match self.dialect {
+            Dialect::Sqlite => Ok(self.write.begin_with("BEGIN IMMEDIATE").await?),
+            Dialect::Postgres => {
+                // A caller that gave up within sqlx's BEGIN would leave a connection whose next user
+                // writes into a transaction that nobody commits. In a task of its own it comes to
+                // its end, and a transaction that nobody takes rolls back.
+                let pool = self.write.clone();
+                let begun = tokio::spawn(async move { pool.begin().await }).await;
+                Ok(begun.map_err(|e| StoreError::Other(e.to_string()))??)
+            }
+        }
     }
 
     pub(crate) async fn close(&self) {

@@ -138,6 +138,13 @@ pub trait HotStore: Send + Sync {
     /// [`crate::StoreError::NotFound`] when it is gone or expired.
     fn session(&self, id: SessionId, now: Time) -> impl Future<Output = Result<Session>> + Send;
 
+    /// A session with what its owner published last, without taking it over: to check who asks for it.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::NotFound`] when it is gone or expired; [`crate::StoreError::Sealed`] when
+    /// its state was altered.
+    fn look(&self, id: SessionId, now: Time) -> impl Future<Output = Result<(Session, SecretBytes)>> + Send;
+
     /// All live sessions, the oldest first.
     ///
     /// # Errors

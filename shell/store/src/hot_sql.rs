@@ -153,6 +153,16 @@ impl HotStore for SqlHotStore {
         read(&row.ok_or(NO_SESSION)?)
     }
 
+    async fn look(&self, id: SessionId, now: Time) -> Result<(Session, SecretBytes)> {
+        let row = sqlx::query("SELECT * FROM sessions WHERE id = $1 AND expires > $2")
+            .bind(id.column())
+            .bind(big(now.0))
+            .fetch_optional(self.lazy.read())
+            .await?
+            .ok_or(NO_SESSION)?;
+        Ok((read(&row)?, self.guard.open(&state_place(&id), &row.bytes("state")?)?))
+    }
+
     async fn list_sessions(&self, now: Time) -> Result<Vec<Session>> {
         sqlx::query(
             "SELECT id, user_id, registration, epoch, owner, created, expires, next_stream FROM sessions

@@ -3,6 +3,7 @@
 use crate::engine::{Columns, big};
 use crate::error::or_taken;
 use crate::seal::{Guard, Place};
+use crate::users::NO_USER;
 use crate::{NewUser, Result, StoreError, User, UserId, What};
 use serde_json::json;
 use sqlx::AnyConnection;
@@ -27,8 +28,6 @@ pub(crate) const BY_NAME: &str = select_users!("(SELECT * FROM users WHERE name 
 pub(crate) const BY_CODE: &str = select_users!("(SELECT * FROM users WHERE code = $1 AND provisional = 0)");
 pub(crate) const AFTER: &str =
     select_users!("(SELECT * FROM users WHERE name > $1 AND provisional = 0 ORDER BY name LIMIT $2)");
-
-pub(crate) const NO_USER: StoreError = StoreError::NotFound { what: What::User };
 
 pub(crate) fn answers_place(user: &UserId) -> Place<'_> {
     Place { table: "users", row: &user.0, column: "answers" }

@@ -3,10 +3,10 @@
 use crate::engine::Columns;
 use crate::registering::lapse;
 use crate::user_rows::{
-    AFTER, BY_CODE, BY_CONFIRMED_ID, BY_NAME, Confirmed, NO_USER, answers_place, describe, fold, found,
-    insert, insert_groups, load, one, texts,
+    AFTER, BY_CODE, BY_CONFIRMED_ID, BY_NAME, Confirmed, answers_place, describe, fold, found, insert,
+    insert_groups, load, one, texts,
 };
-use crate::{Actor, Result, Store, UserId};
+use crate::{Actor, Result, Store, StoreError, UserId, What};
 use serde_json::json;
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::{AccessPath, CanonName, Grantee, GroupName, Standing, Subject, UserCode};
@@ -47,6 +47,8 @@ pub struct NewUser {
     /// What it answered to the registration template; kept sealed.
     pub answers: Option<SecretBytes>,
 }
+
+pub(crate) const NO_USER: StoreError = StoreError::NotFound { what: What::User };
 
 impl Store {
     /// A user by id.

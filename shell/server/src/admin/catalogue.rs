@@ -1,0 +1,199 @@
+use super::error::ApiError;
+use super::{Answer, DONE, Done, Node, administrator, at, done};
+use crate::register::Drawn as _;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use symbolon_policy::{
+    AccessRequest, AppName, CanonName, Conditions, Entitlement, EntitlementId, Explanation, Grantee,
+    TemplateName, TokenClass, parse_time,
+};
+use symbolon_provider::SystemEntropy;
+use symbolon_store::{App, Protocol, Publication};
+use symbolon_token::RegistrationTemplate;
+
+#[derive(Serialize)]
+pub(super) struct AppView {
+    name: String,
+    target: String,
+    protocol: String,
+    description: String,
+    template: Option<String>,
+    enabled: bool,
+}
+
+impl From<App> for AppView {
+    fn from(app: App) -> Self {
+        Self {
+            name: app.name.to_string(),
+            target: app.target.to_string(),
+            protocol: app.protocol.as_str().to_owned(),
+            description: app.description,
+            template: app.template.map(|t| t.to_string()),
+            enabled: app.publication == Publication::Enabled,
+        }
+    }
+}
+
+pub(super) async fn apps(State(node): Node) -> Answer<Vec<AppView>> {
+    Ok(Json(node.store.apps().await?.into_iter().map(AppView::from).collect()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AppBody {
+    target: String,
+    protocol: Option<String>,
+    #[serde(default)]
+    description: String,
+    template: Option<TemplateName>,
+    enabled: Option<bool>,
+}
+
+pub(super) async fn put_app(
+    State(node): Node,
+    Path(name): Path<String>,
+    Json(body): Json<AppBody>,
+) -> Answer<AppView> {
+    let target = body.target.parse().map_err(|e: symbolon_store::TargetError| {
+        ApiError::invalid(format!("target \"{}\": {e}", body.target), "tcp:HOST:PORT or unix:/PATH")
+    })?;
+    let protocol = match body.protocol.as_deref() {
+        None => Protocol::Tcp,
+        Some(text) => text.parse().map_err(|_| {
+            ApiError::invalid(format!("unknown protocol \"{text}\""), "http, postgresql, ssh or tcp")
+        })?,
+    };
+    if body.description.len() > 200 || body.description.chars().any(char::is_control) {
+        return Err(ApiError::invalid(
+            "the description is not one line",
+            "use at most 200 bytes without line breaks",
+        ));
+    }
+    let app = App {
+        name: AppName::parse(&name)?,
+        target,
+        protocol,
+        description: body.description,
+        template: body.template,
+        publication: if body.enabled.unwrap_or(true) { Publication::Enabled } else { Publication::Disabled },
+    };
+    node.store.put_app(&administrator(), &app, at()).await?;
+    done(&node, app.into()).await
+}
+
+pub(super) async fn remove_app(State(node): Node, Path(name): Path<String>) -> Answer<Done> {
+    node.store.remove_app(&administrator(), &AppName::parse(&name)?, at()).await?;
+    done(&node, DONE).await
+}
+
+pub(super) async fn entitlements(State(node): Node) -> Answer<Vec<Entitlement>> {
+    Ok(Json(node.store.entitlements().await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantBody {
+    grantee: Grantee,
+    app: AppName,
+    #[serde(default)]
+    conditions: Conditions,
+}
+
+pub(super) async fn grant(State(node): Node, Json(body): Json<GrantBody>) -> Answer<Entitlement> {
+    if let Err(e) = body.conditions.check() {
+        return Err(ApiError::invalid(e.to_string(), "mend the conditions"));
+    }
+    let id = EntitlementId(SystemEntropy.drawn());
+    let entitlement = Entitlement { id, grantee: body.grantee, app: body.app, conditions: body.conditions };
+    node.store.app(&entitlement.app).await?;
+    node.store.put_entitlement(&administrator(), &entitlement, at()).await?;
+    done(&node, entitlement).await
+}
+
+pub(super) async fn withdraw(State(node): Node, Path(id): Path<String>) -> Answer<Done> {
+    let id = id.parse().map_err(|_| ApiError::not_found("that is no entitlement's id"))?;
+    node.store.remove_entitlement(&administrator(), id, at()).await?;
+    done(&node, DONE).await
+}
+
+#[derive(Serialize)]
+pub(super) struct TemplateView {
+    name: String,
+    title: String,
+    fields: usize,
+    rev: u64,
+}
+
+pub(super) async fn templates(State(node): Node) -> Answer<Vec<TemplateView>> {
+    let templates = node.store.templates().await?;
+    let view = |t: symbolon_store::Template| {
+        let parsed = RegistrationTemplate::from_toml(&t.body);
+        TemplateView {
+            name: t.name.to_string(),
+            title: parsed.as_ref().map_or_else(|e| format!("damaged: {e}"), |p| p.title().to_owned()),
+            fields: parsed.map_or(0, |p| p.fields().len()),
+            rev: t.rev,
+        }
+    };
+    Ok(Json(templates.into_iter().map(view).collect()))
+}
+
+pub(super) async fn template(State(node): Node, Path(name): Path<String>) -> Result<String, ApiError> {
+    Ok(node.store.template(&TemplateName::parse(&name)?).await?.body)
+}
+
+pub(super) async fn put_template(State(node): Node, Path(name): Path<String>, body: String) -> Answer<Done> {
+    let name = TemplateName::parse(&name)?;
+    let template = RegistrationTemplate::from_toml(&body)
+        .map_err(|e| ApiError::invalid(format!("the template is not valid: {e}"), "mend the file"))?;
+    if *template.name() != name {
+        return Err(ApiError::invalid(
+            format!("the file says name = \"{}\"", template.name()),
+            "use the same name in the file and in the command",
+        ));
+    }
+    node.store.put_template(&administrator(), &name, &body, at()).await?;
+    done(&node, DONE).await
+}
+
+pub(super) async fn remove_template(State(node): Node, Path(name): Path<String>) -> Answer<Done> {
+    node.store.remove_template(&administrator(), &TemplateName::parse(&name)?, at()).await?;
+    done(&node, DONE).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct ExplainQuery {
+    user: String,
+    app: String,
+    source: Option<IpAddr>,
+    class: Option<TokenClass>,
+    time: Option<String>,
+    machine: Option<String>,
+    place: Option<String>,
+}
+
+pub(super) async fn explain(State(node): Node, Query(query): Query<ExplainQuery>) -> Answer<Explanation> {
+    let user = node.store.user_by_name(&CanonName::parse(&query.user)?).await?;
+    let app = AppName::parse(&query.app)?;
+    let now = match &query.time {
+        None => at(),
+        Some(text) => {
+            let invalid =
+                || ApiError::invalid(format!("\"{text}\" is no time"), "use RFC 3339: 2027-01-31T08:00:00Z");
+            parse_time(text).ok_or_else(invalid)?
+        }
+    };
+    let snapshot = node.desk.present();
+    let request = AccessRequest {
+        subject: &user.subject,
+        app: &app,
+        now,
+        source: query.source.unwrap_or(IpAddr::from([127, 0, 0, 1])),
+        token_class: query.class.unwrap_or(TokenClass::Software),
+        machine: query.machine.as_deref().unwrap_or(""),
+        place: query.place.as_deref().unwrap_or(""),
+    };
+    Ok(Json(snapshot.policy.explain(&request)))
+}

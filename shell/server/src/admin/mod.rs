@@ -1,0 +1,143 @@
+//! Administration: HTTP/1.1 and JSON over a Unix socket that only the node's owner can open.
+//!
+//! One file a noun. Every change goes to the store with an audit row and is in force when the call
+//! returns.
+
+mod audit;
+mod catalogue;
+mod error;
+mod sessions;
+mod tokens;
+mod users;
+
+use crate::NodeError;
+use crate::clock::now;
+use crate::node::Shared;
+use axum::extract::State;
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router};
+use error::ApiError;
+use serde::Serialize;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use symbolon_policy::format_time;
+use symbolon_store::Actor;
+use tokio::net::UnixListener;
+
+pub(crate) use tokens::InvitationTerms;
+
+type Node = State<Arc<Shared>>;
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Longest request body, in bytes: a large registration template.
+const MAX_BODY: usize = 256 * 1024;
+
+/// Opens the socket; only its owner can use it.
+pub(crate) fn listen(path: &Path) -> Result<UnixListener, NodeError> {
+    let error = |source| NodeError::File { path: path.to_owned(), source };
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(error(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(error)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(error)?;
+    Ok(listener)
+}
+
+/// All calls.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/users", get(users::list).post(users::add))
+        .route("/v1/users/{name}", get(users::show).delete(users::remove))
+        .route("/v1/users/{name}/approve", post(users::approve))
+        .route("/v1/users/{name}/lock", post(users::lock))
+        .route("/v1/users/{name}/unlock", post(users::approve))
+        .route("/v1/users/{name}/groups", put(users::groups))
+        .route("/v1/users/{name}/password", put(users::set_password).delete(users::remove_password))
+        .route("/v1/apps", get(catalogue::apps))
+        .route("/v1/apps/{name}", put(catalogue::put_app).delete(catalogue::remove_app))
+        .route("/v1/entitlements", get(catalogue::entitlements).post(catalogue::grant))
+        .route("/v1/entitlements/{id}", delete(catalogue::withdraw))
+        .route("/v1/templates", get(catalogue::templates))
+        .route(
+            "/v1/templates/{name}",
+            get(catalogue::template).put(catalogue::put_template).delete(catalogue::remove_template),
+        )
+        .route("/v1/explain", get(catalogue::explain))
+        .route("/v1/tokens", get(tokens::list))
+        .route("/v1/tokens/blank", post(tokens::blank))
+        .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/v1/invitations", get(tokens::invitations).post(tokens::invite))
+        .route("/v1/invitations/{hash}", delete(tokens::revoke_invitation))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/sessions/{id}", delete(sessions::end))
+        .route("/v1/audit", get(audit::page))
+        .route("/v1/audit/verify", get(audit::verify))
+        .fallback(async || ApiError::not_found("no such call"))
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .with_state(shared)
+}
+
+/// Who administers: whoever can open the socket.
+fn administrator() -> Actor {
+    Actor::admin("local")
+}
+
+#[derive(Serialize)]
+struct Status {
+    schema: u32,
+    version: &'static str,
+    gateway: String,
+    issuer: String,
+    address: String,
+    node: String,
+    identity_until: String,
+    sessions: usize,
+    streams: usize,
+    strangers: usize,
+    users: usize,
+    apps: usize,
+}
+
+async fn status(State(node): Node) -> Json<Status> {
+    let (sessions, streams) = node.live.counts();
+    let snapshot = node.desk.present();
+    Json(Status {
+        schema: 1,
+        version: env!("CARGO_PKG_VERSION"),
+        gateway: node.gateway.name().to_string(),
+        issuer: node.issuer.fingerprint().to_string(),
+        address: node.public_address.clone(),
+        node: node.node_id.to_string(),
+        identity_until: format_time(node.gateway.identity_until()),
+        sessions,
+        streams,
+        strangers: node.strangers(),
+        users: snapshot.users.len(),
+        apps: snapshot.apps.len(),
+    })
+}
+
+/// After a change: the new state of things is in force before the caller hears "done".
+async fn done<T: Serialize>(node: &Shared, body: T) -> Answer<T> {
+    node.review().await;
+    Ok(Json(body))
+}
+
+/// The answer of a call that changes something and has nothing to tell.
+#[derive(Serialize)]
+struct Done {
+    ok: bool,
+}
+
+const DONE: Done = Done { ok: true };
+
+fn time_text(time: symbolon_wire::Time) -> String {
+    format_time(time)
+}
+
+fn at() -> symbolon_wire::Time {
+    now()
+}

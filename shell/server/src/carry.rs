@@ -1,0 +1,287 @@
+//! A session's control connection: reports in, configuration out.
+
+use crate::clock::now;
+use crate::connection::{Connection, ConnectionError};
+use crate::live::{LiveSession, Next};
+use crate::node::Shared;
+use crate::refusal::{Ended, Refused};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use symbolon_context::ContextSecrets;
+use symbolon_provider::SystemEntropy;
+use symbolon_record::Role;
+use symbolon_session::{
+    Attachment, ConfigurationBytes, ControlMessage, EndReason, Epoch, Line, SessionChannel, SessionState,
+    StreamRange,
+};
+use symbolon_store::{Actor, HotStore as _, SessionId, StoreError};
+use symbolon_wire::{FrameKind, RefusalCode};
+use tokio::io::AsyncWriteExt;
+
+/// Stream numbers that are dealt at once: a browser's worth of connections, many times.
+const STREAMS_AT_ONCE: u32 = 256;
+
+/// A session on its connection.
+struct Carried<'a> {
+    shared: &'a Shared,
+    session: Arc<LiveSession>,
+    channel: SessionChannel,
+    connection: u64,
+}
+
+impl Shared {
+    /// Carries a session that was just opened. Its first wrapped message is the last confirmation of
+    /// the context; nothing acts before it.
+    pub(crate) async fn carry_new(
+        &self,
+        connection: &mut Connection,
+        session: Arc<LiveSession>,
+        secrets: ContextSecrets,
+    ) -> Result<(), Ended> {
+        let epoch = Epoch(session.epoch());
+        let channel = SessionChannel::from_secrets(self.gateway.crypto, Role::Acceptor, epoch, secrets.wrap);
+        let first = connection.expect(FrameKind::Wrapped).await;
+        let mut first = match first {
+            Ok(first) => first,
+            Err(e) => {
+                self.forget(&session).await;
+                return Err(e.into());
+            }
+        };
+        let number = session.connect(epoch.0, connection.source());
+        let mut carried = Carried { shared: self, session, channel, connection: number };
+        match carried.channel.open(&mut first) {
+            Ok(message) => carried.run(connection, Some(message)).await,
+            Err(e) => {
+                self.forget(&carried.session).await;
+                Err(Refused::denied(format!("the first wrapped message: {e}")).into())
+            }
+        }
+    }
+
+    /// A context that was never confirmed leaves nothing.
+    async fn forget(&self, session: &LiveSession) {
+        self.live.remove(session.id);
+        let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
+    }
+
+    /// Carries on a session whose connection, or whose node, was lost.
+    pub(crate) async fn attach(&self, connection: &mut Connection, body: &[u8]) -> Result<(), Ended> {
+        let over = |reason: String| Refused::new(RefusalCode::SessionOver, reason);
+        let claimed =
+            Attachment::receive(body).map_err(|e| Refused::malformed(format!("malformed attach: {e}")))?;
+        let id = SessionId(claimed.session_id().0);
+        let (row, state) = match self.store.hot().look(id, now()).await {
+            Ok(found) => found,
+            Err(e @ StoreError::NotFound { .. }) => return Err(over(format!("session {id}: {e}")).into()),
+            Err(e) => return Err(e.into()),
+        };
+        let mut state = SessionState::from_secret_bytes(&state)
+            .map_err(|e| Refused::new(RefusalCode::Internal, format!("state of session {id}: {e}")))?;
+        let verified = claimed
+            .verify(self.gateway.crypto, &state, now())
+            .map_err(|e| over(format!("attach to session {id}: {e}")))?;
+        state.last_attach = verified.counter();
+        state.source = Line::lossy(&connection.source().to_string());
+        let taken = self.store.hot().claim_session(id, Some(row.epoch), self.node_id, now()).await;
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(e @ (StoreError::Fenced | StoreError::NotFound { .. })) => {
+                return Err(over(format!("session {id}: {e}")).into());
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let epoch = taken.session.epoch;
+        self.store.hot().publish_session(id, epoch, &state.to_secret_bytes()).await?;
+        let (answer, channel) = verified
+            .accept(Epoch(epoch), &mut SystemEntropy)
+            .map_err(|e| over(format!("attach to session {id}: {e}")))?;
+        tracing::info!(user = %state.user_name, session = %state.id, epoch, source = %connection.source(), "session goes on");
+        let session = match self.live.get(state.id) {
+            Some(session) => {
+                session.with_state(|held| held.last_attach = state.last_attach);
+                session
+            }
+            None => {
+                let source = connection.source();
+                self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, source))
+            }
+        };
+        connection.send(FrameKind::Attached, answer).await?;
+        let number = session.connect(epoch, connection.source());
+        let carried = Carried { shared: self, session, channel, connection: number };
+        carried.run(connection, None).await
+    }
+}
+
+impl Carried<'_> {
+    async fn run(mut self, connection: &mut Connection, first: Option<ControlMessage>) -> Result<(), Ended> {
+        connection.enter_session();
+        connection.keep_alive();
+        self.shared.review_session(&self.session);
+        let outcome = self.converse(connection, first).await;
+        self.session.disconnect(self.connection);
+        match outcome {
+            Ok(()) => Ok(()),
+            // The network took the connection; the session waits for the client to come back.
+            Err(Ended::Connection(e)) => {
+                tracing::debug!(session = %self.session.id, "control connection: {e}");
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        connection: &mut Connection,
+        first: Option<ControlMessage>,
+    ) -> Result<(), Ended> {
+        self.deal_streams(connection).await?;
+        let number = self.shared.gateway.number(now());
+        self.send(connection, &ControlMessage::NextNumber(number)).await?;
+        if let Some(message) = first
+            && !self.heard(connection, message).await?
+        {
+            return Ok(());
+        }
+        loop {
+            if !self.tell(connection).await? {
+                return Ok(());
+            }
+            let left = self.session.expires().0.saturating_sub(now().0);
+            tokio::select! {
+                frame = connection.next() => match frame? {
+                    None => return Ok(()),
+                    Some(mut frame) if frame.kind == FrameKind::Wrapped => {
+                        let message = self.channel.open(&mut frame.body)
+                            .map_err(|e| Refused::malformed(format!("wrapped message: {e}")))?;
+                        if !self.heard(connection, message).await? {
+                            return Ok(());
+                        }
+                    }
+                    Some(frame) => return Err(ConnectionError::Unexpected(frame.kind).into()),
+                },
+                () = self.session.wake.notified() => {}
+                () = tokio::time::sleep(Duration::from_micros(left)) => {
+                    self.shared.expire(&self.session).await;
+                }
+            }
+        }
+    }
+
+    /// Sends what waits. False when the session is over for this connection.
+    async fn tell(&mut self, connection: &mut Connection) -> Result<bool, Ended> {
+        loop {
+            match self.session.next(self.connection, self.shared.gateway.name(), now()) {
+                Next::Nothing => return Ok(true),
+                Next::Send(message) => self.send(connection, &message).await?,
+                Next::SendConfiguration(configuration) => {
+                    let signed = self.shared.gateway.sign(&configuration);
+                    let signed =
+                        signed.map_err(|e| Refused::new(RefusalCode::Internal, format!("signing: {e}")))?;
+                    match ConfigurationBytes::new(signed) {
+                        Ok(bytes) => self.send(connection, &ControlMessage::Configuration(bytes)).await?,
+                        Err(e) => tracing::error!(session = %self.session.id, "configuration: {e}"),
+                    }
+                }
+                Next::Over(reason) => {
+                    let message = ControlMessage::SessionEnded { reason, detail: Line::default() };
+                    self.send(connection, &message).await?;
+                    self.shared.live.remove(self.session.id);
+                    let _ = connection.stream.shutdown().await;
+                    return Ok(false);
+                }
+                Next::Replaced => return Ok(false),
+            }
+        }
+    }
+
+    async fn send(&mut self, connection: &mut Connection, message: &ControlMessage) -> Result<(), Ended> {
+        let frame = self
+            .channel
+            .seal(message)
+            .map_err(|e| Refused::new(RefusalCode::Internal, format!("wrapping: {e}")))?;
+        Ok(connection.write(&frame).await?)
+    }
+
+    async fn deal_streams(&mut self, connection: &mut Connection) -> Result<(), Ended> {
+        let id = SessionId(self.session.id.0);
+        let range =
+            self.shared.store.hot().deal_streams(id, Some(self.session.epoch()), STREAMS_AT_ONCE).await?;
+        let range = StreamRange::new(range.start, range.end)
+            .map_err(|e| Refused::new(RefusalCode::Internal, format!("stream numbers: {e}")))?;
+        if let Err(e) = self.session.grant(range) {
+            return Err(Refused::new(RefusalCode::Internal, format!("stream numbers: {e}")).into());
+        }
+        self.send(connection, &ControlMessage::StreamsGranted(range)).await
+    }
+
+    /// Acts on a message. False when the client said goodbye.
+    async fn heard(&mut self, connection: &mut Connection, message: ControlMessage) -> Result<bool, Ended> {
+        match message {
+            ControlMessage::Report(report) => {
+                tracing::debug!(session = %self.session.id, machine = %report.machine, place = %report.place, "report");
+                self.session.reported(report);
+                self.shared.review_session(&self.session);
+                self.publish().await?;
+            }
+            ControlMessage::RequestConfiguration => self.session.repeat_configuration(),
+            ControlMessage::ConfigurationApplied { version } => self.session.applied(version),
+            ControlMessage::Ping(number) => self.send(connection, &ControlMessage::Pong(number)).await?,
+            ControlMessage::NumberRequest => {
+                let number = self.shared.gateway.number(now());
+                self.send(connection, &ControlMessage::NextNumber(number)).await?;
+            }
+            ControlMessage::StreamsRequest => {
+                if self.session.unused_numbers() < u64::from(STREAMS_AT_ONCE) {
+                    self.deal_streams(connection).await?;
+                }
+            }
+            ControlMessage::Logout => {
+                self.shared.log_out(&self.session).await?;
+                return Ok(false);
+            }
+            other => {
+                tracing::debug!(session = %self.session.id, "not taken here: {other:?}");
+            }
+        }
+        Ok(true)
+    }
+
+    async fn publish(&self) -> Result<(), Ended> {
+        let state = self.session.with_state(|s| s.to_secret_bytes());
+        match self
+            .shared
+            .store
+            .hot()
+            .publish_session(SessionId(self.session.id.0), self.session.epoch(), &state)
+            .await
+        {
+            // Another node, or another connection, has it: this one ends by itself.
+            Err(StoreError::Fenced | StoreError::NotFound { .. }) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+impl Shared {
+    async fn log_out(&self, session: &LiveSession) -> Result<(), Refused> {
+        let name = session.user_name();
+        let actor = Actor::user(name.as_str());
+        let detail = json!({ "session": session.id.to_string() });
+        self.store.record(&actor, "sign-out", name.as_str(), &detail, now()).await?;
+        self.store.hot().end_session(SessionId(session.id.0)).await?;
+        session.end(EndReason::Logout);
+        self.live.remove(session.id);
+        tracing::info!(user = %name, session = %session.id, "signed out");
+        Ok(())
+    }
+
+    pub(crate) async fn expire(&self, session: &LiveSession) {
+        session.end(EndReason::Expired);
+        let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
+        tracing::info!(user = %session.user_name(), session = %session.id, "session expired");
+    }
+}

@@ -1,0 +1,116 @@
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// How a node is run. What is not set has a default that suits a small team.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Where the node keeps what it must remember: keys, store, administration socket.
+    pub dir: PathBuf,
+    /// Where clients connect.
+    #[serde(default = "default_listen")]
+    pub listen: SocketAddr,
+    /// The gateway's name, which its certificate has; the first start fixes it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// `host:port` under which clients reach the node, for invitation links; the name and the port
+    /// of `listen` when absent.
+    #[serde(default)]
+    pub public_address: Option<String>,
+    /// The registration template of who names none.
+    #[serde(default = "default_template")]
+    pub template: String,
+    /// Whether people may register without an invitation; they wait for approval then.
+    #[serde(default)]
+    pub open_registration: bool,
+    /// Whether the gateway takes passwords.
+    #[serde(default)]
+    pub accept_passwords: bool,
+    /// How long a session lasts before the client must prove itself again, in seconds.
+    #[serde(default = "default_session_lifetime")]
+    pub session_lifetime_secs: u32,
+    /// How long a context key lasts, in seconds. Half of it, a new one is shown.
+    #[serde(default = "default_context_key_lifetime")]
+    pub context_key_lifetime_secs: u64,
+    /// Limits against strangers and greed.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+impl NodeConfig {
+    /// The defaults, with everything in `dir`.
+    #[must_use]
+    pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            listen: default_listen(),
+            name: None,
+            public_address: None,
+            template: default_template(),
+            open_registration: false,
+            accept_passwords: false,
+            session_lifetime_secs: default_session_lifetime(),
+            context_key_lifetime_secs: default_context_key_lifetime(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Reads a configuration file's text.
+    ///
+    /// # Errors
+    /// A sentence with the line at fault.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+}
+
+/// What strangers and greedy users may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections that have not proved anything yet. Above half of it they get less time.
+    pub strangers: usize,
+    /// Time for a stranger to prove something, in seconds.
+    pub stranger_secs: u64,
+    /// First messages a second above which a retry cookie is demanded.
+    pub cookie_above_per_sec: u32,
+    /// Password checks at the same time; each takes 19 MiB and a core.
+    pub password_checks: usize,
+    /// Wrong passwords for one name or from one address within ten minutes.
+    pub wrong_passwords: u32,
+    /// Streams of one session at the same time.
+    pub streams_per_session: usize,
+    /// Time to reach an application, in seconds.
+    pub dial_secs: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            strangers: 4096,
+            stranger_secs: 10,
+            cookie_above_per_sec: 500,
+            password_checks: 2,
+            wrong_passwords: 10,
+            streams_per_session: 1024,
+            dial_secs: 10,
+        }
+    }
+}
+
+fn default_listen() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 7843))
+}
+
+fn default_template() -> String {
+    "person".to_owned()
+}
+
+const fn default_session_lifetime() -> u32 {
+    12 * 3600
+}
+
+const fn default_context_key_lifetime() -> u64 {
+    24 * 3600
+}

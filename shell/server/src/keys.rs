@@ -1,0 +1,163 @@
+//! What a node must keep secret on disk, and what it makes at its first start.
+//!
+//! ```text
+//! DIR/node.key           32 random bytes: seals secrets in the store
+//! DIR/issuer.{crt,key}   the certification authority (an all-in-one node; may live elsewhere)
+//! DIR/identity.{crt,key} the gateway's identity
+//! ```
+
+use crate::NodeError;
+use crate::config::NodeConfig;
+use rustix::fs::Mode;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use symbolon_crypto::{Entropy, GatewayName, Secret, SecretBytes};
+use symbolon_issuer::{Identity, Issuer, Validity};
+use symbolon_provider::{P256SigningKey, SystemEntropy};
+use symbolon_wire::Time;
+
+const ISSUER_YEARS: u32 = 20;
+const IDENTITY_SECS: u64 = 397 * 24 * 3600;
+
+/// The node's long-lived keys.
+pub(crate) struct NodeKeys {
+    pub(crate) node_key: Secret<32>,
+    pub(crate) issuer_certificate: Vec<u8>,
+    pub(crate) identity: Identity,
+    pub(crate) first_start: bool,
+}
+
+impl NodeKeys {
+    /// Reads the keys, or makes them at the first start.
+    pub(crate) fn load_or_make(config: &NodeConfig, now: Time) -> Result<Self, NodeError> {
+        let dir = &config.dir;
+        make_private_dir(dir)?;
+        let first_start = !dir.join("node.key").exists();
+        let node_key = match read(&dir.join("node.key"))? {
+            Some(bytes) => Secret::from_slice(bytes.expose())
+                .ok_or_else(|| damaged(&dir.join("node.key"), "it does not hold 32 bytes"))?,
+            None => {
+                let entropy: &mut dyn Entropy = &mut SystemEntropy;
+                let key: Secret<32> = entropy.secret();
+                write_private(&dir.join("node.key"), key.expose())?;
+                key
+            }
+        };
+        let issuer = load_pair(dir, "issuer")?;
+        let issuer = match issuer {
+            Some((certificate, key)) => Issuer::load(certificate, key)?,
+            None => {
+                let issuer = Issuer::create("Symbolon issuer", now, ISSUER_YEARS)?;
+                save_pair(dir, "issuer", issuer.certificate(), issuer.key())?;
+                issuer
+            }
+        };
+        let identity = match load_pair(dir, "identity")? {
+            Some((certificate, key)) => {
+                let identity = Identity::load(certificate, key)?;
+                let left = identity.validity().until().0.saturating_sub(now.0) / 1_000_000;
+                if left < IDENTITY_SECS / 3 {
+                    let renewed =
+                        issuer.gateway_identity(identity.name(), Validity::starting(now, IDENTITY_SECS))?;
+                    save_pair(dir, "identity", renewed.certificate(), renewed.key())?;
+                    renewed
+                } else {
+                    identity
+                }
+            }
+            None => {
+                let name = gateway_name(config)?;
+                let identity = issuer.gateway_identity(&name, Validity::starting(now, IDENTITY_SECS))?;
+                save_pair(dir, "identity", identity.certificate(), identity.key())?;
+                identity
+            }
+        };
+        if let Some(name) = &config.name
+            && !name.eq_ignore_ascii_case(identity.name().as_str())
+        {
+            return Err(NodeError::Config(format!(
+                "name = \"{name}\", but this directory belongs to the gateway {}; use another --dir",
+                identity.name()
+            )));
+        }
+        Ok(Self { node_key, issuer_certificate: issuer.certificate().to_vec(), identity, first_start })
+    }
+}
+
+fn gateway_name(config: &NodeConfig) -> Result<GatewayName, NodeError> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = config.name.clone().unwrap_or(host);
+    GatewayName::parse(&name).map_err(|_| {
+        NodeError::Config(format!("\"{name}\" is not a DNS name; set name = \"gateway.example\""))
+    })
+}
+
+fn load_pair(dir: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256SigningKey)>, NodeError> {
+    let (certificate_path, key_path) = (dir.join(format!("{stem}.crt")), dir.join(format!("{stem}.key")));
+    match (read(&certificate_path)?, read(&key_path)?) {
+        (Some(certificate), Some(key)) => {
+            let key =
+                P256SigningKey::from_pkcs8(key).map_err(|_| damaged(&key_path, "it is not a PKCS #8 key"))?;
+            Ok(Some((certificate.expose().to_vec(), key)))
+        }
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(damaged(&certificate_path, "it is missing, but its key is there")),
+        (Some(_), None) => Err(damaged(&key_path, "it is missing, but its certificate is there")),
+    }
+}
+
+/// The key first: a certificate without its key is of no use, and the pair is read as a whole.
+fn save_pair(dir: &Path, stem: &str, certificate: &[u8], key: &P256SigningKey) -> Result<(), NodeError> {
+    write_private(&dir.join(format!("{stem}.key")), key.pkcs8().expose())?;
+    write_private(&dir.join(format!("{stem}.crt")), certificate)
+}
+
+fn damaged(path: &Path, reason: &str) -> NodeError {
+    NodeError::Damaged { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
+    let path = path.to_owned();
+    move |source| NodeError::File { path, source }
+}
+
+/// Makes a directory that only its owner enters.
+pub(crate) fn make_private_dir(dir: &Path) -> Result<(), NodeError> {
+    fs::create_dir_all(dir).map_err(file_error(dir))?;
+    let mode = fs::metadata(dir).map_err(file_error(dir))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(file_error(dir))?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Option<SecretBytes>, NodeError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(SecretBytes::new(bytes))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(file_error(path)(e)),
+    }
+}
+
+/// Writes a file that only its owner reads, whole or not at all.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
+    let temporary = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(Mode::from_raw_mode(0o600).as_raw_mode())
+            .open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        if let Some(parent) = path.parent() {
+            fs::File::open(parent)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(file_error(path))
+}

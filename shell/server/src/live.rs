@@ -1,0 +1,474 @@
+//! The sessions that this node carries.
+
+use crate::desk::Snapshot;
+use crate::register::Drawn as _;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use symbolon_crypto::{Crypto, GatewayName};
+use symbolon_policy::{AccessRequest, AppName, CanonName, PathPermitted, Standing, TokenClass};
+use symbolon_session::{
+    AuthenticStream, ControlMessage, EndReason, Line, NotClaimed, Report, SessionId, SessionState,
+    StreamClaimed, StreamClaims, StreamRange, StreamRoot,
+};
+use symbolon_store::{App, UserId};
+use symbolon_token::{Configuration, Destination};
+use symbolon_wire::Time;
+use tokio::sync::{Notify, oneshot};
+
+/// Messages that may wait for a client that does not read, besides its configuration.
+const OUTBOX: usize = 256;
+
+/// A session that this node carries, with or without a connection at the moment.
+pub(crate) struct LiveSession {
+    pub(crate) id: SessionId,
+    pub(crate) user: UserId,
+    pub(crate) class: TokenClass,
+    inner: Mutex<Inner>,
+    pub(crate) wake: Notify,
+}
+
+struct Inner {
+    state: SessionState,
+    epoch: u64,
+    source: IpAddr,
+    root: StreamRoot,
+    claims: StreamClaims,
+    permitted: Vec<PathPermitted>,
+    shown: Vec<Destination>,
+    version: u64,
+    configuration_due: bool,
+    outbox: VecDeque<ControlMessage>,
+    over: Option<EndReason>,
+    /// The connection that carries the control messages now; 0 when there is none.
+    connection: u64,
+    streams: Vec<LiveStream>,
+}
+
+struct LiveStream {
+    number: u64,
+    app: AppName,
+    since: Time,
+    counters: Arc<Counters>,
+    cut: Option<oneshot::Sender<EndReason>>,
+}
+
+/// Bytes of a stream, as the application sees them.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) up: AtomicU64,
+    pub(crate) down: AtomicU64,
+}
+
+/// A stream's place in its session; leaving it is dropping it.
+pub(crate) struct StreamPlace {
+    session: Arc<LiveSession>,
+    number: u64,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) cut: oneshot::Receiver<EndReason>,
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.session.inner().streams.retain(|s| s.number != self.number);
+    }
+}
+
+/// What is to be done for a session's client next.
+pub(crate) enum Next {
+    Send(ControlMessage),
+    SendConfiguration(Configuration),
+    /// Say goodbye and close.
+    Over(EndReason),
+    /// Another connection has the session now.
+    Replaced,
+    Nothing,
+}
+
+impl LiveSession {
+    pub(crate) fn new(crypto: Crypto, state: SessionState, epoch: u64, source: IpAddr) -> Self {
+        Self {
+            id: state.id,
+            user: UserId(state.user.0),
+            class: state.token_class,
+            wake: Notify::new(),
+            inner: Mutex::new(Inner {
+                root: StreamRoot::new(crypto, state.id, &state.secret),
+                claims: StreamClaims::new(state.id),
+                permitted: Vec::new(),
+                shown: Vec::new(),
+                version: 0,
+                configuration_due: false,
+                outbox: VecDeque::new(),
+                over: None,
+                connection: 0,
+                streams: Vec::new(),
+                epoch,
+                source,
+                state,
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // No step leaves it half changed, so a panic elsewhere does not spoil it.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.inner().epoch
+    }
+
+    pub(crate) fn expires(&self) -> Time {
+        self.inner().state.expires
+    }
+
+    pub(crate) fn user_name(&self) -> CanonName {
+        self.inner().state.user_name.clone()
+    }
+
+    /// Calls `f` with the state as it would be published.
+    pub(crate) fn with_state<T>(&self, f: impl FnOnce(&mut SessionState) -> T) -> T {
+        f(&mut self.inner().state)
+    }
+
+    /// Gives the session to a new connection; the number tells it whether it still has it.
+    pub(crate) fn connect(&self, epoch: u64, source: IpAddr) -> u64 {
+        let mut inner = self.inner();
+        let number = u64::from_be_bytes(symbolon_provider::SystemEntropy.drawn()) | 1;
+        inner.connection = number;
+        inner.epoch = epoch;
+        inner.source = source;
+        inner.state.source = Line::lossy(&source.to_string());
+        inner.outbox.clear();
+        inner.configuration_due = inner.version > 0;
+        drop(inner);
+        self.wake.notify_waiters();
+        number
+    }
+
+    pub(crate) fn disconnect(&self, connection: u64) {
+        let mut inner = self.inner();
+        if inner.connection == connection {
+            inner.connection = 0;
+        }
+    }
+
+    /// What the connection with this number must do next.
+    pub(crate) fn next(&self, connection: u64, gateway: &GatewayName, now: Time) -> Next {
+        let mut inner = self.inner();
+        if inner.connection != connection {
+            return Next::Replaced;
+        }
+        if let Some(reason) = inner.over {
+            return Next::Over(reason);
+        }
+        if std::mem::take(&mut inner.configuration_due) {
+            return Next::SendConfiguration(Configuration {
+                version: inner.version,
+                gateway: gateway.clone(),
+                session_id: self.id.0,
+                issued: now,
+                destinations: inner.shown.clone(),
+            });
+        }
+        inner.outbox.pop_front().map_or(Next::Nothing, Next::Send)
+    }
+
+    /// Has a message sent.
+    pub(crate) fn post(&self, message: ControlMessage) {
+        let mut inner = self.inner();
+        if inner.outbox.len() < OUTBOX {
+            inner.outbox.push_back(message);
+        }
+        drop(inner);
+        self.wake.notify_waiters();
+        self.wake.notify_one();
+    }
+
+    /// Sends the configuration again.
+    pub(crate) fn repeat_configuration(&self) {
+        self.inner().configuration_due = true;
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn reported(&self, report: Report) {
+        self.inner().state.report = report;
+    }
+
+    pub(crate) fn applied(&self, version: u64) {
+        self.inner().state.configuration_applied = version;
+    }
+
+    /// Notes a range of stream numbers that the store dealt to this node.
+    pub(crate) fn grant(&self, range: StreamRange) -> Result<(), symbolon_session::GrantError> {
+        self.inner().claims.grant(range)
+    }
+
+    pub(crate) fn unused_numbers(&self) -> u64 {
+        self.inner().claims.unused()
+    }
+
+    /// Authenticates a stream's opening.
+    pub(crate) fn authenticate(
+        &self,
+        stream: symbolon_session::ClaimedStream,
+    ) -> Result<AuthenticStream, symbolon_session::StreamError> {
+        self.inner().root.authenticate(stream)
+    }
+
+    pub(crate) fn claim(&self, stream: AuthenticStream) -> Result<StreamClaimed, Box<NotClaimed>> {
+        self.inner().claims.claim(stream)
+    }
+
+    /// The proof that an application may be reached now, as the last decision gave it.
+    pub(crate) fn permitted(&self, app: &AppName, now: Time) -> Option<PathPermitted> {
+        let inner = self.inner();
+        let live = inner.over.is_none() && now < inner.state.expires;
+        let found =
+            inner.permitted.iter().find(|p| p.app() == app && p.until().is_none_or(|until| now < until));
+        found.filter(|_| live).cloned()
+    }
+
+    /// Takes a place for a stream; nothing when the session has as many as it may.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        number: u64,
+        path: &PathPermitted,
+        most: usize,
+        now: Time,
+    ) -> Option<StreamPlace> {
+        let mut inner = self.inner();
+        if inner.streams.len() >= most || inner.over.is_some() {
+            return None;
+        }
+        let counters = Arc::new(Counters::default());
+        let (cut, cut_received) = oneshot::channel();
+        inner.streams.push(LiveStream {
+            number,
+            app: path.app().clone(),
+            since: now,
+            counters: counters.clone(),
+            cut: Some(cut),
+        });
+        Some(StreamPlace { session: self.clone(), number, counters, cut: cut_received })
+    }
+
+    /// Decides anew what the session may reach; tells its client when that changed, and cuts the
+    /// streams that are not permitted any more.
+    pub(crate) fn review(&self, snapshot: &Snapshot, now: Time) {
+        let Some(user) = snapshot.users.get(&self.user) else {
+            return self.end(EndReason::EndedByAdministrator);
+        };
+        if user.subject.standing == Standing::Locked {
+            return self.end(EndReason::UserLocked);
+        }
+        let mut inner = self.inner();
+        let permitted: Vec<PathPermitted> = {
+            // The application of the request does not count, see `SubjectView::permitted`.
+            let Some(any) = snapshot.apps.keys().next() else {
+                return self.apply(inner, Vec::new(), Vec::new(), now);
+            };
+            let request = AccessRequest {
+                subject: &user.subject,
+                app: any,
+                now,
+                source: inner.source,
+                token_class: self.class,
+                machine: inner.state.report.machine.as_str(),
+                place: inner.state.report.place.as_str(),
+            };
+            let mut all = snapshot.policy.for_subject(&user.subject).permitted(&request);
+            all.retain(|p| snapshot.apps.contains_key(p.app()));
+            all
+        };
+        let shown =
+            permitted.iter().filter_map(|p| Some(destination(p, snapshot.apps.get(p.app())?))).collect();
+        inner.state.user_name = user.subject.name.clone();
+        self.apply(inner, permitted, shown, now);
+    }
+
+    fn apply(
+        &self,
+        mut inner: MutexGuard<'_, Inner>,
+        permitted: Vec<PathPermitted>,
+        shown: Vec<Destination>,
+        now: Time,
+    ) {
+        inner.permitted = permitted;
+        if inner.version > 0 && inner.shown == shown {
+            return;
+        }
+        inner.shown = shown;
+        // Grows from node to node without being stored.
+        inner.version = now.0.max(inner.version + 1).max(inner.state.configuration_applied + 1);
+        inner.configuration_due = true;
+        let Inner { streams, permitted, outbox, .. } = &mut *inner;
+        for stream in streams.iter_mut().filter(|s| !permitted.iter().any(|p| *p.app() == s.app)) {
+            if let Some(cut) = stream.cut.take() {
+                let _ = cut.send(EndReason::EntitlementWithdrawn);
+                let detail = Line::lossy(&stream.app.to_string());
+                let reason = EndReason::EntitlementWithdrawn;
+                outbox.push_back(ControlMessage::StreamEnded { number: stream.number, reason, detail });
+            }
+        }
+        drop(inner);
+        self.wake.notify_one();
+    }
+
+    /// Ends the session and all its streams.
+    pub(crate) fn end(&self, reason: EndReason) {
+        let mut inner = self.inner();
+        inner.over.get_or_insert(reason);
+        inner.permitted.clear();
+        for stream in &mut inner.streams {
+            if let Some(cut) = stream.cut.take() {
+                let _ = cut.send(reason);
+            }
+        }
+        drop(inner);
+        self.wake.notify_waiters();
+        self.wake.notify_one();
+    }
+
+    /// Ends all streams; the session goes on elsewhere.
+    fn cut_streams(&self, reason: EndReason) {
+        for stream in &mut self.inner().streams {
+            if let Some(cut) = stream.cut.take() {
+                let _ = cut.send(reason);
+            }
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.inner().over.is_some()
+    }
+
+    pub(crate) fn stream_count(&self) -> usize {
+        self.inner().streams.len()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.inner().connection != 0
+    }
+
+    /// What administrators see.
+    pub(crate) fn picture(&self) -> Picture {
+        let inner = self.inner();
+        Picture {
+            token_class: self.class,
+            source: inner.source,
+            machine: inner.state.report.machine.to_string(),
+            place: inner.state.report.place.to_string(),
+            agent: inner.state.report.agent.to_string(),
+            connected: inner.connection != 0,
+            version: inner.version,
+            applied: inner.state.configuration_applied,
+            streams: inner
+                .streams
+                .iter()
+                .map(|s| StreamPicture {
+                    number: s.number,
+                    app: s.app.clone(),
+                    since: s.since,
+                    up: s.counters.up.load(Ordering::Relaxed),
+                    down: s.counters.down.load(Ordering::Relaxed),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn destination(path: &PathPermitted, app: &App) -> Destination {
+    Destination {
+        app: path.app().clone(),
+        protocol: app.protocol.as_str().to_owned(),
+        description: app.description.clone(),
+        until: path.until(),
+    }
+}
+
+/// A session as administrators see it.
+pub(crate) struct Picture {
+    pub(crate) token_class: TokenClass,
+    pub(crate) source: IpAddr,
+    pub(crate) machine: String,
+    pub(crate) place: String,
+    pub(crate) agent: String,
+    pub(crate) connected: bool,
+    pub(crate) version: u64,
+    pub(crate) applied: u64,
+    pub(crate) streams: Vec<StreamPicture>,
+}
+
+/// A stream as administrators see it.
+pub(crate) struct StreamPicture {
+    pub(crate) number: u64,
+    pub(crate) app: AppName,
+    pub(crate) since: Time,
+    pub(crate) up: u64,
+    pub(crate) down: u64,
+}
+
+/// All sessions that this node carries.
+#[derive(Default)]
+pub(crate) struct LiveSessions(Mutex<HashMap<SessionId, Arc<LiveSession>>>);
+
+impl LiveSessions {
+    fn map(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<LiveSession>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn insert(&self, session: LiveSession) -> Arc<LiveSession> {
+        let session = Arc::new(session);
+        self.map().insert(session.id, session.clone());
+        session
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+        self.map().get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<LiveSession>> {
+        self.map().values().cloned().collect()
+    }
+
+    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<LiveSession>> {
+        self.map().values().filter(|s| s.user == user).cloned().collect()
+    }
+
+    /// Ends a session for its client; its connection takes it out.
+    pub(crate) fn end(&self, id: SessionId, reason: EndReason) {
+        if let Some(session) = self.get(id) {
+            session.end(reason);
+        }
+    }
+
+    pub(crate) fn remove(&self, id: SessionId) {
+        self.map().remove(&id);
+    }
+
+    /// Forgets sessions that are over or expired, and those that have neither connection nor
+    /// stream: the store has them still.
+    pub(crate) fn sweep(&self, now: Time) -> Vec<Arc<LiveSession>> {
+        let mut expired = Vec::new();
+        self.map().retain(|_, s| {
+            if now >= s.expires() && !s.is_over() {
+                expired.push(s.clone());
+            }
+            s.is_connected() || (s.stream_count() > 0 && !s.is_over())
+        });
+        expired
+    }
+
+    /// Sessions with a connection, and streams.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let all = self.all();
+        (all.iter().filter(|s| s.is_connected()).count(), all.iter().map(|s| s.stream_count()).sum())
+    }
+
+    pub(crate) fn cut_all_streams(&self, reason: EndReason) {
+        self.all().iter().for_each(|s| s.cut_streams(reason));
+    }
+}

@@ -1,0 +1,102 @@
+//! Passwords (A4): few at a time, few wrong ones, and no difference between a wrong password and a
+//! user who does not exist.
+
+use crate::config::Limits;
+use crate::refusal::Refused;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use symbolon_context::{PasswordCheck, PasswordProved, PasswordVerifier};
+use symbolon_crypto::{SecretBytes, TranscriptHash};
+use symbolon_provider::SystemEntropy;
+use symbolon_wire::{RefusalCode, Time};
+use tokio::sync::Semaphore;
+
+/// For how long a wrong password is remembered, in seconds.
+const WINDOW_SECS: u64 = 600;
+/// Names and addresses that are remembered; a flood of made-up names pushes out the oldest window.
+const REMEMBERED: usize = 10_000;
+
+pub(crate) struct Passwords {
+    check: Arc<PasswordCheck>,
+    at_once: Semaphore,
+    failures: Mutex<HashMap<Source, Failures>>,
+    wrong_allowed: u32,
+}
+
+/// What is counted: a claimed name, whether it exists or not, and an address.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Source {
+    Name(String),
+    Address(IpAddr),
+}
+
+struct Failures {
+    since: Time,
+    count: u32,
+}
+
+impl Passwords {
+    pub(crate) fn new(limits: &Limits) -> Result<Self, symbolon_context::VerifierError> {
+        Ok(Self {
+            check: Arc::new(PasswordCheck::new(&mut SystemEntropy)?),
+            at_once: Semaphore::new(limits.password_checks.max(1)),
+            failures: Mutex::new(HashMap::new()),
+            wrong_allowed: limits.wrong_passwords,
+        })
+    }
+
+    /// Checks the password of `token` against `verifier`, on a thread of its own.
+    pub(crate) async fn verify(
+        &self,
+        claimed: &str,
+        source: IpAddr,
+        token: SecretBytes,
+        verifier: Option<PasswordVerifier>,
+        binding: TranscriptHash,
+        now: Time,
+    ) -> Result<PasswordProved, Refused> {
+        let counted = [Source::Name(claimed.to_owned()), Source::Address(source)];
+        if counted.iter().any(|s| self.failures_of(s, now) >= self.wrong_allowed) {
+            return Err(Refused::new(
+                RefusalCode::Busy,
+                format!("too many wrong passwords for {claimed} or from {source}"),
+            ));
+        }
+        let permit = self.at_once.acquire().await;
+        let _permit = permit.map_err(|_| Refused::new(RefusalCode::Stopping, "the node is stopping"))?;
+        let check = self.check.clone();
+        let outcome =
+            tokio::task::spawn_blocking(move || check.verify(&token, verifier.as_ref(), &binding)).await;
+        match outcome {
+            Ok(Ok(proved)) => Ok(proved),
+            Ok(Err(_)) => {
+                counted.into_iter().for_each(|s| self.count(s, now));
+                Err(Refused::denied(format!("wrong password or unknown user: {claimed}")))
+            }
+            Err(e) => Err(Refused::new(RefusalCode::Internal, format!("password check: {e}"))),
+        }
+    }
+
+    fn failures_of(&self, source: &Source, now: Time) -> u32 {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.get(source).filter(|f| f.since.distance_secs(now) < WINDOW_SECS).map_or(0, |f| f.count)
+    }
+
+    fn count(&self, source: Source, now: Time) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures.len() >= REMEMBERED {
+            failures.retain(|_, f| f.since.distance_secs(now) < WINDOW_SECS);
+            if failures.len() >= REMEMBERED
+                && let Some(oldest) = failures.iter().min_by_key(|(_, f)| f.since).map(|(s, _)| s.clone())
+            {
+                failures.remove(&oldest);
+            }
+        }
+        let entry = failures.entry(source).or_insert(Failures { since: now, count: 0 });
+        if entry.since.distance_secs(now) >= WINDOW_SECS {
+            *entry = Failures { since: now, count: 0 };
+        }
+        entry.count += 1;
+    }
+}

@@ -1,0 +1,196 @@
+//! The acceptor's side of a context: from a first message to a session (A6, B8).
+
+use crate::clock::now;
+use crate::connection::Connection;
+use crate::gateway::Opening;
+use crate::live::LiveSession;
+use crate::node::Shared;
+use crate::refusal::{Ended, Refused};
+use crate::register::Drawn as _;
+use serde_json::json;
+use std::sync::Arc;
+use symbolon_context::{ContextSecrets, Fresh, Grant, Opened, PasswordCheck, PasswordVerifier};
+use symbolon_crypto::{Entropy, Purpose, Secret, TokenKind, TokenProof};
+use symbolon_policy::{Standing, TokenClass};
+use symbolon_provider::SystemEntropy;
+use symbolon_session::{Line, Report, SessionId, SessionSecret, SessionState};
+use symbolon_store::{
+    Actor, HotStore as _, KeyedRegistration, NewSession, RegistrationId, RegistrationState, StoreError, User,
+};
+use symbolon_token::SoftwareKey;
+use symbolon_token::challenge::ClaimedResponse;
+use symbolon_wire::{FrameKind, RefusalCode};
+
+/// Who signed in, and with what.
+struct SignedIn {
+    user: User,
+    registration: Option<RegistrationId>,
+    class: TokenClass,
+    proof: Box<dyn TokenProof + Send>,
+}
+
+impl Shared {
+    /// Opens a context for whoever sent `first`. The session lives from then on in the store, but
+    /// nothing acts before its first wrapped message.
+    pub(crate) async fn sign_in(
+        &self,
+        connection: &mut Connection,
+        mut first: Vec<u8>,
+    ) -> Result<(Arc<LiveSession>, ContextSecrets), Ended> {
+        let content = loop {
+            match self.gateway.open(&first, Purpose::Context, connection.source(), now())? {
+                Opening::Content(content) => break content,
+                Opening::Retry(cookie) => {
+                    connection.send(FrameKind::Retry, cookie.to_vec()).await?;
+                    first = connection.expect(FrameKind::ContextFirst).await?;
+                }
+            }
+        };
+        let opened = Opened::read(self.gateway.crypto, content, now()).map_err(Refused::from)?;
+        let absent = self.remember(opened.replay_key(), opened.remember_until()).await?;
+        let fresh = opened.first_time(absent).map_err(Refused::from)?;
+        let signed_in = match fresh.token_kind() {
+            TokenKind::Challenge => self.by_token(&fresh).await?,
+            TokenKind::Password => self.by_password(&fresh, connection).await?,
+            kind => {
+                return Err(
+                    Refused::new(RefusalCode::Credential, format!("{kind:?} is not taken here")).into()
+                );
+            }
+        };
+        if signed_in.user.subject.standing == Standing::Locked {
+            return Err(Refused::denied(format!("user {} is locked", signed_in.user.subject.name)).into());
+        }
+        self.open_session(connection, fresh, signed_in).await
+    }
+
+    async fn open_session(
+        &self,
+        connection: &mut Connection,
+        fresh: Fresh,
+        signed_in: SignedIn,
+    ) -> Result<(Arc<LiveSession>, ContextSecrets), Ended> {
+        let SignedIn { user, registration, class, proof } = signed_in;
+        let now = now();
+        let grant = Grant {
+            session_id: SystemEntropy.drawn(),
+            lifetime_secs: self.config.session_lifetime_secs,
+            subject: user.subject.name.to_string(),
+        };
+        let (secrets, second) = fresh.accept(&mut SystemEntropy, &*proof, &grant).map_err(Refused::from)?;
+        drop(proof);
+        let state = SessionState {
+            id: SessionId(grant.session_id),
+            user: symbolon_session::UserId(user.id.0),
+            registration: registration.map(|r| symbolon_session::RegistrationId(r.0)),
+            user_name: user.subject.name.clone(),
+            token_class: class,
+            gateway: self.gateway.name().clone(),
+            opened: now,
+            expires: now.plus_secs(grant.lifetime_secs.into()),
+            source: Line::lossy(&connection.source().to_string()),
+            report: Report::default(),
+            configuration_applied: 0,
+            last_attach: 0,
+            secret: SessionSecret::new(secrets.session.duplicate()),
+        };
+        let detail = json!({
+            "session": state.id.to_string(),
+            "source": connection.source().to_string(),
+            "with": class.to_string(),
+        });
+        let actor = Actor::user(user.subject.name.as_str());
+        // Audited first: what is not written down does not happen.
+        match registration {
+            Some(id) => self.store.record_sign_in(&actor, id, &detail, now).await?,
+            None => self.store.record(&actor, "sign-in", user.subject.name.as_str(), &detail, now).await?,
+        }
+        let new = NewSession {
+            id: symbolon_store::SessionId(grant.session_id),
+            user: user.id,
+            registration,
+            owner: self.node_id,
+            expires: state.expires,
+            state: state.to_secret_bytes(),
+        };
+        let epoch = self.store.hot().open_session(&new, now).await?;
+        tracing::info!(user = %user.subject.name, session = %state.id, source = %connection.source(), with = %class,
+            "signed in");
+        let live = self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, connection.source()));
+        connection.send(FrameKind::ContextSecond, second).await?;
+        Ok((live, secrets))
+    }
+
+    /// With the authentication key of a registered token.
+    async fn by_token(&self, fresh: &Fresh) -> Result<SignedIn, Refused> {
+        let claimed = ClaimedResponse::parse(fresh.token())
+            .map_err(|e| Refused::malformed(format!("malformed response: {e}")))?;
+        let id = RegistrationId(*claimed.registration_id());
+        let keyed = match self.store.registration(id).await {
+            Ok(keyed) if keyed.user.code == *claimed.user() => Some(keyed),
+            Ok(_) | Err(StoreError::NotFound { .. }) => None,
+            Err(e) => return Err(e.into()),
+        };
+        let usable = keyed.filter(|k| k.registration.state != RegistrationState::Revoked);
+        let (key, known) = match usable {
+            Some(KeyedRegistration { registration, ssk, user }) => {
+                (SoftwareKey::new(ssk), Some((registration, user)))
+            }
+            // The same work for a token that does not exist.
+            None => (SoftwareKey::new(random_key()), None),
+        };
+        let proof = claimed
+            .verify(
+                self.gateway.crypto,
+                &key,
+                self.gateway.name().as_str(),
+                &self.gateway.numbers,
+                fresh.binding(),
+                now(),
+            )
+            .map_err(|_| Refused::denied(format!("no proof of the key of {} ({id})", claimed.user())))?;
+        let (registration, mut user) =
+            known.ok_or_else(|| Refused::denied(format!("unknown or revoked token {id}")))?;
+        if registration.state == RegistrationState::Provisional {
+            // The confirmation was lost on its way; the proof just given says the same.
+            user =
+                self.store.confirm_registration(&Actor::user(user.subject.name.as_str()), id, now()).await?;
+            self.review().await;
+        }
+        Ok(SignedIn { user, registration: Some(id), class: registration.class, proof: Box::new(proof) })
+    }
+
+    /// With a name and a password (A4).
+    async fn by_password(&self, fresh: &Fresh, connection: &Connection) -> Result<SignedIn, Refused> {
+        if !self.config.accept_passwords {
+            return Err(Refused::new(RefusalCode::Credential, "passwords are not taken here"));
+        }
+        let claimed = PasswordCheck::claimed_name(fresh.token())
+            .map_err(|e| Refused::malformed(format!("malformed password token: {e}")))?;
+        let user = match &claimed {
+            Ok(name) => match self.store.user_by_name(name).await {
+                Ok(user) => Some(user),
+                Err(StoreError::NotFound { .. }) => None,
+                Err(e) => return Err(e.into()),
+            },
+            Err(()) => None,
+        };
+        let verifier = match &user {
+            Some(user) => self.store.password(user.id).await?.map(PasswordVerifier::from_phc),
+            None => None,
+        };
+        let claimed = claimed.map_or_else(|()| "an impossible name".to_owned(), |n| n.to_string());
+        let token = fresh.token().duplicate();
+        let proof = self
+            .passwords
+            .verify(&claimed, connection.source(), token, verifier, *fresh.binding(), now())
+            .await?;
+        let user = user.ok_or_else(|| Refused::denied(format!("unknown user {claimed}")))?;
+        Ok(SignedIn { user, registration: None, class: TokenClass::Password, proof: Box::new(proof) })
+    }
+}
+
+fn random_key() -> Secret<32> {
+    let entropy: &mut dyn Entropy = &mut SystemEntropy;
+    entropy.secret()
+}

@@ -1,0 +1,140 @@
+//! Native streams: from a client's opening to the application, and the bytes between.
+
+use crate::clock::now;
+use crate::connection::Connection;
+use crate::live::StreamPlace;
+use crate::node::Shared;
+use crate::pipe::{self, PipeEnd};
+use crate::refusal::{Ended, Refused};
+use std::time::Duration;
+use symbolon_policy::PathPermitted;
+use symbolon_provider::SystemEntropy;
+use symbolon_record::StreamRecords;
+use symbolon_session::{ClaimedStream, EndReason, Line, Refusal, SessionId, StreamClaimed, StreamError};
+use symbolon_store::Target;
+use symbolon_wire::{FrameKind, RefusalCode};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A connection to an application.
+pub(crate) enum Application {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// A stream that was accepted.
+pub(crate) struct OpenStream {
+    session: SessionId,
+    path: PathPermitted,
+    application: Application,
+    records: StreamRecords,
+    place: StreamPlace,
+}
+
+impl Shared {
+    /// Opens a stream: authenticated, claimed, permitted, dialled, in this order. Nothing when it
+    /// was refused and the client told so.
+    pub(crate) async fn open_stream(
+        &self,
+        connection: &mut Connection,
+        body: Vec<u8>,
+    ) -> Result<Option<OpenStream>, Ended> {
+        let opening = ClaimedStream::receive(body)
+            .map_err(|e| Refused::malformed(format!("malformed stream opening: {e}")))?;
+        let id = opening.session();
+        let over = || Refused::new(RefusalCode::SessionOver, format!("no live session {id} here"));
+        let session = self.live.get(id).filter(|s| !s.is_over()).ok_or_else(over)?;
+        let authentic = session.authenticate(opening).map_err(|e| match e {
+            StreamError::Malformed(e) => Refused::malformed(format!("malformed stream opening: {e}")),
+            e => Refused::denied(format!("stream of session {id}: {e}")),
+        })?;
+        let claimed = match session.claim(authentic) {
+            Ok(claimed) => claimed,
+            Err(refused) => {
+                tracing::warn!(session = %id, number = refused.stream.number(), "stream refused: {}", refused.why);
+                let refusal = Refusal { reason: EndReason::NumberRefused, detail: Line::default() };
+                let body = refused.stream.refuse(&refusal, &mut SystemEntropy).map_err(internal)?;
+                connection.send(FrameKind::StreamReply, body).await?;
+                return Ok(None);
+            }
+        };
+        let app = claimed.request().app.clone();
+        let Some(path) = session.permitted(&app, now()) else {
+            tracing::info!(session = %id, user = %session.user_name(), %app, "not permitted");
+            return refuse(connection, claimed, EndReason::NotPermitted).await;
+        };
+        let Some(place) =
+            session.enter(claimed.number(), &path, self.config.limits.streams_per_session, now())
+        else {
+            return refuse(connection, claimed, EndReason::TooMany).await;
+        };
+        let application = match self.dial(&path).await {
+            Ok(application) => application,
+            Err(reason) => {
+                tracing::warn!(session = %id, %app, "application not reached: {reason}");
+                return refuse(connection, claimed, EndReason::ApplicationUnreachable).await;
+            }
+        };
+        let (body, records) = claimed.accept(&mut SystemEntropy).map_err(internal)?;
+        connection.send(FrameKind::StreamReply, body).await?;
+        Ok(Some(OpenStream { session: id, path, application, records, place }))
+    }
+
+    /// Dials an application that may be reached, as the catalogue has it now.
+    async fn dial(&self, path: &PathPermitted) -> Result<Application, String> {
+        let snapshot = self.desk.present();
+        let target = &snapshot.apps.get(path.app()).ok_or("it is not published any more")?.target;
+        let dial = async {
+            match target {
+                Target::Tcp { host, port } => {
+                    let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                    stream.set_nodelay(true)?;
+                    Ok(Application::Tcp(stream))
+                }
+                Target::Unix(socket) => Ok(Application::Unix(UnixStream::connect(socket).await?)),
+            }
+        };
+        let within = Duration::from_secs(self.config.limits.dial_secs);
+        match tokio::time::timeout(within, dial).await {
+            Ok(result) => result.map_err(|e: std::io::Error| format!("{target}: {e}")),
+            Err(_) => Err(format!("{target}: no answer within {} s", within.as_secs())),
+        }
+    }
+}
+
+impl OpenStream {
+    /// Carries its bytes to the end.
+    pub(crate) async fn run(self, client: TcpStream) {
+        let Self { session, path, application, records, place } = self;
+        let end = match application {
+            Application::Tcp(stream) => {
+                let (read, write) = stream.into_split();
+                pipe::run(client, records, read, write, place).await
+            }
+            Application::Unix(stream) => {
+                let (read, write) = stream.into_split();
+                pipe::run(client, records, read, write, place).await
+            }
+        };
+        let app = path.app();
+        match end {
+            PipeEnd::Finished => tracing::debug!(%session, %app, "stream finished"),
+            PipeEnd::Cut(reason) => tracing::info!(%session, %app, ?reason, "stream cut"),
+            PipeEnd::Broken(reason) => tracing::debug!(%session, %app, "stream broken: {reason}"),
+        }
+    }
+}
+
+async fn refuse(
+    connection: &mut Connection,
+    claimed: StreamClaimed,
+    reason: EndReason,
+) -> Result<Option<OpenStream>, Ended> {
+    let refusal = Refusal { reason, detail: Line::default() };
+    let body = claimed.refuse(&refusal, &mut SystemEntropy).map_err(internal)?;
+    connection.send(FrameKind::StreamReply, body).await?;
+    Ok(None)
+}
+
+fn internal(e: StreamError) -> Refused {
+    Refused::new(RefusalCode::Internal, format!("stream: {e}"))
+}
