@@ -71,6 +71,7 @@ impl RecordSealer {
         out: &mut Vec<u8>,
     ) -> Result<(), RecordError> {
         let start = out.len();
+        out.reserve(payload.len() + RECORD_OVERHEAD);
         out.resize(start + RECORD_HEADER, 0);
         out.extend_from_slice(payload);
         out.resize(start + payload.len() + RECORD_OVERHEAD, 0);

@@ -7,7 +7,7 @@ use crate::{AuthenticStream, ClaimError, GrantError, NotClaimed, SessionId, Stre
 pub const MAX_GRANTS: usize = 4;
 
 /// The node's memory of the numbers that it granted to one session. An idle session costs some
-/// 40 bytes, one bit more for each number up to the highest used.
+/// 250 bytes, one bit more for each number up to the highest used.
 #[derive(Debug)]
 pub struct StreamClaims {
     session: SessionId,

@@ -10,7 +10,7 @@
 use crate::stream_open::Answer;
 use crate::{ClaimError, Refusal, SessionId, StreamError, StreamRequest, StreamRoot};
 use symbolon_crypto::Entropy;
-use symbolon_record::{ContentType, RecordOpener, StreamRecords};
+use symbolon_record::{ContentType, RECORD_OVERHEAD, RecordOpener, StreamRecords};
 use symbolon_wire::{Decode, Encode, Reader};
 
 /// What a StreamOpen frame says; nothing is proved yet.
@@ -109,8 +109,10 @@ impl AuthenticStream {
     ) -> Result<(Vec<u8>, StreamRecords), StreamError> {
         let random: [u8; 32] = entropy.number();
         let mut sealer = self.root.sealer(self.root.to_client(self.number, &random));
-        let mut body = random.to_vec();
-        sealer.seal_into(ContentType::Handshake, &answer.to_bytes(), &mut body)?;
+        let content = answer.to_bytes();
+        let mut body = Vec::with_capacity(random.len() + content.len() + RECORD_OVERHEAD);
+        body.extend_from_slice(&random);
+        sealer.seal_into(ContentType::Handshake, &content, &mut body)?;
         Ok((body, StreamRecords::new(sealer, self.opener)))
     }
 }

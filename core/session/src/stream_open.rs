@@ -7,7 +7,7 @@ use symbolon_record::{ContentType, RECORD_OVERHEAD, ReceiveHalf, RecordOpener, R
 use symbolon_wire::{Decode, Encode, Reader, WireError, Writer};
 
 /// From which the keys of all streams of a session come. Derive it once and keep it: that spares
-/// each stream a quarter of its hashing.
+/// each stream one hash in seven.
 #[derive(Debug)]
 pub struct StreamRoot {
     crypto: Crypto,

@@ -6,4 +6,5 @@
 mod oracle;
 mod records;
 mod streams;
+mod vectors;
 mod wrapped;
