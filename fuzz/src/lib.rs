@@ -16,6 +16,7 @@ mod gateway;
 mod mutator;
 mod record_and_wrapped;
 mod registration_messages;
+mod session_messages;
 mod template_and_policy;
 mod token_container;
 

@@ -1,4 +1,4 @@
-//! Records of a stream and wrapped messages of a session, after the keys are there.
+//! Records of a stream and wrapped messages of a session, after the keys are there, and the messages that they hold.
 
 use symbolon_crypto::{Secret, SecretBytes};
 use symbolon_record::{
@@ -8,7 +8,7 @@ use symbolon_record::{
 use symbolon_wire::{Reader, Writer};
 
 use crate::gateway::crypto;
-use crate::{Target, by};
+use crate::{Target, by, session_messages};
 
 pub(crate) const TARGET: Target = Target { name: "record_and_wrapped", feed, seeds };
 
@@ -44,7 +44,7 @@ fn feed(data: &[u8]) {
                 assert_eq!(state.export().expose(), rest, "two states of one wrapper");
             }
         }
-        _ => {}
+        _ => session_messages::feed(data),
     }
 }
 
@@ -153,7 +153,7 @@ fn seeds() -> Vec<Vec<u8>> {
     }
     let in_order = Unwrapper::new(crypto(), secret(), Delivery::InOrder).export();
     let windowed = Unwrapper::new(crypto(), secret(), Delivery::Windowed).export();
-    vec![
+    let mut seeds = vec![
         by(RECORDS, &conversation),
         by(CONTENTS, &script.into_bytes()),
         by(CONTENTS, &[&[2, 0, 2][..], b"ok"].concat()),
@@ -161,5 +161,7 @@ fn seeds() -> Vec<Vec<u8>> {
         by(UNWRAPPER, in_order.expose()),
         by(UNWRAPPER, windowed.expose()),
         by(WRAPPER, wrapper.export().expose()),
-    ]
+    ];
+    seeds.extend(session_messages::seeds());
+    seeds
 }
