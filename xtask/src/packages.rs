@@ -1,6 +1,5 @@
 //! The Debian packages whose programs the tests run as outsiders.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -8,7 +7,8 @@ use anyhow::{Result, bail};
 use crate::command::{run, succeeds};
 use crate::question::{Answer, may_we};
 
-/// A package, a program of it by which its presence is seen where there is no dpkg, and its use.
+/// A package, the program of it that the tests run, and what for. What counts is the program: whoever has it from
+/// elsewhere needs no package.
 struct Package {
     name: &'static str,
     program: &'static str,
@@ -16,7 +16,7 @@ struct Package {
 }
 
 const NEEDED: &[Package] = &[
-    Package { name: "postgresql", program: "pg_ctlcluster", what_for: "an application behind the gateway" },
+    Package { name: "postgresql", program: "initdb", what_for: "an application behind the gateway" },
     Package { name: "postgresql-client", program: "psql", what_for: "its unchanged client" },
     Package { name: "openssh-server", program: "sshd", what_for: "an application behind the gateway" },
     Package { name: "openssh-client", program: "ssh", what_for: "its unchanged client" },
@@ -37,11 +37,10 @@ const INSTALL: &str = include_str!("install-packages.sh");
 
 /// Lists what is needed, and installs what is missing once that is allowed. No service is started.
 pub(crate) fn provide(answer: Answer) -> Result<()> {
-    let dpkg = succeeds(Command::new("dpkg-query").arg("--version"));
     println!("The tests need these Debian packages:");
     let mut missing = Vec::new();
     for package in NEEDED {
-        let there = if dpkg { is_installed(package.name) } else { is_in_path(package.program) };
+        let there = is_there(package.program);
         println!(
             "  {:<9} {:<18} {}",
             if there { "installed" } else { "missing" },
@@ -55,7 +54,7 @@ pub(crate) fn provide(answer: Answer) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    if !dpkg {
+    if !succeeds(Command::new("apt-get").arg("--version")) {
         bail!("this is not a Debian system: install the programs of {} yourself", missing.join(", "));
     }
     if !may_we("Install the missing ones with apt-get, starting no service", answer)? {
@@ -71,18 +70,13 @@ pub(crate) fn provide(answer: Answer) -> Result<()> {
     run(command.args(["-c", INSTALL, "install-packages"]).args(missing))
 }
 
-fn is_installed(package: &str) -> bool {
-    Command::new("dpkg-query")
-        .args(["--show", "--showformat=${db:Status-Status}", package])
-        .output()
-        .is_ok_and(|out| out.stdout == b"installed")
-}
-
-fn is_in_path(program: &str) -> bool {
+fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let servers = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
-        .any(|dir| Path::new(&dir).join(program).is_file())
+        .chain(servers.map(|version| version.path().join("bin")))
+        .any(|directory| directory.join(program).is_file())
 }
 
 fn is_root() -> bool {
