@@ -1,2 +1,48 @@
 #![forbid(unsafe_code)]
-//! symbolon-agent
+//! The user's side: a token file, the way to a gateway, and a per-user agent that keeps a session.
+//!
+//! ```text
+//!  symbolon enrol ──> enrol() ──> token file (0600, PIN)                     gateway
+//!                                     │ unlocked once                           │
+//!  symbolon login ──> Agent::start ───┴── sign in, control connection ══════════┤
+//!                       │  socket (0600, same user)                             │
+//!  symbolon status, ls, whoami, connect ──> Client ── JSON lines ── Agent       │
+//!  psql, curl ── 127.0.0.1:port ── a TCP connection for each stream, records ═══┘
+//! ```
+//! [`enrol()`] makes and registers tokens, [`token`] keeps the file, [`Agent`] is the daemon, and
+//! [`Client`] talks to it; [`doctor()`] says what is wrong and how to mend it. Nothing here decides:
+//! the cores do, and this crate moves their bytes, with bounds and deadlines on all that comes from
+//! outside.
+//!
+//! A local port of [`Client::listen`] is open to every program on the machine that may connect to
+//! 127.0.0.1, as with `ssh -L`; [`Client::stream`] is not.
+
+mod agent;
+mod client;
+mod clock;
+mod config;
+mod connection;
+mod dialogue;
+mod doctor;
+mod enrol;
+mod error;
+mod files;
+mod gateway;
+mod ipc;
+mod paths;
+mod sign_in;
+mod status;
+pub mod token;
+
+pub use agent::{Agent, AgentOptions, Credential, Patience};
+pub use client::{Client, Listening, RawStream};
+pub use config::UserConfig;
+pub use dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};
+pub use doctor::{Check, Diagnosis, Finding, doctor};
+pub use enrol::{EnrolOptions, EnrolTarget, enrol};
+pub use error::{AgentError, ErrorKind};
+pub use paths::Paths;
+pub use status::{
+    DestinationInfo, Destinations, Enrolled, Link, ListenerStatus, Problem, RegistrationInfo, Reported,
+    SCHEMA, SessionStatus, Status, StreamStatus, TokenInfo, WhoAmI,
+};

@@ -1,0 +1,236 @@
+//! What may be wrong, and how to mend it.
+
+use crate::connection::Connection;
+use crate::files::is_open_to_others;
+use crate::gateway::{Trust, meet};
+use crate::status::{SCHEMA, Status};
+use crate::{AgentError, Client, Link, Paths, UserConfig, clock, token};
+use serde::{Deserialize, Serialize};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use symbolon_crypto::{GatewayName, TrustedIssuer};
+use symbolon_token::Hello;
+
+/// How one thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Finding {
+    /// In order.
+    Ok,
+    /// Works, but should be looked at; or could not be looked at.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What: `configuration`, `token`, `permissions`, `attempts`, `agent`, `socket`, `session`,
+    /// `gateway`.
+    pub name: String,
+    /// How it is.
+    pub finding: Finding,
+    /// One sentence about it.
+    pub detail: String,
+    /// How to mend it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+/// Everything that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnosis {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The checks, in the order in which to mend them.
+    pub checks: Vec<Check>,
+}
+
+impl Diagnosis {
+    /// The worst of all findings.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        let has = |f| self.checks.iter().any(|c| c.finding == f);
+        if has(Finding::Fail) {
+            Finding::Fail
+        } else if has(Finding::Warn) {
+            Finding::Warn
+        } else {
+            Finding::Ok
+        }
+    }
+
+    fn add(&mut self, name: &str, finding: Finding, detail: impl Into<String>, fix: Option<&str>) {
+        let (detail, fix) = (detail.into(), fix.map(str::to_owned));
+        self.checks.push(Check { name: name.to_owned(), finding, detail, fix });
+    }
+
+    fn ok(&mut self, name: &str, detail: impl Into<String>) {
+        self.add(name, Finding::Ok, detail, None);
+    }
+
+    fn error(&mut self, name: &str, finding: Finding, error: &AgentError) {
+        self.add(name, finding, error.message.clone(), error.fix.as_deref());
+    }
+}
+
+/// Looks at everything that the user's side needs. Needs no PIN and changes nothing.
+///
+/// `address` is where to look for the gateway when neither a running agent nor the configuration
+/// tells, `host:port`.
+pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Diagnosis {
+    let mut found = Diagnosis { schema: SCHEMA, checks: Vec::new() };
+    let config = match UserConfig::load(paths) {
+        Ok(config) => {
+            found.ok("configuration", format!("{} is in order, or absent", paths.config.display()));
+            Some(config)
+        }
+        Err(e) => {
+            found.error("configuration", Finding::Fail, &e);
+            None
+        }
+    };
+    let issuer = look_at_token(paths, &mut found);
+    let agent = look_at_agent(paths, &mut found).await;
+    if let (Some(issuer), Some(agent)) = (&issuer, &agent)
+        && issuer.fingerprint().to_string() != agent.issuer
+    {
+        found.add(
+            "token",
+            Finding::Fail,
+            "the running agent uses a token of another issuer than the one in the file",
+            Some("somebody may have put another token in its place; symbolon logout, then symbolon login"),
+        );
+    }
+    let from_agent = agent.and_then(|a| Some((a.address, GatewayName::parse(&a.gateway).ok()?)));
+    let from_config = config.as_ref().and_then(|c| Some((c.address.clone()?, c.gateway.clone()?)));
+    let issuer = match issuer {
+        Some(issuer) => Some(issuer),
+        None => config.as_ref().and_then(|c| c.trusted_issuer().ok().flatten()),
+    };
+    look_at_gateway(address.or(from_agent).or(from_config), issuer, &mut found).await;
+    found
+}
+
+fn look_at_token(paths: &Paths, found: &mut Diagnosis) -> Option<TrustedIssuer> {
+    let token = match token::load(paths) {
+        Ok(token) => token,
+        Err(e) => {
+            found.error("token", Finding::Fail, &e);
+            return None;
+        }
+    };
+    let issuer = token.issuer().fingerprint();
+    if token.is_registered() {
+        found.ok("token", format!("{} is a registered token of issuer {issuer}", paths.token.display()));
+    } else {
+        let fix = Some("run symbolon enrol");
+        found.add("token", Finding::Warn, "the token is not registered with any gateway yet", fix);
+    }
+    match is_open_to_others(&paths.token) {
+        Ok(false) => found.ok("permissions", "only you can read the token"),
+        Ok(true) => {
+            let fix = format!("chmod 600 {}", paths.token.display());
+            found.add("permissions", Finding::Warn, "others can read the token's file", Some(&fix));
+        }
+        Err(e) => found.error("permissions", Finding::Warn, &e),
+    }
+    match token::info(paths) {
+        Ok(info) if info.locked => found.error(
+            "attempts",
+            Finding::Fail,
+            &AgentError::from(symbolon_token::container::TokenError::Locked),
+        ),
+        Ok(info) if info.failed_attempts > 0 => found.add(
+            "attempts",
+            Finding::Warn,
+            format!("{} wrong PINs; it locks after {} more", info.failed_attempts, info.attempts_left),
+            Some("the right PIN sets the counter back; if it was not you, see who can use this machine"),
+        ),
+        Ok(_) => found.ok("attempts", "no wrong PINs"),
+        Err(e) => found.error("attempts", Finding::Warn, &e),
+    }
+    Some(token.issuer().clone())
+}
+
+async fn look_at_agent(paths: &Paths, found: &mut Diagnosis) -> Option<Status> {
+    let status = match Client::connect(paths).await {
+        Ok(mut client) => client.status().await,
+        Err(e) => Err(e),
+    };
+    let status = match status {
+        Ok(status) => status,
+        Err(e) => {
+            let finding = if paths.socket.exists() { Finding::Fail } else { Finding::Warn };
+            found.error("agent", finding, &e);
+            return None;
+        }
+    };
+    found.ok("agent", format!("running as process {}, version {}", status.pid, status.version));
+    match mode(&paths.socket) {
+        Some(0o600) => found.ok("socket", "only you can talk to the agent"),
+        _ => {
+            let fix = format!("chmod 600 {}", paths.socket.display());
+            found.add(
+                "socket",
+                Finding::Warn,
+                "the agent's socket has other permissions than 0600",
+                Some(&fix),
+            );
+        }
+    }
+    let last = status.problems.last().map_or_else(String::new, |p| format!("; {}: {}", p.time, p.text));
+    match status.link {
+        Link::Connected => {
+            let session = status.session.as_ref();
+            let until = session.map_or("", |s| s.expires.as_str());
+            let destinations = session.map_or(0, |s| s.destinations);
+            if destinations == 0 {
+                let fix = Some("ask an administrator whether you are approved and entitled to anything");
+                found.add("session", Finding::Warn, "signed in, but you may reach nothing yet", fix);
+            } else {
+                found.ok("session", format!("signed in until {until}, {destinations} destinations"));
+            }
+        }
+        Link::Connecting | Link::Reconnecting => {
+            let fix = Some("see the gateway's check below; the agent goes on trying by itself");
+            found.add("session", Finding::Fail, format!("not connected{last}"), fix);
+        }
+        Link::Stopping => found.add("session", Finding::Warn, "the agent is stopping", None),
+    }
+    Some(status)
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777)
+}
+
+async fn look_at_gateway(
+    gateway: Option<(String, GatewayName)>,
+    issuer: Option<TrustedIssuer>,
+    found: &mut Diagnosis,
+) {
+    let (Some((address, name)), Some(issuer)) = (gateway, issuer) else {
+        let fix = Some("give it with --address and --gateway, or look again while an agent runs");
+        found.add("gateway", Finding::Warn, "where the gateway is, or whom to trust, is not known", fix);
+        return;
+    };
+    let mut connection = match Connection::dial(&address).await {
+        Ok(connection) => connection,
+        Err(e) => return found.error("gateway", Finding::Fail, &e),
+    };
+    found.ok("gateway", format!("{address} accepts connections"));
+    match meet(&mut connection, &Hello::default(), &Trust::Issuer(issuer), &name).await {
+        Ok(met) => {
+            found.ok(
+                "certificates",
+                format!("{name} is vouched for by your issuer, and its keys are in time"),
+            );
+            let apart = met.offer.time.distance_secs(clock::now());
+            found.ok("clock", format!("{apart} s apart from the gateway's"));
+        }
+        Err(e) if e.message.contains("clock") => found.error("clock", Finding::Fail, &e),
+        Err(e) => found.error("certificates", Finding::Fail, &e),
+    }
+}

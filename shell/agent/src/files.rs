@@ -1,0 +1,158 @@
+//! Files that only their owner reads, written whole or not at all.
+
+use crate::AgentError;
+use rustix::fs::FlockOperation;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long to wait for another process that is changing the same file: many times what one try of
+/// a PIN takes.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Makes a directory, and those above it, that only its owner enters. One that exists stays as it is.
+pub(crate) fn make_private_dir(dir: &Path) -> Result<(), AgentError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|e| AgentError::file("make", dir, &e))
+}
+
+/// Reads a file of at most `limit` bytes; nothing when there is none.
+pub(crate) fn read_bounded(path: &Path, limit: usize) -> Result<Option<Vec<u8>>, AgentError> {
+    let error = |e: std::io::Error| AgentError::file("read", path, &e);
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(error(e)),
+    };
+    let mut bytes = Vec::new();
+    // One byte more than allowed, so that a longer file is not taken for a shorter one.
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(error)?;
+    if bytes.len() > limit {
+        return Err(AgentError::failure(format!("{} is too large to be what it should be", path.display())));
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes a file with mode 0600: to a new file beside it, flushed, renamed over the old one, and the
+/// directory flushed. Whatever happens, the old or the new content is there.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), AgentError> {
+    let dir = directory_of(path);
+    make_private_dir(&dir)?;
+    let temporary = beside(path, &format!("new-{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(&dir)?.sync_all()
+    };
+    write().map_err(|e| {
+        let _ = fs::remove_file(&temporary);
+        AgentError::file("write", path, &e)
+    })
+}
+
+fn directory_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Whether others than the owner can read or write the file.
+pub(crate) fn is_open_to_others(path: &Path) -> Result<bool, AgentError> {
+    let metadata = fs::metadata(path).map_err(|e| AgentError::file("look at", path, &e))?;
+    Ok(metadata.mode() & 0o077 != 0)
+}
+
+/// Held while a file is read and changed; advisory, so it binds programs of ours. It lies on a file
+/// beside the one that is meant, because that one is replaced.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits for the lock that belongs to `path`.
+    pub(crate) fn wait(path: &Path) -> Result<Self, AgentError> {
+        let start = Instant::now();
+        loop {
+            match Self::try_now(path)? {
+                Some(lock) => return Ok(lock),
+                None if start.elapsed() > LOCK_PATIENCE => {
+                    return Err(AgentError::failure(format!(
+                        "another program is changing {} and does not finish",
+                        path.display()
+                    ))
+                    .fix("look for a symbolon command that waits for input, and end it"));
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+
+    /// Takes the lock that belongs to `path`, or nothing when somebody has it.
+    pub(crate) fn try_now(path: &Path) -> Result<Option<Self>, AgentError> {
+        make_private_dir(&directory_of(path))?;
+        let beside = beside(path, "lock");
+        let error = |e: std::io::Error| AgentError::file("lock", &beside, &e);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&beside)
+            .map_err(error)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(e) if e == rustix::io::Errno::WOULDBLOCK => Ok(None),
+            Err(e) => Err(error(e.into())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_only_its_owner_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/file");
+        write_private(&path, b"one").unwrap();
+        write_private(&path, b"two").unwrap();
+        assert_eq!(read_bounded(&path, 3).unwrap().unwrap(), b"two");
+        assert!(read_bounded(&path, 2).is_err());
+        assert!(!is_open_to_others(&path).unwrap());
+        assert_eq!(fs::read_dir(dir.path().join("a/b")).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(fs::metadata(dir.path().join("a")).unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("not-a-directory");
+        write_private(&file, b"x").unwrap();
+        let error = write_private(&file.join("token"), b"y").unwrap_err();
+        assert!(error.message.contains("not-a-directory"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let first = Lock::try_now(&path).unwrap().unwrap();
+        assert!(Lock::try_now(&path).unwrap().is_none());
+        drop(first);
+        assert!(Lock::try_now(&path).unwrap().is_some());
+    }
+}
