@@ -190,6 +190,8 @@ impl Carried<'_> {
                     let message = ControlMessage::SessionEnded { reason, detail: Line::default() };
                     self.send(connection, &message).await?;
                     self.shared.live.remove(self.session.id);
+                    // Whatever ended it here ends it everywhere; it may be gone already.
+                    let _ = self.shared.store.hot().end_session(SessionId(self.session.id.0)).await;
                     let _ = connection.stream.shutdown().await;
                     return Ok(false);
                 }
@@ -227,7 +229,7 @@ impl Carried<'_> {
                 self.shared.review_session(&self.session);
                 self.publish().await?;
             }
-            ControlMessage::RequestConfiguration => self.session.repeat_configuration(),
+            ControlMessage::RequestConfiguration => self.session.repeat_configuration(now()),
             ControlMessage::ConfigurationApplied { version } => self.session.applied(version),
             ControlMessage::Ping(number) => self.send(connection, &ControlMessage::Pong(number)).await?,
             ControlMessage::NumberRequest => {

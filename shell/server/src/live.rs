@@ -142,7 +142,9 @@ impl LiveSession {
         inner.source = source;
         inner.state.source = Line::lossy(&source.to_string());
         inner.outbox.clear();
-        inner.configuration_due = inner.version > 0;
+        if inner.version > 0 {
+            inner.renumber(crate::clock::now());
+        }
         drop(inner);
         self.wake.notify_waiters();
         number
@@ -188,8 +190,8 @@ impl LiveSession {
     }
 
     /// Sends the configuration again.
-    pub(crate) fn repeat_configuration(&self) {
-        self.inner().configuration_due = true;
+    pub(crate) fn repeat_configuration(&self, now: Time) {
+        self.inner().renumber(now);
         self.wake.notify_one();
     }
 
@@ -301,9 +303,7 @@ impl LiveSession {
             return;
         }
         inner.shown = shown;
-        // Grows from node to node without being stored.
-        inner.version = now.0.max(inner.version + 1).max(inner.state.configuration_applied + 1);
-        inner.configuration_due = true;
+        inner.renumber(now);
         let Inner { streams, permitted, outbox, .. } = &mut *inner;
         for stream in streams.iter_mut().filter(|s| !permitted.iter().any(|p| *p.app() == s.app)) {
             if let Some(cut) = stream.cut.take() {
@@ -377,6 +377,15 @@ impl LiveSession {
                 })
                 .collect(),
         }
+    }
+}
+
+impl Inner {
+    /// Has the configuration sent under a new version. Versions are times, so that they grow from
+    /// node to node without being stored.
+    fn renumber(&mut self, now: Time) {
+        self.version = now.0.max(self.version + 1).max(self.state.configuration_applied + 1);
+        self.configuration_due = true;
     }
 }
 

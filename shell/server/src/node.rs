@@ -249,15 +249,18 @@ impl Shared {
         self.config.limits.strangers - self.strangers.available_permits()
     }
 
+    /// Lets peers in until the node stops. Their tasks end with this one.
     async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut stopping = self.stopping.subscribe();
+        let mut guests = JoinSet::new();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                _ = stopping.wait_for(|s| *s) => return,
+                Some(_) = guests.join_next() => continue,
+                _ = stopping.wait_for(|s| *s) => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.clone().welcome(stream, peer),
+                Ok((stream, peer)) => self.clone().welcome(stream, peer, &mut guests),
                 Err(e) => {
                     // Out of descriptors, or the peer was faster than we: neither stops the node.
                     tracing::warn!("accept: {e}");
@@ -265,10 +268,12 @@ impl Shared {
                 }
             }
         }
+        drop(listener);
+        while guests.join_next().await.is_some() {}
     }
 
     /// Gives a stranger a little time, and less when there are many of them.
-    fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, guests: &mut JoinSet<()>) {
         let Ok(permit) = self.strangers.try_acquire() else {
             tracing::debug!(%peer, "too many strangers: closed");
             return;
@@ -280,7 +285,7 @@ impl Shared {
         } else {
             self.config.limits.stranger_secs
         };
-        tokio::spawn(async move {
+        guests.spawn(async move {
             let stranger = Stranger(self.clone());
             let mut connection = Connection::new(stream, peer);
             let _ = connection.stream.set_nodelay(true);

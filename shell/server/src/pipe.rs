@@ -44,7 +44,7 @@ pub(crate) async fn run<R, W>(
 ) -> PipeEnd
 where
     R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin + AsSocket,
+    W: AsyncWrite + Unpin + BreakOff,
 {
     let _ = client.set_nodelay(true);
     let (send, mut receive) = records.split();
@@ -156,18 +156,20 @@ async fn end(client: &mut OwnedWriteHalf, send: &Mutex<SendHalf>, reason: EndRea
 }
 
 /// A socket that can be broken off so that its peer notices.
-pub(crate) trait AsSocket {
+pub(crate) trait BreakOff {
     /// Has the peer see a reset instead of an orderly end, where the protocol has one.
-    fn reset(&self);
+    fn reset(self);
 }
 
-impl AsSocket for OwnedWriteHalf {
-    fn reset(&self) {
+impl BreakOff for OwnedWriteHalf {
+    fn reset(self) {
         let socket: &TcpStream = self.as_ref();
         let _ = rustix::net::sockopt::set_socket_linger(socket.as_fd(), Some(std::time::Duration::ZERO));
+        // Dropped as it is, it would send an orderly end first.
+        self.forget();
     }
 }
 
-impl AsSocket for tokio::net::unix::OwnedWriteHalf {
-    fn reset(&self) {}
+impl BreakOff for tokio::net::unix::OwnedWriteHalf {
+    fn reset(self) {}
 }

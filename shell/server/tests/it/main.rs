@@ -1,0 +1,13 @@
+//! A whole node over loopback, against a client made of the core crates: what it does for honest
+//! peers, and what for the others.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod admin;
+mod client;
+mod hostile;
+mod registration;
+mod sessions;
+mod sign_in;
+mod world;

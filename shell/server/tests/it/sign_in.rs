@@ -1,0 +1,162 @@
+use crate::client::{Token, alice, ask, first_message, now, receive, refusal, register, send, sign_in};
+use crate::world::World;
+use symbolon_context::{Initiator, InitiatorOptions, PasswordToken};
+use symbolon_crypto::SecretBytes;
+use symbolon_policy::{CanonName, PasswordGateways};
+use symbolon_provider::{SystemEntropy, crypto};
+use symbolon_session::EndReason;
+use symbolon_token::{Hello, InvitationLink, SoftwareKey};
+use symbolon_wire::{FrameKind, RefusalCode, Time};
+
+fn first(world: &World) -> InvitationLink {
+    InvitationLink::parse(&world.first_invitation).unwrap()
+}
+
+#[tokio::test]
+async fn an_unknown_token_and_a_wrong_key_are_told_the_same() {
+    let world = World::new().await;
+    let mut token = register(&world, first(&world), "alice").await.unwrap();
+    let key =
+        std::mem::replace(&mut token.registered.key, SoftwareKey::new(symbolon_crypto::Secret::new([1; 32])));
+    let wrong_key = sign_in(&world, &token).await.err().unwrap();
+    token.registered.key = key;
+    token.registered.grant.registration_id = [9; 16];
+    let unknown = sign_in(&world, &token).await.err().unwrap();
+    assert_eq!(wrong_key.code, RefusalCode::Denied);
+    assert_eq!((wrong_key.code, wrong_key.text), (unknown.code, unknown.text));
+}
+
+#[tokio::test]
+async fn a_replayed_first_message_opens_nothing() {
+    let world = World::new().await;
+    let token = register(&world, first(&world), "alice").await.unwrap();
+    let mut stream = world.connect().await;
+    let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
+    send(&mut stream, FrameKind::ContextFirst, bytes.clone()).await;
+    assert_eq!(receive(&mut stream).await.unwrap().kind, FrameKind::ContextSecond);
+    assert_eq!(refusal(ask(&world, FrameKind::ContextFirst, bytes).await).code, RefusalCode::Denied);
+}
+
+#[tokio::test]
+async fn a_context_that_was_never_confirmed_leaves_no_session() {
+    let world = World::new().await;
+    let token = register(&world, first(&world), "alice").await.unwrap();
+    let mut stream = world.connect().await;
+    let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
+    send(&mut stream, FrameKind::ContextFirst, bytes).await;
+    assert_eq!(receive(&mut stream).await.unwrap().kind, FrameKind::ContextSecond);
+    // a wrapped message that nobody with the keys made
+    send(&mut stream, FrameKind::Wrapped, vec![0x57; 64]).await;
+    assert_eq!(refusal(receive(&mut stream).await).code, RefusalCode::Denied);
+    assert_eq!(world.ok("GET", "/v1/sessions", None).await, serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ten_minutes_off_is_told_so() {
+    let world = World::new().await;
+    let token = register(&world, first(&world), "alice").await.unwrap();
+    for at in [now().plus_secs(600), now().minus_secs(600)] {
+        let mut stream = world.connect().await;
+        let (_, bytes, _) = first_message(&mut stream, &token, at).await;
+        send(&mut stream, FrameKind::ContextFirst, bytes).await;
+        let refusal = refusal(receive(&mut stream).await);
+        assert_eq!(refusal.code, RefusalCode::Clock);
+        assert!(refusal.time.distance_secs(now()) < 60);
+        assert_ne!(refusal.time, Time(0));
+    }
+}
+
+#[tokio::test]
+async fn under_load_a_cookie_is_demanded_and_honoured() {
+    let world = World::with(|c| c.limits.cookie_above_per_sec = 0).await;
+    let mut stream = world.connect().await;
+    let link = first(&world);
+    let (waiting, bytes) = crate::client::request(&mut stream, &link, "alice").await;
+    send(&mut stream, FrameKind::RegistrationRequest, bytes).await;
+    let retry = receive(&mut stream).await.unwrap();
+    assert_eq!(retry.kind, FrameKind::Retry);
+    let again = waiting.with_cookie(retry.body.try_into().unwrap());
+    send(&mut stream, FrameKind::RegistrationRequest, again).await;
+    let reply = receive(&mut stream).await.unwrap();
+    assert_eq!(reply.kind, FrameKind::RegistrationReply);
+    let (registered, _, _) = waiting.finish(&reply.body).unwrap();
+    sign_in(&world, &Token { registered, link }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_for_a_key_of_before_a_restart_is_sent_to_the_present_keys() {
+    let mut world = World::new().await;
+    let token = register(&world, first(&world), "alice").await.unwrap();
+    let mut stream = world.connect().await;
+    let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
+    drop(stream);
+    world.restart().await;
+    assert_eq!(refusal(ask(&world, FrameKind::ContextFirst, bytes).await).code, RefusalCode::UnknownKey);
+    sign_in(&world, &token).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_locked_user_and_a_revoked_token_do_not_come_in() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    world.ok("POST", "/v1/users/alice/lock", None).await;
+    assert_eq!(session.until_over().await, EndReason::UserLocked);
+    assert_eq!(sign_in(&world, &token).await.err().unwrap().code, RefusalCode::Denied);
+    world.ok("POST", "/v1/users/alice/unlock", None).await;
+    let mut session = sign_in(&world, &token).await.unwrap();
+    let tokens = world.ok("GET", "/v1/tokens", None).await;
+    let id = tokens[0]["id"].as_str().unwrap();
+    world.ok("DELETE", &format!("/v1/tokens/{id}"), None).await;
+    assert_eq!(session.until_over().await, EndReason::TokenRevoked);
+    assert_eq!(sign_in(&world, &token).await.err().unwrap().code, RefusalCode::Denied);
+}
+
+async fn with_password(world: &World, user: &str, password: &str) -> Option<symbolon_wire::Refusal> {
+    let mut stream = world.connect().await;
+    let offer = crate::client::offer(&mut stream, &Hello::default()).await;
+    let gateway = crate::client::verified(&offer, &first(world));
+    let permitted = PasswordGateways::new(["gw.example"]).permit("gw.example").unwrap();
+    let password = SecretBytes::from(password.to_owned());
+    let token = PasswordToken::new(CanonName::parse(user).unwrap(), password, &gateway, &permitted).unwrap();
+    let options = InitiatorOptions::default();
+    let (waiting, bytes) =
+        Initiator::begin(crypto(), &mut SystemEntropy, &gateway, &options, token, now()).unwrap();
+    send(&mut stream, FrameKind::ContextFirst, bytes).await;
+    let frame = receive(&mut stream).await.unwrap();
+    if frame.kind == FrameKind::Refusal {
+        return Some(refusal(Some(frame)));
+    }
+    assert_eq!(waiting.finish(&frame.body).unwrap().subject, user);
+    None
+}
+
+#[tokio::test]
+async fn a_password_opens_a_context_where_passwords_are_taken() {
+    let world = World::with(|c| c.accept_passwords = true).await;
+    world.ok("POST", "/v1/users", Some(serde_json::json!({ "name": "bob" }))).await;
+    let password = serde_json::json!({ "password": "correct horse" });
+    world.ok("PUT", "/v1/users/bob/password", Some(password)).await;
+    assert_eq!(with_password(&world, "bob", "correct horse").await, None);
+    let wrong = with_password(&world, "bob", "wrong horse").await.unwrap();
+    let unknown = with_password(&world, "nobody", "wrong horse").await.unwrap();
+    assert_eq!((wrong.code, wrong.text), (unknown.code, unknown.text));
+}
+
+#[tokio::test]
+async fn many_wrong_passwords_for_a_name_are_not_even_checked() {
+    let world = World::with(|c| {
+        c.accept_passwords = true;
+        c.limits.wrong_passwords = 2;
+    })
+    .await;
+    for _ in 0..2 {
+        assert_eq!(with_password(&world, "bob", "wrong horse").await.unwrap().code, RefusalCode::Denied);
+    }
+    assert_eq!(with_password(&world, "bob", "wrong horse").await.unwrap().code, RefusalCode::Busy);
+}
+
+#[tokio::test]
+async fn passwords_are_refused_where_they_are_not_taken() {
+    let world = World::new().await;
+    assert_eq!(with_password(&world, "bob", "correct horse").await.unwrap().code, RefusalCode::Credential);
+}
