@@ -1,3 +1,145 @@
 #![forbid(unsafe_code)]
-//! symbolon
-fn main() {}
+//! `symbolon`: node, agent and administration in one binary.
+//!
+//! ```text
+//! cli.rs       what was typed ──► one module for each command ──► Outcome
+//!                                      │ symbolon-server          │
+//!                                      │ symbolon-agent           ▼
+//!                                      │ admin/ (socket)     output.rs  a report, or a complaint with its fix
+//!                                                            exit.rs    0 ok 1 failure 2 usage 3 denied 4 unreachable
+//! ```
+//! Nothing else prints, and nothing else decides an exit code.
+
+mod admin;
+mod answers;
+mod cli;
+mod connect;
+mod doctor;
+mod duration;
+mod enrol;
+mod exit;
+mod login;
+mod manual;
+mod notify;
+mod output;
+mod paste;
+mod pin;
+mod place;
+mod private;
+mod quickstart;
+mod runtime;
+mod serve;
+mod terminal;
+mod token;
+mod user;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Complaint, Kind, Outcome};
+use crate::output::Output;
+use crate::paste::Paste;
+
+fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(e) => return misunderstood(&e, &arguments),
+    };
+    let output = cli.global.output();
+    let paste = Paste::new(&cli.global);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(mut complaint) => {
+            complaint.fix = complaint.fix.map(|fix| paste.complete(&fix));
+            if !complaint.is_reported() {
+                output.complain(&complaint);
+            }
+            complaint.kind.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Outcome {
+    let global = &cli.global;
+    match cli.command {
+        Command::Quickstart(args) => quickstart::run(global, &args),
+        Command::Serve(args) => serve::run(global, &args),
+        Command::Enrol(args) => enrol::run(global, args),
+        Command::Login(args) => login::run(global, &args),
+        Command::Agent(args) => login::agent(global, args),
+        Command::Status => user::status(global),
+        Command::Ls => user::ls(global),
+        Command::Whoami => user::whoami(global),
+        Command::Place(args) => user::place(global, args),
+        Command::Connect(args) => connect::run(global, args),
+        Command::Logout => user::logout(global),
+        Command::Doctor(args) => doctor::run(global, &args),
+        Command::Token(command) => token::run(global, command),
+        Command::Admin(command) => admin::run(global, command),
+        Command::Completion { shell } => {
+            manual::completion(global.output(), shell);
+            Ok(())
+        }
+        Command::Man => manual::man(global),
+        Command::Version => {
+            manual::version(global.output());
+            Ok(())
+        }
+    }
+}
+
+/// What was typed is no command: help is a success, anything else a complaint, in JSON where that was asked for.
+fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let json = arguments.iter().take_while(|a| *a != "--").any(|a| a == "--json");
+    let helped = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if helped || !json {
+        // clap knows which stream, and whether it has colours; one that is closed needs no help
+        let _ = error.print();
+        return if helped { ExitCode::SUCCESS } else { Kind::Usage.into() };
+    }
+    Output { json: true, quiet: false }.complain(&usage_complaint(&error.render().to_string()));
+    Kind::Usage.into()
+}
+
+/// clap's text without the summary of the usage, which is the fix.
+fn usage_complaint(text: &str) -> Complaint {
+    let (message, usage) = text.split_once("Usage:").unwrap_or((text, ""));
+    let message =
+        message.trim().trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = if message.is_empty() { "a command is missing".to_owned() } else { message };
+    let usage = usage.lines().next().unwrap_or_default().trim();
+    let complaint = Complaint::usage(message);
+    if usage.is_empty() { complaint } else { complaint.fix(format!("usage: {usage}; --help says more")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usage_error_becomes_one_sentence_and_its_fix() {
+        let error = Cli::try_parse_from(["symbolon", "connect", "--json"]).unwrap_err();
+        let complaint = usage_complaint(&error.render().to_string());
+        assert_eq!(complaint.kind, Kind::Usage);
+        assert!(complaint.message.contains("<APP>"), "{}", complaint.message);
+        assert!(complaint.fix.is_some_and(|fix| fix.starts_with("usage: symbolon connect")));
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_one_is_a_usage_error() {
+        for wrong in [
+            ["symbolon", "connect", "a b", "--stdio"].as_slice(),
+            &["symbolon", "admin", "users", "lock", "a/b"],
+            &["symbolon", "admin", "tokens", "invite", "--expires", "soon"],
+            &["symbolon", "admin", "users", "groups", "alice"],
+            &["symbolon", "ls", "--quiet", "--verbose"],
+        ] {
+            assert!(Cli::try_parse_from(wrong).is_err_and(|e| e.exit_code() == 2), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `symbolon admin …`: noun, then verb, over the socket of the node on this machine.
+
+mod apps;
+mod audit;
+mod client;
+mod entitlements;
+mod explain;
+mod listing;
+mod sessions;
+mod status;
+mod templates;
+mod tokens;
+mod users;
+
+use clap::Subcommand;
+
+use crate::cli::Global;
+use crate::exit::Outcome;
+use crate::paste::Paste;
+use crate::{place, runtime};
+
+pub(crate) use client::{AdminClient, path};
+pub(crate) use listing::rows;
+
+/// What can be managed.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// People and devices: who is known, approved, locked
+    #[command(subcommand, arg_required_else_help = true)]
+    Users(users::UsersCommand),
+    /// Applications: under which name the gateway reaches what
+    #[command(subcommand, arg_required_else_help = true)]
+    Apps(apps::AppsCommand),
+    /// Entitlements: who may reach which application, and under what conditions
+    #[command(subcommand, arg_required_else_help = true)]
+    Entitlements(entitlements::EntitlementsCommand),
+    /// Registration templates: what the gateway asks of whoever registers
+    #[command(subcommand, arg_required_else_help = true)]
+    Templates(templates::TemplatesCommand),
+    /// Tokens and the invitations to register them
+    #[command(subcommand, arg_required_else_help = true)]
+    Tokens(tokens::TokensCommand),
+    /// Live sessions
+    #[command(subcommand, arg_required_else_help = true)]
+    Sessions(sessions::SessionsCommand),
+    /// The chain of everything that was changed
+    #[command(subcommand, arg_required_else_help = true)]
+    Audit(audit::AuditCommand),
+    /// Why a user may or may not reach an application
+    Explain(explain::ExplainArgs),
+    /// How the node is
+    Status,
+}
+
+/// What a command of administration has at hand.
+pub(crate) struct Desk<'a> {
+    pub(crate) node: AdminClient,
+    pub(crate) global: &'a Global,
+    pub(crate) paste: Paste,
+}
+
+/// Runs a command of administration.
+pub(crate) fn run(global: &Global, command: AdminCommand) -> Outcome {
+    let paste = Paste::new(global);
+    let node = AdminClient::new(place::node_dir(global)?, paste.clone());
+    let desk = Desk { node, global, paste };
+    runtime::small()?.block_on(async {
+        match command {
+            AdminCommand::Users(command) => users::run(&desk, command).await,
+            AdminCommand::Apps(command) => apps::run(&desk, command).await,
+            AdminCommand::Entitlements(command) => entitlements::run(&desk, command).await,
+            AdminCommand::Templates(command) => templates::run(&desk, command).await,
+            AdminCommand::Tokens(command) => tokens::run(&desk, command).await,
+            AdminCommand::Sessions(command) => sessions::run(&desk, command).await,
+            AdminCommand::Audit(command) => audit::run(&desk, command).await,
+            AdminCommand::Explain(args) => explain::run(&desk, args).await,
+            AdminCommand::Status => status::run(&desk).await,
+        }
+    })
+}

@@ -1,0 +1,94 @@
+//! `symbolon enrol`: from an invitation to a registered token.
+
+mod dialogue;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use symbolon_agent::token::Replace;
+use symbolon_agent::{EnrolOptions, EnrolTarget, Enrolled, Paths};
+use symbolon_crypto::GatewayName;
+use symbolon_policy::TemplateName;
+
+use crate::cli::Global;
+use crate::exit::Outcome;
+use crate::output::{Page, Report};
+use crate::paste::Paste;
+use crate::pin::PinArgs;
+use crate::{answers, runtime};
+
+pub(crate) use dialogue::Conversation;
+
+/// Where to register, and with what.
+#[derive(Args, Debug)]
+pub(crate) struct EnrolArgs {
+    /// The invitation link, in quotation marks; or HOST:PORT of a gateway that a token already trusts
+    #[arg(value_name = "LINK")]
+    link: String,
+    /// Answers to the gateway's questions: a TOML or JSON map
+    #[arg(long, value_name = "FILE")]
+    answers: Option<PathBuf>,
+    #[command(flatten)]
+    pin: PinArgs,
+    /// Start with this token that was handed out, instead of the one that is in use or a new one
+    #[arg(long, value_name = "FILE")]
+    token: Option<PathBuf>,
+    /// By this registration template [default: the gateway's]
+    #[arg(long, value_name = "NAME")]
+    template: Option<TemplateName>,
+    /// The gateway's name, where it is not the host of HOST:PORT
+    #[arg(long, value_name = "NAME", value_parser = gateway_name)]
+    gateway: Option<GatewayName>,
+    /// What to call this token [default: the machine's name]
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Give up the token that is in use, for example because it is locked
+    #[arg(long)]
+    replace: bool,
+    /// Do not ask whether the gateway is the right one
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// A gateway's name on the command line.
+pub(crate) fn gateway_name(text: &str) -> Result<GatewayName, String> {
+    GatewayName::parse(text).map_err(|_| "is not a DNS name such as gateway.example".to_owned())
+}
+
+#[derive(Serialize)]
+struct Registered {
+    #[serde(flatten)]
+    enrolled: Enrolled,
+    #[serde(skip)]
+    login: String,
+}
+
+impl Report for Registered {
+    fn write(&self, page: &mut Page) {
+        let Enrolled { user, gateway, access_path, token, .. } = &self.enrolled;
+        page.line(format!("You are registered with {gateway} as {user} ({access_path})."));
+        page.line(format!("Your token is {}; keep a copy with `token export`.", token.display()));
+        if self.enrolled.awaits_approval {
+            page.line("An administrator must approve the registration before you can reach anything.");
+        }
+        page.line("Next:");
+        page.command(&self.login);
+    }
+}
+
+/// Registers.
+pub(crate) fn run(global: &Global, args: EnrolArgs) -> Outcome {
+    let output = global.output();
+    let mut options =
+        EnrolOptions::new(Paths::new(global.home.clone())?, EnrolTarget::parse(&args.link, args.gateway)?);
+    options.token = args.token;
+    options.template = args.template;
+    options.label = args.label;
+    options.replace = if args.replace { Replace::Replace } else { Replace::Keep };
+    options.answers = args.answers.as_deref().map(answers::read).transpose()?;
+    let mut conversation = Conversation::new(output, args.pin, args.yes || options.answers.is_some());
+    let enrolled = runtime::small()?.block_on(symbolon_agent::enrol(options, &mut conversation))?;
+    output.report(&Registered { enrolled, login: Paste::new(global).user(["login"]) });
+    Ok(())
+}

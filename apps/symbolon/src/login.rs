@@ -1,0 +1,219 @@
+//! `symbolon login` and `symbolon agent`: the same agent, in the background and in the foreground.
+
+mod background;
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+use symbolon_agent::{
+    Agent, AgentError, AgentOptions, Client, Credential, Destinations, Link, Paths, Patience, Status,
+};
+use symbolon_crypto::{GatewayName, SecretBytes};
+use symbolon_policy::CanonName;
+use tracing_subscriber::filter::LevelFilter;
+use zeroize::Zeroizing;
+
+use crate::cli::Global;
+use crate::enrol::gateway_name;
+use crate::exit::{Complaint, Outcome, plain};
+use crate::output::{Output, Page, Report};
+use crate::paste::Paste;
+use crate::pin::{self, PinArgs};
+use crate::serve::Signals;
+use crate::user::destinations_table;
+use crate::{notify, runtime};
+
+/// As whom, and where.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct SignInArgs {
+    #[command(flatten)]
+    pin: PinArgs,
+    /// Which gateway, when the token is registered with several
+    #[arg(long, value_name = "NAME", value_parser = gateway_name)]
+    gateway: Option<GatewayName>,
+    /// HOST:PORT where the gateway is, when it has moved since the registration
+    #[arg(long, value_name = "HOST:PORT")]
+    address: Option<String>,
+    /// What to tell the gateway about where this machine is
+    #[arg(long, value_name = "TEXT")]
+    place: Option<String>,
+    /// Sign in by this name and a password instead of a token, where the configuration file lets the gateway have it
+    #[arg(long, value_name = "NAME", requires = "gateway")]
+    user: Option<CanonName>,
+    /// Read the password from a file that only its owner may read
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+}
+
+impl SignInArgs {
+    /// Asks for the PIN or the password.
+    fn secret(&self) -> Outcome<Zeroizing<String>> {
+        match (&self.user, &self.password_file) {
+            (Some(_), Some(file)) => pin::read_file(file),
+            (Some(user), None) => pin::prompt(&format!("Password of {user}: ")),
+            (None, _) => self.pin.secret(),
+        }
+    }
+
+    fn options(self, paths: Paths, secret: Zeroizing<String>, patience: Patience) -> Outcome<AgentOptions> {
+        let credential = match self.user {
+            Some(user) => {
+                Credential::Password { user, password: SecretBytes::new(secret.as_bytes().to_vec()) }
+            }
+            None => Credential::Token(pin::pin(secret)?),
+        };
+        let Self { gateway, address, place, .. } = self;
+        Ok(AgentOptions { gateway, address, place, patience, ..AgentOptions::new(paths, credential) })
+    }
+}
+
+/// How to sign in.
+#[derive(Args, Debug)]
+pub(crate) struct LoginArgs {
+    #[command(flatten)]
+    sign_in: SignInArgs,
+}
+
+/// How to run as a service.
+#[derive(Args, Debug)]
+pub(crate) struct AgentArgs {
+    #[command(flatten)]
+    sign_in: SignInArgs,
+    /// Give up when the first sign-in fails, instead of trying on
+    #[arg(long)]
+    first_try: bool,
+    /// Started by `login`: the secret comes on standard input, and the terminal is left
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+/// Who is signed in, where, and what may be reached.
+#[derive(Serialize)]
+pub(crate) struct SignedIn {
+    status: Status,
+    destinations: Vec<symbolon_agent::DestinationInfo>,
+    #[serde(skip)]
+    already: bool,
+    #[serde(skip)]
+    paste: Paste,
+}
+
+impl SignedIn {
+    pub(crate) fn new(status: Status, destinations: Destinations, paste: Paste) -> Self {
+        Self { status, destinations: destinations.destinations, already: false, paste }
+    }
+}
+
+impl Report for SignedIn {
+    fn write(&self, page: &mut Page) {
+        let Status { user, gateway, address, .. } = &self.status;
+        match self.status.link {
+            Link::Connected => {
+                let already = if self.already { "already " } else { "" };
+                page.line(format!("You are {already}signed in to {gateway} ({address}) as {user}."));
+            }
+            _ => page.line(format!("The agent is trying to reach {gateway} ({address}).")),
+        }
+        page.gap();
+        page.table(
+            &destinations_table(&self.destinations),
+            "Nothing may be reached yet: an administrator grants it.",
+        );
+        if let Some(first) = self.destinations.first() {
+            page.gap();
+            page.line("Next:");
+            page.command(&self.paste.user(["connect", &first.app]));
+        }
+    }
+}
+
+/// Starts an agent in the background and waits until it is signed in.
+pub(crate) fn run(global: &Global, args: &LoginArgs) -> Outcome {
+    let paths = Paths::new(global.home.clone())?;
+    let runtime = runtime::small()?;
+    let mut already = true;
+    if runtime.block_on(Client::connect(&paths)).is_err() {
+        // what is wrong with the token is worth knowing before a PIN is typed
+        if args.sign_in.user.is_none() {
+            let token = symbolon_agent::token::info(&paths)?;
+            if !token.registered {
+                return Err(Complaint::usage("the token is not registered with any gateway yet")
+                    .fix("use your invitation: symbolon enrol LINK"));
+            }
+        }
+        let secret = args.sign_in.secret()?;
+        background::start(global, &paths, &args.sign_in, &secret)?;
+        already = false;
+    }
+    let signed_in = runtime.block_on(signed_in(&paths, Paste::new(global)))?;
+    let other = args.sign_in.gateway.as_ref().is_some_and(|g| g.as_str() != signed_in.status.gateway);
+    if already && other {
+        return Err(Complaint::usage(format!(
+            "an agent is signed in to {} already",
+            signed_in.status.gateway
+        ))
+        .fix("end that session first: symbolon logout"));
+    }
+    global.output().report(&SignedIn { already, ..signed_in });
+    Ok(())
+}
+
+async fn signed_in(paths: &Paths, paste: Paste) -> Result<SignedIn, AgentError> {
+    let mut client = Client::connect(paths).await?;
+    Ok(SignedIn::new(client.status().await?, client.ls().await?, paste))
+}
+
+/// Runs an agent until it is told to stop, or its session is over for good.
+pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
+    let AgentArgs { sign_in, first_try, background } = args;
+    let secret = if background {
+        // Out of the terminal's reach before anything else: it may be closed at any time.
+        let _ = rustix::process::setsid();
+        from_stdin()?
+    } else {
+        sign_in.secret()?
+    };
+    runtime::log(global, LevelFilter::INFO);
+    let paths = Paths::new(global.home.clone())?;
+    let patience = if first_try || background { Patience::FirstTry } else { Patience::KeepTrying };
+    let options = sign_in.options(paths.clone(), secret, patience)?;
+    runtime::large()?.block_on(async {
+        let mut signals = Signals::new()?;
+        let agent = tokio::select! {
+            agent = Agent::start(options) => agent?,
+            () = signals.stop() => return Err(Complaint::failure("stopped before the sign-in was done")),
+        };
+        ready(global.output(), &paths, Paste::new(global)).await?;
+        let wait = agent.wait();
+        tokio::pin!(wait);
+        tokio::select! {
+            ended = &mut wait => return Ok(ended?),
+            () = signals.stop() => {}
+        }
+        notify::stopping();
+        let (_, ended) = tokio::join!(sign_out(&paths), wait);
+        Ok(ended?)
+    })
+}
+
+async fn ready(output: Output, paths: &Paths, paste: Paste) -> Outcome {
+    let signed_in = signed_in(paths, paste).await?;
+    notify::ready(&format!("{} at {}", signed_in.status.user, signed_in.status.gateway));
+    output.report(&signed_in);
+    Ok(())
+}
+
+async fn sign_out(paths: &Paths) -> Result<(), AgentError> {
+    Client::connect(paths).await?.logout().await
+}
+
+fn from_stdin() -> Outcome<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    std::io::stdin()
+        .take(4096)
+        .read_to_end(&mut bytes)
+        .map_err(|e| Complaint::failure(format!("standard input: {}", plain(&e))))?;
+    pin::first_line(&bytes).ok_or_else(|| Complaint::usage("no secret came on standard input"))
+}

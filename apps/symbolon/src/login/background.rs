@@ -1,0 +1,100 @@
+//! Starting an agent that stays when the command has ended.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde::Deserialize;
+use symbolon_agent::Paths;
+
+use super::SignInArgs;
+use crate::cli::Global;
+use crate::exit::{AtPath as _, Complaint, Kind, Outcome, plain};
+use crate::paste::quote;
+
+/// More than the agent says before it is ready.
+const MAX_LINE: u64 = 8 * 1024 * 1024;
+
+/// What the agent says on its standard output: one line, when it is signed in or has failed.
+#[derive(Deserialize)]
+struct FirstLine {
+    ok: bool,
+    error: Option<Failed>,
+}
+
+#[derive(Deserialize)]
+struct Failed {
+    code: String,
+    message: String,
+    fix: Option<String>,
+}
+
+/// Starts this very program as an agent, gives it the secret over a pipe, and waits for its first line.
+pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret: &str) -> Outcome {
+    let log = open_log(&paths.log)?;
+    let binary =
+        std::env::current_exe().map_err(|e| Complaint::failure(format!("this program: {}", plain(&e))))?;
+    let mut command = Command::new(binary);
+    command.args(["--json", "agent", "--background"]);
+    if let Some(home) = &global.home {
+        command.arg("--home").arg(home);
+    }
+    command.args(std::iter::repeat_n("-v", global.verbose.into()));
+    for (flag, value) in [
+        ("--gateway", sign_in.gateway.as_ref().map(ToString::to_string)),
+        ("--address", sign_in.address.clone()),
+        ("--place", sign_in.place.clone()),
+        ("--user", sign_in.user.as_ref().map(ToString::to_string)),
+    ] {
+        command.args(value.into_iter().map(|value| format!("{flag}={value}")));
+    }
+    // not the directory of whoever calls, which may be on a disk that is to be taken out
+    command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    let mut child = command.spawn().map_err(|e| Complaint::failure(format!("the agent: {}", plain(&e))))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // an agent that has ended already says why on its standard output
+        let _ = stdin.write_all(secret.as_bytes());
+    }
+    let line = first_line(&mut child)?;
+    match line {
+        Some(FirstLine { ok: true, .. }) => Ok(()),
+        Some(FirstLine { error: Some(failed), .. }) => Err(Complaint {
+            kind: kind(&mut child),
+            code: failed.code,
+            message: failed.message,
+            fix: failed.fix,
+        }),
+        _ => {
+            let _ = child.wait();
+            Err(Complaint::failure("the agent ended before it was signed in")
+                .fix(format!("read its log: tail {}", quote(&paths.log.display().to_string()))))
+        }
+    }
+}
+
+fn open_log(path: &Path) -> Outcome<std::fs::File> {
+    if let Some(dir) = path.parent() {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).at(dir)?;
+    }
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).at(path)
+}
+
+fn first_line(child: &mut Child) -> Outcome<Option<FirstLine>> {
+    let Some(stdout) = child.stdout.take() else { return Ok(None) };
+    let mut line = String::new();
+    BufReader::new(stdout.take(MAX_LINE))
+        .read_line(&mut line)
+        .map_err(|e| Complaint::failure(format!("the agent: {}", plain(&e))))?;
+    Ok(serde_json::from_str(&line).ok())
+}
+
+/// The kind of failure, from the exit code with which the agent ends after it has complained.
+fn kind(child: &mut Child) -> Kind {
+    let code = child.wait().ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
+    [Kind::Usage, Kind::Denied, Kind::Unreachable]
+        .into_iter()
+        .find(|kind| Some(kind.code()) == code)
+        .unwrap_or(Kind::Failure)
+}

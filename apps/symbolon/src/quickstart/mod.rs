@@ -1,0 +1,153 @@
+//! `symbolon quickstart`: a whole system on this machine, used once, and what to try next.
+//!
+//! ```text
+//! DIR/node   a node with its embedded store          ┐
+//! DIR/home   the first user's token, agent, answers  ├ listed in DIR/made-by-quickstart, removed by --clean
+//! DIR/pin    the token's PIN, drawn at random        ┘
+//! ```
+//! Nothing is pretended: the user is enrolled by the invitation and over the wire, the application is published by the
+//! interface of administration, and the request goes through agent and gateway.
+
+mod clean;
+mod next;
+mod progress;
+mod request;
+mod sample_app;
+mod steps;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::cli::Global;
+use crate::exit::{Complaint, Outcome};
+use crate::output::{Page, Report};
+use crate::paste::Paste;
+use crate::serve::Signals;
+use crate::{place, runtime};
+
+use next::WhatNext;
+use progress::{Progress, StepTime};
+use request::Answer;
+
+/// How to bring it up.
+#[derive(Args, Debug)]
+pub(crate) struct QuickstartArgs {
+    /// End when the request was made, instead of staying up
+    #[arg(long)]
+    once: bool,
+    /// Remove what an earlier run made, and nothing else
+    #[arg(long, conflicts_with_all = ["once", "listen"])]
+    clean: bool,
+    /// Where the gateway listens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7843")]
+    listen: SocketAddr,
+}
+
+/// Where the parts of a quickstart are.
+#[derive(Clone, Debug)]
+struct Layout {
+    dir: PathBuf,
+    node: PathBuf,
+    home: PathBuf,
+    pin: PathBuf,
+}
+
+impl Layout {
+    fn new(dir: PathBuf) -> Self {
+        Self { node: dir.join("node"), home: dir.join("home"), pin: dir.join("pin"), dir }
+    }
+
+    fn paste(&self) -> Paste {
+        Paste::at(&self.home, &self.node)
+    }
+}
+
+/// What was done.
+#[derive(Serialize)]
+struct Done {
+    steps: Vec<StepTime>,
+    dir: PathBuf,
+    home: PathBuf,
+    gateway: String,
+    address: SocketAddr,
+    user: String,
+    app: String,
+    http: Answer,
+    /// How to go on; nothing with `--once`, after which nothing runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<WhatNext>,
+}
+
+impl Report for Done {
+    fn write(&self, page: &mut Page) {
+        page.gap();
+        page.title(&format!("GET / through the gateway: {}", self.http.status));
+        self.http
+            .body
+            .lines()
+            .for_each(|line| page.aside(&format!("  │ {}", crate::output::printable(line))));
+        if let Some(next) = &self.next {
+            next.write(page);
+        }
+    }
+}
+
+/// Brings everything up.
+pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
+    let output = global.output();
+    // never SYMBOLON_DIR: that is where a real node lives
+    let dir =
+        global.dir.as_deref().map_or_else(|| Ok(place::state_dir()?.join("quickstart")), place::absolute)?;
+    let layout = Layout::new(dir);
+    if args.clean {
+        return clean::run(output, &layout);
+    }
+    check_paths(&layout)?;
+    clean::mark(&layout)?;
+    runtime::log(global, LevelFilter::WARN);
+    runtime::large()?.block_on(async {
+        let mut signals = Signals::new()?;
+        let mut progress = Progress::new(output);
+        let up = tokio::select! {
+            up = steps::run(&layout, args.listen, &mut progress) => up?,
+            () = signals.stop() => return Err(Complaint::failure("stopped before everything was up")),
+        };
+        let next = (!args.once).then(|| WhatNext::new(&layout, &up));
+        output.report(&Done {
+            steps: progress.finish(),
+            dir: layout.dir.clone(),
+            home: layout.home.clone(),
+            gateway: up.node.gateway_name().to_owned(),
+            address: up.node.address(),
+            user: steps::USER.to_owned(),
+            app: steps::APP.to_owned(),
+            http: up.answer.clone(),
+            next,
+        });
+        if !args.once {
+            signals.stop().await;
+            output.note("Stopping.");
+        }
+        tokio::select! {
+            () = up.stop() => Ok(()),
+            () = signals.stop() => Err(Complaint::failure("stopped before every stream had finished")),
+        }
+    })
+}
+
+/// Sockets have short paths.
+fn check_paths(layout: &Layout) -> Outcome {
+    place::check_socket_path(&place::admin_socket(&layout.node))?;
+    place::check_socket_path(&layout.home.join("agent.sock"))
+}
+
+/// Makes a directory that only its owner enters.
+fn make_dir(dir: &Path) -> Outcome {
+    use crate::exit::AtPath as _;
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).at(dir)
+}
