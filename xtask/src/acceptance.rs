@@ -75,7 +75,7 @@ mod tests {
         {
             assert_eq!(readable(line), None, "{line}");
         }
-        assert_eq!(readable("test c ...    $ symbolon ls").as_deref(), Some("  $ symbolon ls"));
+        assert_eq!(readable("test c ...    $ symbolon ls").as_deref(), Some("   $ symbolon ls"));
     }
 
     #[test]
