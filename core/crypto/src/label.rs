@@ -43,6 +43,8 @@ pub const SESSION_ROOT: &[u8] = b"symbolon/1 session root";
 pub const SESSION_EPOCH: &[u8] = b"symbolon/1 session epoch";
 /// Authenticates who attaches to a session.
 pub const SESSION_ATTACH: &[u8] = b"symbolon/1 session attach";
+/// What a renewal of a session is bound to.
+pub const SESSION_RENEWAL: &[u8] = b"symbolon/1 session renewal";
 /// Root of the streams of a session.
 pub const STREAM_ROOT: &[u8] = b"symbolon/1 stream root";
 /// Records of a stream towards the gateway.

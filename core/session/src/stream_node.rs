@@ -14,7 +14,7 @@ use symbolon_record::{ContentType, RECORD_OVERHEAD, RecordOpener, StreamRecords}
 use symbolon_wire::{Decode, Encode, Reader};
 
 /// What a StreamOpen frame says; nothing is proved yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ClaimedStream {
     session: SessionId,
     number: u64,

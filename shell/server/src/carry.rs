@@ -5,9 +5,9 @@ use crate::connection::{Connection, ConnectionError};
 use crate::live::{LiveSession, Next};
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
+use crate::renew::Renewal;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
 use symbolon_context::ContextSecrets;
 use symbolon_provider::SystemEntropy;
 use symbolon_record::Role;
@@ -23,11 +23,12 @@ use tokio::io::AsyncWriteExt;
 const STREAMS_AT_ONCE: u32 = 256;
 
 /// A session on its connection.
-struct Carried<'a> {
-    shared: &'a Shared,
-    session: Arc<LiveSession>,
+pub(crate) struct Carried<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) session: Arc<LiveSession>,
     channel: SessionChannel,
     connection: u64,
+    pub(crate) renewal: Renewal,
 }
 
 impl Shared {
@@ -50,7 +51,7 @@ impl Shared {
             }
         };
         let number = session.connect(epoch.0, connection.source());
-        let mut carried = Carried { shared: self, session, channel, connection: number };
+        let mut carried = Carried::new(self, session, channel, number);
         match carried.channel.open(&mut first) {
             Ok(message) => carried.run(connection, Some(message)).await,
             Err(e) => {
@@ -94,6 +95,7 @@ impl Shared {
         };
         let epoch = taken.session.epoch;
         self.store.hot().publish_session(id, epoch, &state.to_secret_bytes()).await?;
+        self.review().await;
         let (answer, channel) = verified
             .accept(Epoch(epoch), &mut SystemEntropy)
             .map_err(|e| over(format!("attach to session {id}: {e}")))?;
@@ -110,12 +112,16 @@ impl Shared {
         };
         connection.send(FrameKind::Attached, answer).await?;
         let number = session.connect(epoch, connection.source());
-        let carried = Carried { shared: self, session, channel, connection: number };
+        let carried = Carried::new(self, session, channel, number);
         carried.run(connection, None).await
     }
 }
 
-impl Carried<'_> {
+impl<'a> Carried<'a> {
+    fn new(shared: &'a Shared, session: Arc<LiveSession>, channel: SessionChannel, connection: u64) -> Self {
+        Self { shared, session, channel, connection, renewal: Renewal::None }
+    }
+
     async fn run(mut self, connection: &mut Connection, first: Option<ControlMessage>) -> Result<(), Ended> {
         connection.enter_session();
         connection.keep_alive();
@@ -150,7 +156,7 @@ impl Carried<'_> {
             if !self.tell(connection).await? {
                 return Ok(());
             }
-            let left = self.session.expires().0.saturating_sub(now().0);
+            let next_step = self.next_step();
             tokio::select! {
                 frame = connection.next() => match frame? {
                     None => return Ok(()),
@@ -164,9 +170,7 @@ impl Carried<'_> {
                     Some(frame) => return Err(ConnectionError::Unexpected(frame.kind).into()),
                 },
                 () = self.session.wake.notified() => {}
-                () = tokio::time::sleep(Duration::from_micros(left)) => {
-                    self.shared.expire(&self.session).await;
-                }
+                () = tokio::time::sleep(next_step) => self.time_has_come(connection).await?,
             }
         }
     }
@@ -200,7 +204,11 @@ impl Carried<'_> {
         }
     }
 
-    async fn send(&mut self, connection: &mut Connection, message: &ControlMessage) -> Result<(), Ended> {
+    pub(crate) async fn send(
+        &mut self,
+        connection: &mut Connection,
+        message: &ControlMessage,
+    ) -> Result<(), Ended> {
         let frame = self
             .channel
             .seal(message)
@@ -241,6 +249,11 @@ impl Carried<'_> {
                     self.deal_streams(connection).await?;
                 }
             }
+            ControlMessage::RenewFirst(first) => self.answer_renewal(connection, first.as_bytes()).await?,
+            ControlMessage::RenewSecond(answer) => {
+                self.conclude_renewal(connection, answer.as_bytes()).await?
+            }
+            ControlMessage::RenewThird(last) => self.finish_renewal(connection, last.as_bytes()).await?,
             ControlMessage::Logout => {
                 self.shared.log_out(&self.session).await?;
                 return Ok(false);
@@ -252,7 +265,7 @@ impl Carried<'_> {
         Ok(true)
     }
 
-    async fn publish(&self) -> Result<(), Ended> {
+    pub(crate) async fn publish(&self) -> Result<(), Ended> {
         let state = self.session.with_state(|s| s.to_secret_bytes());
         match self
             .shared

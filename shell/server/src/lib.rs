@@ -28,6 +28,7 @@ mod passwords;
 mod pipe;
 mod refusal;
 mod register;
+mod renew;
 mod sign_in;
 mod stream;
 

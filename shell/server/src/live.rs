@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbolon_crypto::{Crypto, GatewayName};
 use symbolon_policy::{AccessRequest, AppName, CanonName, PathPermitted, Standing, TokenClass};
 use symbolon_session::{
-    AuthenticStream, ControlMessage, EndReason, Line, NotClaimed, Report, SessionId, SessionState,
-    StreamClaimed, StreamClaims, StreamRange, StreamRoot,
+    AuthenticStream, ClaimedStream, ControlMessage, EndReason, Line, NotClaimed, Report, SessionId,
+    SessionSecret, SessionState, StreamClaimed, StreamClaims, StreamError, StreamRange, StreamRoot,
 };
 use symbolon_store::{App, UserId};
 use symbolon_token::{Configuration, Destination};
@@ -19,6 +19,9 @@ use tokio::sync::{Notify, oneshot};
 
 /// Messages that may wait for a client that does not read, besides its configuration.
 const OUTBOX: usize = 256;
+
+/// How long a session that was just opened is kept for its client's first message, in seconds.
+const CONFIRM_SECS: u64 = 60;
 
 /// A session that this node carries, with or without a connection at the moment.
 pub(crate) struct LiveSession {
@@ -34,6 +37,8 @@ struct Inner {
     epoch: u64,
     source: IpAddr,
     root: StreamRoot,
+    /// The root before the last renewal: the client may have opened streams with it meanwhile.
+    root_before: Option<StreamRoot>,
     claims: StreamClaims,
     permitted: Vec<PathPermitted>,
     shown: Vec<Destination>,
@@ -95,6 +100,7 @@ impl LiveSession {
             wake: Notify::new(),
             inner: Mutex::new(Inner {
                 root: StreamRoot::new(crypto, state.id, &state.secret),
+                root_before: None,
                 claims: StreamClaims::new(state.id),
                 permitted: Vec::new(),
                 shown: Vec::new(),
@@ -120,8 +126,17 @@ impl LiveSession {
         self.inner().epoch
     }
 
+    fn opened(&self) -> Time {
+        self.inner().state.opened
+    }
+
     pub(crate) fn expires(&self) -> Time {
         self.inner().state.expires
+    }
+
+    /// The registration of the token that opened it; none for a password.
+    pub(crate) fn registration(&self) -> Option<symbolon_session::RegistrationId> {
+        self.inner().state.registration
     }
 
     pub(crate) fn user_name(&self) -> CanonName {
@@ -213,11 +228,23 @@ impl LiveSession {
     }
 
     /// Authenticates a stream's opening.
-    pub(crate) fn authenticate(
-        &self,
-        stream: symbolon_session::ClaimedStream,
-    ) -> Result<AuthenticStream, symbolon_session::StreamError> {
-        self.inner().root.authenticate(stream)
+    pub(crate) fn authenticate(&self, opening: ClaimedStream) -> Result<AuthenticStream, StreamError> {
+        let inner = self.inner();
+        match &inner.root_before {
+            None => inner.root.authenticate(opening),
+            Some(before) => {
+                inner.root.authenticate(opening.clone()).or_else(|_| before.authenticate(opening))
+            }
+        }
+    }
+
+    /// Takes the key of a renewal: attaches and streams grow from it, and the session lasts longer.
+    pub(crate) fn renew(&self, crypto: Crypto, secret: SessionSecret, expires: Time) {
+        let mut inner = self.inner();
+        let root = StreamRoot::new(crypto, self.id, &secret);
+        inner.root_before = Some(std::mem::replace(&mut inner.root, root));
+        inner.state.secret = secret;
+        inner.state.expires = expires;
     }
 
     pub(crate) fn claim(&self, stream: AuthenticStream) -> Result<StreamClaimed, Box<NotClaimed>> {
@@ -466,7 +493,8 @@ impl LiveSessions {
             if now >= s.expires() && !s.is_over() {
                 expired.push(s.clone());
             }
-            s.is_connected() || (s.stream_count() > 0 && !s.is_over())
+            let awaited = now < s.opened().plus_secs(CONFIRM_SECS);
+            s.is_connected() || awaited || (s.stream_count() > 0 && !s.is_over())
         });
         expired
     }

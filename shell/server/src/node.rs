@@ -457,8 +457,10 @@ impl Shared {
 
     /// A session that no node carries at the moment must not survive its user's lock either.
     async fn end_sessions_of_locked_users(&self) {
-        let snapshot = self.desk.present();
+        // In this order every listed session's user is in the snapshot, unless removed since.
         let Ok(sessions) = self.store.hot().list_sessions(now()).await else { return };
+        self.review().await;
+        let snapshot = self.desk.present();
         for session in sessions {
             let standing = snapshot.users.get(&session.user).map(|u| u.subject.standing);
             if !matches!(

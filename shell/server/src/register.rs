@@ -99,8 +99,8 @@ impl Shared {
         let user = self.store.confirm_registration(&actor, id, now()).await?;
         tracing::info!(user = %user.subject.name, code = %user.code, registration = %id, source = %connection.source(),
             standing = ?user.subject.standing, "token registered");
-        connection.send(FrameKind::RegistrationDone, done).await?;
         self.review().await;
+        connection.send(FrameKind::RegistrationDone, done).await?;
         Ok(())
     }
 

@@ -114,6 +114,8 @@ impl Shared {
             state: state.to_secret_bytes(),
         };
         let epoch = self.store.hot().open_session(&new, now).await?;
+        // Another node may have made the user a moment ago.
+        self.review().await;
         tracing::info!(user = %user.subject.name, session = %state.id, source = %connection.source(), with = %class,
             "signed in");
         let live = self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, connection.source()));
@@ -155,7 +157,6 @@ impl Shared {
             // The confirmation was lost on its way; the proof just given says the same.
             user =
                 self.store.confirm_registration(&Actor::user(user.subject.name.as_str()), id, now()).await?;
-            self.review().await;
         }
         Ok(SignedIn { user, registration: Some(id), class: registration.class, proof: Box::new(proof) })
     }

@@ -3,8 +3,9 @@ use crate::world::{Echo, World};
 use serde_json::json;
 use symbolon_crypto::Entropy;
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_session::{AttachRequest, ControlMessage, EndReason};
+use symbolon_session::{AttachRequest, ControlMessage, EndReason, RenewalBytes};
 use symbolon_token::InvitationLink;
+use symbolon_token::challenge::{Challenger, Parties, Responder};
 use symbolon_wire::{FrameKind, RefusalCode};
 
 #[tokio::test]
@@ -134,4 +135,100 @@ async fn a_node_that_stops_says_so_and_ends_streams_with_the_reason() {
     };
     let ((), heard) = tokio::join!(stop, watch);
     assert_eq!(heard, Heard::Ended(EndReason::NodeStopping.code()));
+}
+
+fn binding(session: &crate::client::Session) -> symbolon_crypto::TranscriptHash {
+    symbolon_crypto::Transcript::new(crypto(), symbolon_crypto::label::SESSION_RENEWAL)
+        .with(&session.session.id().0)
+        .with(&session.session.epoch().0.to_be_bytes())
+        .hash()
+}
+
+/// The next message about a renewal.
+async fn renewal(session: &mut crate::client::Session) -> Vec<u8> {
+    let wanted = session
+        .until(|m| {
+            matches!(
+                m,
+                ControlMessage::RenewFirst(_)
+                    | ControlMessage::RenewSecond(_)
+                    | ControlMessage::RenewThird(_)
+            )
+        })
+        .await;
+    match wanted {
+        ControlMessage::RenewFirst(b) | ControlMessage::RenewSecond(b) | ControlMessage::RenewThird(b) => {
+            b.into_bytes()
+        }
+        _ => unreachable!("only these were waited for"),
+    }
+}
+
+async fn streams_work_with(
+    world: &World,
+    session: &mut crate::client::Session,
+    secret: symbolon_crypto::Secret<32>,
+) {
+    session.until(|m| matches!(m, ControlMessage::NextNumber(_))).await;
+    let id = session.session.id();
+    session.root =
+        symbolon_session::StreamRoot::new(crypto(), id, &symbolon_session::SessionSecret::new(secret));
+    let mut stream = session.open(world, "echo").await.unwrap();
+    stream.write(b"renewed").await;
+    assert_eq!(stream.read_exactly(7).await, b"renewed");
+}
+
+#[tokio::test]
+async fn a_client_renews_its_session_and_both_sides_prove_themselves() {
+    let world = World::new().await;
+    let echo = Echo::start().await;
+    world.publish("echo", &echo.target).await;
+    world.grant("user:alice", "echo").await;
+    let (token, mut session) = alice(&world).await;
+    session.until_destinations(&["echo"]).await;
+    let code = &token.registered.grant.user_code;
+    let (challenger, first) = Challenger::begin(crypto(), &mut SystemEntropy, binding(&session));
+    session.say(&ControlMessage::RenewFirst(RenewalBytes::new(first).unwrap())).await;
+    let answer = renewal(&mut session).await;
+    let parties = Parties { challenger: code.as_str(), responder: "gw.example" };
+    let (secret, last) =
+        challenger.conclude(&mut SystemEntropy, &token.registered.key, parties, &answer).unwrap();
+    session.say(&ControlMessage::RenewThird(RenewalBytes::new(last).unwrap())).await;
+    // a stream that was opened with the keys of before is still let in
+    session.open(&world, "echo").await.unwrap();
+    streams_work_with(&world, &mut session, secret).await;
+}
+
+#[tokio::test]
+async fn the_node_renews_a_session_whose_client_forgot() {
+    let world = World::with(|c| c.session_lifetime_secs = 5).await;
+    let echo = Echo::start().await;
+    world.publish("echo", &echo.target).await;
+    world.grant("user:alice", "echo").await;
+    let (token, mut session) = alice(&world).await;
+    let first = renewal(&mut session).await;
+    let code = &token.registered.grant.user_code;
+    let parties = Parties { challenger: "gw.example", responder: code.as_str() };
+    let key = &token.registered.key;
+    let binding = binding(&session);
+    let (responder, answer) =
+        Responder::answer(crypto(), &mut SystemEntropy, key, parties, &first, binding).unwrap();
+    session.say(&ControlMessage::RenewSecond(RenewalBytes::new(answer).unwrap())).await;
+    let last = renewal(&mut session).await;
+    let secret = responder.finish(&last).unwrap();
+    streams_work_with(&world, &mut session, secret).await;
+}
+
+#[tokio::test]
+async fn a_renewal_with_a_wrong_key_ends_the_connection_and_renews_nothing() {
+    let world = World::new().await;
+    let (_, mut session) = alice(&world).await;
+    let (_, first) = Challenger::begin(crypto(), &mut SystemEntropy, binding(&session));
+    session.say(&ControlMessage::RenewFirst(RenewalBytes::new(first).unwrap())).await;
+    renewal(&mut session).await;
+    session.say(&ControlMessage::RenewThird(RenewalBytes::new(vec![0; 1200]).unwrap())).await;
+    while let Some(frame) = receive(&mut session.control).await {
+        assert!(matches!(frame.kind, FrameKind::Wrapped | FrameKind::Refusal));
+    }
+    session.attach(&world).await.unwrap();
 }
