@@ -67,7 +67,9 @@ impl Encode for GatewayName {
 
 impl Decode for GatewayName {
     fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
-        Self::parse(r.text8("gateway name")?)
+        let text = r.text8("gateway name")?;
+        // One spelling, so one encoding.
+        Self::parse(text).ok().filter(|n| n.0 == text).ok_or(WireError::BadValue("gateway name"))
     }
 }
 

@@ -2,7 +2,7 @@
 //! signed.
 
 use symbolon_crypto::{Crypto, CryptoError, GatewayName, Signer, VerifiedKeySet, label};
-use symbolon_policy::AppName;
+use symbolon_policy::{AppName, free_text};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 /// Most destinations in one configuration; about 900 KB, which fits one wrapped message.
@@ -108,7 +108,7 @@ fn signed_part(body: &[u8]) -> Vec<u8> {
 
 impl Encode for Destination {
     fn encode(&self, w: &mut Writer) {
-        w.text8(self.app.as_str());
+        self.app.encode(w);
         w.text8(&self.protocol);
         w.text8(&self.description);
         w.flag(self.until.is_some());
@@ -118,12 +118,17 @@ impl Encode for Destination {
     }
 }
 
+/// Shown on terminals: no control characters, no reordering of what stands beside it.
+fn one_line(text: &str) -> Result<String, WireError> {
+    free_text(text).ok().filter(|clean| clean == text).ok_or(WireError::BadValue("description"))
+}
+
 impl Decode for Destination {
     fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
         Ok(Self {
-            app: AppName::parse(r.text8("application")?).map_err(|_| WireError::BadValue("application"))?,
-            protocol: r.text8("protocol")?.to_owned(),
-            description: r.text8("description")?.to_owned(),
+            app: AppName::decode(r)?,
+            protocol: one_line(r.text8("protocol")?)?,
+            description: one_line(r.text8("description")?)?,
             until: if r.flag()? { Some(Time::decode(r)?) } else { None },
         })
     }

@@ -65,7 +65,8 @@ impl InvitationLink {
         let (location, fragment) = rest.split_once('#').ok_or(LinkError::Form)?;
         let address = location.strip_suffix("/i").ok_or(LinkError::Form)?;
         let (host, port) = address.rsplit_once(':').ok_or(LinkError::Form)?;
-        if port.parse::<u16>().is_err() || host.is_empty() || address.contains(['/', '@', ' ', '?']) {
+        let plain = address.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'@' | b'?'));
+        if port.parse::<u16>().is_err() || host.is_empty() || !plain {
             return Err(LinkError::Form);
         }
         let (mut issuer, mut code, mut gateway) = (None, None, None);

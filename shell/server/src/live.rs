@@ -335,7 +335,7 @@ impl LiveSession {
         for stream in streams.iter_mut().filter(|s| !permitted.iter().any(|p| *p.app() == s.app)) {
             if let Some(cut) = stream.cut.take() {
                 let _ = cut.send(EndReason::EntitlementWithdrawn);
-                let detail = Line::lossy(&stream.app.to_string());
+                let detail = Line::lossy(stream.app.as_str());
                 let reason = EndReason::EntitlementWithdrawn;
                 outbox.push_back(ControlMessage::StreamEnded { number: stream.number, reason, detail });
             }

@@ -65,17 +65,15 @@ pub(super) async fn put_app(
             ApiError::invalid(format!("unknown protocol \"{text}\""), "http, postgresql, ssh or tcp")
         })?,
     };
-    if body.description.len() > 200 || body.description.chars().any(char::is_control) {
-        return Err(ApiError::invalid(
-            "the description is not one line",
-            "use at most 200 bytes without line breaks",
-        ));
-    }
+    let description = symbolon_policy::free_text(&body.description).ok().filter(|d| d.len() <= 200);
+    let description = description.ok_or_else(|| {
+        ApiError::invalid("the description is not one line", "use at most 200 bytes without line breaks")
+    })?;
     let app = App {
         name: AppName::parse(&name)?,
         target,
         protocol,
-        description: body.description,
+        description,
         template: body.template,
         publication: if body.enabled.unwrap_or(true) { Publication::Enabled } else { Publication::Disabled },
     };

@@ -33,10 +33,6 @@ impl World {
         Self { node: Some(node), config, first_invitation, _dir: dir }
     }
 
-    pub(crate) fn node(&self) -> &Node {
-        self.node.as_ref().unwrap()
-    }
-
     pub(crate) async fn stop(&mut self) {
         self.node.take().unwrap().shutdown().await;
     }
