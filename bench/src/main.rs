@@ -1,3 +1,63 @@
 #![forbid(unsafe_code)]
-//! bench
-fn main() {}
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to the person who called it")]
+//! The figures of `docs/benchmarks.md`: `symbolon-bench NAME [--json]`.
+//!
+//! ```text
+//! context         context.rs   room A against its primitives and against TLS
+//!                 wrap.rs      wrapped messages against the cipher
+//!                 sign_in.rs   a whole sign-in through a node
+//! stream          opening.rs   opening a stream against a TLS handshake
+//!                 gateway.rs   bytes through a node against a TLS pipe
+//!                 registration.rs
+//! session-memory  memory.rs    what an idle session costs a node
+//! ```
+//! `measure.rs` takes rounds, `bare.rs` and `tls.rs` are what we measure ourselves against, and
+//! `child.rs` runs a node or a TLS pipe in a process of its own, so that only its cost is counted.
+
+mod bare;
+mod clock;
+mod context;
+mod measure;
+mod parties;
+mod report;
+mod tls;
+mod wrap;
+
+use anyhow::{Result, bail};
+use report::Report;
+use std::process::ExitCode;
+
+const USAGE: &str = "symbolon-bench context|stream|session-memory [--json]";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match dispatch(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("symbolon-bench: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(words: &[&str]) -> Result<()> {
+    match words {
+        [name] => print!("{}", measured(name)?.to_table()),
+        [name, "--json"] | ["--json", name] => print!("{}", measured(name)?.to_json_lines()),
+        _ => bail!("{USAGE}"),
+    }
+    Ok(())
+}
+
+fn measured(name: &str) -> Result<Report> {
+    let mut report = Report::default();
+    match name {
+        "context" => {
+            context::run(&mut report)?;
+            wrap::run(&mut report)?;
+        }
+        other => bail!("`{other}` is not a bench\n{USAGE}"),
+    }
+    Ok(report)
+}

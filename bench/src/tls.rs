@@ -1,0 +1,140 @@
+//! The peer that we compare with: rustls on the same primitives, TLS 1.3, AES-256-GCM.
+
+use crate::clock::spent;
+use anyhow::{Context as _, Result};
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Client and server that trust the same authority.
+pub(crate) struct TlsPair {
+    pub(crate) client: Arc<rustls::ClientConfig>,
+    pub(crate) server: Arc<rustls::ServerConfig>,
+}
+
+/// What a handshake took.
+pub(crate) struct Handshake {
+    pub(crate) server: Duration,
+    pub(crate) client: Duration,
+    pub(crate) bytes: usize,
+}
+
+/// Name of the server in its certificate.
+pub(crate) const SERVER_NAME: &str = "server.example";
+
+impl TlsPair {
+    /// Both sides have certificates of `algorithm`; keys are agreed upon in `group`. No resumption
+    /// and no tickets: each handshake is a full one.
+    pub(crate) fn mutual(
+        group: &'static dyn rustls::crypto::SupportedKxGroup,
+        algorithm: &'static rcgen::SignatureAlgorithm,
+    ) -> Result<Self> {
+        let authority = Authority::new(algorithm)?;
+        let (server_cert, server_key) =
+            authority.certify(SERVER_NAME, rcgen::ExtendedKeyUsagePurpose::ServerAuth)?;
+        let (client_cert, client_key) =
+            authority.certify("client.example", rcgen::ExtendedKeyUsagePurpose::ClientAuth)?;
+        let mut provider = default_provider();
+        provider.kx_groups = vec![group];
+        provider.cipher_suites = vec![cipher_suite::TLS13_AES_256_GCM_SHA384];
+        let provider = Arc::new(provider);
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority.certificate.clone())?;
+        let roots = Arc::new(roots);
+        let versions = &[&rustls::version::TLS13];
+        let verifier =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
+                .build()?;
+        let mut server = rustls::ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![server_cert], server_key)?;
+        server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        let mut client = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)?
+            .with_root_certificates(roots)
+            .with_client_auth_cert(vec![client_cert], client_key)?;
+        client.resumption = rustls::client::Resumption::disabled();
+        Ok(Self { client: Arc::new(client), server: Arc::new(server) })
+    }
+
+    /// One full handshake in memory.
+    pub(crate) fn handshake(&self) -> Result<Handshake> {
+        let name = SERVER_NAME.try_into().context("a DNS name")?;
+        let (mut took, client) = spent(|| rustls::ClientConnection::new(self.client.clone(), name));
+        let mut client = rustls::Connection::from(client?);
+        let mut total = Handshake { server: Duration::ZERO, client: Duration::ZERO, bytes: 0 };
+        total.client += took;
+        let (took_server, server) = spent(|| rustls::ServerConnection::new(self.server.clone()));
+        let mut server = rustls::Connection::from(server?);
+        total.server += took_server;
+        let mut flight = Vec::new();
+        while client.is_handshaking() || server.is_handshaking() {
+            took = flow(&mut client, &mut flight)?;
+            total.client += took;
+            total.bytes += flight.len();
+            total.server += take(&mut server, &flight)?;
+            took = flow(&mut server, &mut flight)?;
+            total.server += took;
+            total.bytes += flight.len();
+            total.client += take(&mut client, &flight)?;
+        }
+        Ok(total)
+    }
+}
+
+fn flow(from: &mut rustls::Connection, flight: &mut Vec<u8>) -> Result<Duration> {
+    flight.clear();
+    let (took, result) = spent(|| {
+        while from.wants_write() {
+            from.write_tls(flight)?;
+        }
+        std::io::Result::Ok(())
+    });
+    result?;
+    Ok(took)
+}
+
+fn take(to: &mut rustls::Connection, mut flight: &[u8]) -> Result<Duration> {
+    let (took, result) = spent(|| -> Result<()> {
+        while !flight.is_empty() {
+            to.read_tls(&mut flight)?;
+            to.process_new_packets()?;
+        }
+        Ok(())
+    });
+    result?;
+    Ok(took)
+}
+
+struct Authority {
+    certificate: CertificateDer<'static>,
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    algorithm: &'static rcgen::SignatureAlgorithm,
+}
+
+impl Authority {
+    fn new(algorithm: &'static rcgen::SignatureAlgorithm) -> Result<Self> {
+        let key = rcgen::KeyPair::generate_for(algorithm)?;
+        let mut params = rcgen::CertificateParams::new(Vec::new())?;
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "authority");
+        let certificate = params.self_signed(&key)?.der().clone();
+        Ok(Self { certificate, issuer: rcgen::Issuer::new(params, key), algorithm })
+    }
+
+    fn certify(
+        &self,
+        name: &str,
+        usage: rcgen::ExtendedKeyUsagePurpose,
+    ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>)> {
+        let key = rcgen::KeyPair::generate_for(self.algorithm)?;
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()])?;
+        params.extended_key_usages = vec![usage];
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        let key = PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?;
+        Ok((certificate.der().clone(), key))
+    }
+}
