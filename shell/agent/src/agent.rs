@@ -102,7 +102,7 @@ impl Agent {
             AgentError::usage("an agent is running already")
                 .fix("symbolon status shows it, symbolon logout stops it")
         };
-        let lock = Lock::try_now(&paths.socket)?.ok_or_else(running)?;
+        let lock = take_place(&paths).await?.ok_or_else(running)?;
         let config = UserConfig::load(&paths)?;
         let place = place.or_else(|| config.place.clone()).unwrap_or_default();
         let place = report::place(&place)?;
@@ -172,6 +172,17 @@ impl Drop for Agent {
         self.shared.kill_streams();
         let _ = std::fs::remove_file(&self.paths.socket);
     }
+}
+
+/// The lock on the socket, of which one that is just going has hold a little longer.
+async fn take_place(paths: &Paths) -> Result<Option<Lock>, AgentError> {
+    for _ in 0..20 {
+        if let Some(lock) = Lock::try_now(&paths.socket)? {
+            return Ok(Some(lock));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(None)
 }
 
 /// The socket, mode 0600. Its lock is held, so a file that is there is a dead agent's.

@@ -78,7 +78,7 @@ impl Client {
     /// As [`Client::status`].
     pub async fn whoami(&mut self) -> Result<WhoAmI, AgentError> {
         match self.ask(Request::WhoAmI).await? {
-            Reply::WhoAmI(who) => Ok(who),
+            Reply::WhoAmI(who) => Ok(*who),
             _ => Err(unexpected()),
         }
     }

@@ -49,7 +49,7 @@ pub(crate) enum Request {
 pub(crate) enum Reply {
     Status(Box<Status>),
     Destinations(Destinations),
-    WhoAmI(WhoAmI),
+    WhoAmI(Box<WhoAmI>),
     Listening(SocketAddr),
     Stream(u64),
     Done,

@@ -179,7 +179,7 @@ fn finish(
 /// What came of asking a node to carry a session on.
 pub(crate) enum Attach {
     /// It goes on.
-    Attached(Carried),
+    Attached(Box<Carried>),
     /// Only a new sign-in helps.
     Over(AgentError),
 }
@@ -197,7 +197,7 @@ pub(crate) async fn attach(gateway: &Gateway, session: &mut ClientSession) -> Re
         Ok(frame) => match waiting.receive(session, &frame.body) {
             Ok(channel) => {
                 let (stream, reader) = connection.into_session();
-                Ok(Attach::Attached(Carried { stream, reader, channel }))
+                Ok(Attach::Attached(Box::new(Carried { stream, reader, channel })))
             }
             // Whoever answered does not hold the session; a sign-in tells who it is.
             Err(e) => over(e.to_string()),

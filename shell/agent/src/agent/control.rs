@@ -220,7 +220,7 @@ impl Control {
                 Ok(Attach::Attached(carried)) => {
                     self.shared.attached(session.epoch());
                     tracing::info!(session = %session.id(), epoch = session.epoch().0, "attached");
-                    return Ok(carried);
+                    return Ok(*carried);
                 }
                 Ok(Attach::Over(e)) => {
                     self.shared.session_over();

@@ -68,7 +68,7 @@ async fn command(shared: &Arc<Shared>, stream: UnixStream) -> std::io::Result<()
         let result = match line.request {
             Request::Status => Ok(Reply::Status(Box::new(shared.status()))),
             Request::Ls => Ok(Reply::Destinations(shared.destinations())),
-            Request::WhoAmI => shared.whoami().map(Reply::WhoAmI),
+            Request::WhoAmI => shared.whoami().map(|who| Reply::WhoAmI(Box::new(who))),
             Request::StreamEnd { stream } => shared.stream_end(stream).map(|()| Reply::Done),
             Request::Place { place } => report::place(&place).map(|place| {
                 shared.set_place(place);
