@@ -18,7 +18,7 @@ use crate::paste::Paste;
 use crate::pin::PinArgs;
 use crate::{answers, runtime};
 
-pub(crate) use dialogue::Conversation;
+pub(crate) use dialogue::{Asking, Conversation};
 
 /// Where to register, and with what.
 #[derive(Args, Debug)]
@@ -61,6 +61,8 @@ struct Registered {
     #[serde(flatten)]
     enrolled: Enrolled,
     #[serde(skip)]
+    export: String,
+    #[serde(skip)]
     login: String,
 }
 
@@ -68,11 +70,12 @@ impl Report for Registered {
     fn write(&self, page: &mut Page) {
         let Enrolled { user, gateway, access_path, token, .. } = &self.enrolled;
         page.line(format!("You are registered with {gateway} as {user} ({access_path})."));
-        page.line(format!("Your token is {}; keep a copy with `token export`.", token.display()));
+        page.line(format!("Your token is {}. To keep a copy of it:", token.display()));
+        page.command(&self.export);
         if self.enrolled.awaits_approval {
             page.line("An administrator must approve the registration before you can reach anything.");
         }
-        page.line("Next:");
+        page.line("To sign in:");
         page.command(&self.login);
     }
 }
@@ -87,8 +90,12 @@ pub(crate) fn run(global: &Global, args: EnrolArgs) -> Outcome {
     options.label = args.label;
     options.replace = if args.replace { Replace::Replace } else { Replace::Keep };
     options.answers = args.answers.as_deref().map(answers::read).transpose()?;
-    let mut conversation = Conversation::new(output, args.pin, args.yes || options.answers.is_some());
+    let asking = if options.answers.is_none() { Asking::Everything } else { Asking::PinAlone };
+    let asking = if args.yes && asking == Asking::Everything { Asking::AllButTheGateway } else { asking };
+    let mut conversation = Conversation::new(output, args.pin, asking);
     let enrolled = runtime::small()?.block_on(symbolon_agent::enrol(options, &mut conversation))?;
-    output.report(&Registered { enrolled, login: Paste::new(global).user(["login"]) });
+    let paste = Paste::new(global);
+    let (export, login) = (paste.user(["token", "export", "token.copy"]), paste.user(["login"]));
+    output.report(&Registered { enrolled, export, login });
     Ok(())
 }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::exit::Complaint;
 
-pub(crate) use page::{Page, Table, printable};
+pub(crate) use page::{Page, Table, printable, seconds};
 
 /// Version of all JSON that this program prints. Fields are added within a version, never changed or taken away.
 pub(crate) const SCHEMA: u64 = 1;

@@ -117,9 +117,9 @@ impl Report for Started {
         );
         page.command(&enrol);
         page.gap();
-        page.line("Then publish an application and say who may reach it:");
+        page.line("Then publish an application, and let everybody below /people reach it:");
         page.command(&self.paste.node_in(&self.dir, ["admin", "apps", "add", "db", "127.0.0.1:5432"]));
-        page.command(&self.paste.node_in(&self.dir, ["admin", "entitlements", "grant", "user:NAME", "db"]));
+        page.command(&self.paste.node_in(&self.dir, ["admin", "entitlements", "grant", "/people", "db"]));
     }
 }
 
@@ -134,21 +134,16 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
         let node = Node::start(config.clone()).await.map_err(|e| node_complaint(e, &config, &paste))?;
         started(global.output(), &node, &config.dir, paste)?;
         notify::ready(&format!("gateway {} on {}", node.gateway_name(), node.address()));
-        loop {
-            match signals.next().await {
-                Told::Reload => {
-                    notify::reloading();
-                    match settings::load(global, args.table()) {
-                        Ok((new, log)) => {
-                            reload(log.as_deref());
-                            settings::tell_changes(&config, &new);
-                        }
-                        Err(complaint) => tracing::error!("the configuration stays as it was: {complaint}"),
-                    }
-                    notify::ready("reloaded");
+        while let Told::Reload = signals.next().await {
+            notify::reloading();
+            match settings::load(global, args.table()) {
+                Ok((new, log)) => {
+                    reload(log.as_deref());
+                    settings::tell_changes(&config, &new);
                 }
-                Told::Stop => break,
+                Err(complaint) => tracing::error!("the configuration stays as it was: {complaint}"),
             }
+            notify::ready("reloaded");
         }
         notify::stopping();
         global.output().note("Stopping: streams may finish; once more to stop at once.");

@@ -10,7 +10,7 @@ use symbolon_token::container::PinCost;
 
 use crate::cli::Global;
 use crate::exit::Outcome;
-use crate::output::{Page, Report, Table};
+use crate::output::{Page, Report, Table, seconds};
 use crate::paste::Paste;
 use crate::pin::{self, PinArgs};
 
@@ -95,8 +95,8 @@ impl Report for Told {
             page.gap();
             let mut table = Table::new(["GATEWAY", "ADDRESS", "USER", "PATH", "SINCE"]);
             for r in registrations {
-                let cells = [&r.gateway, &r.address, &r.user, &r.access_path, &r.registered];
-                table.row(cells.map(String::clone));
+                let cells = [&r.gateway, &r.address, &r.user, &r.access_path];
+                table.row(cells.map(String::clone).into_iter().chain([seconds(&r.registered).into_owned()]));
             }
             page.table(&table, "It is registered nowhere.");
         }
@@ -126,7 +126,7 @@ pub(crate) fn run(global: &Global, command: TokenCommand) -> Outcome {
             let replace = if replace { Replace::Replace } else { Replace::Keep };
             let mut ask = || pin.ask().map_err(AgentError::from);
             let info = token::import(&paths, &file, &mut ask, replace)?;
-            let next = if info.registered { paste.user(["login"]) } else { paste.user(["enrol", "LINK"]) };
+            let next = if info.registered { paste.user(["login"]) } else { paste.user(["enrol", "--help"]) };
             Told { next: Some(next), ..Told::new(info, "The token is in use now.") }
         }
         TokenCommand::Export { file } => {

@@ -6,7 +6,7 @@ use symbolon_agent::{AgentError, Client, DestinationInfo, Destinations, Link, Pa
 
 use crate::cli::Global;
 use crate::exit::Outcome;
-use crate::output::{Page, Report, Table};
+use crate::output::{Page, Report, Table, seconds};
 use crate::paste::Paste;
 use crate::runtime;
 
@@ -82,10 +82,13 @@ impl Report for Told<Status> {
             ("user", user.clone()),
             ("place", place.clone()),
             ("session", session.as_ref().map(|s| s.id.clone()).unwrap_or_default()),
-            ("since", session.as_ref().map(|s| s.since.clone()).unwrap_or_default()),
+            ("since", session.as_ref().map(|s| seconds(&s.since).into_owned()).unwrap_or_default()),
             (
                 "until",
-                session.as_ref().map(|s| format!("{} (renewed before)", s.expires)).unwrap_or_default(),
+                session
+                    .as_ref()
+                    .map(|s| format!("{} (renewed before)", seconds(&s.expires)))
+                    .unwrap_or_default(),
             ),
             ("suite", session.as_ref().map(|s| s.suite.clone()).unwrap_or_default()),
             ("latency", latency.map(|us| format!("{}.{} ms", us / 1000, us / 100 % 10)).unwrap_or_default()),
@@ -113,7 +116,7 @@ impl Report for Told<Status> {
         if !problems.is_empty() {
             page.gap();
             let mut table = Table::new(["WHEN", "WHAT WENT WRONG"]);
-            problems.iter().for_each(|p| table.row([p.time.clone(), p.text.clone()]));
+            problems.iter().for_each(|p| table.row([seconds(&p.time).into_owned(), p.text.clone()]));
             page.table(&table, "");
         }
     }
@@ -138,7 +141,7 @@ impl Report for Told<Destinations> {
 pub(crate) fn destinations_table(destinations: &[DestinationInfo]) -> Table {
     let mut table = Table::new(["NAME", "PROTOCOL", "CLASS", "UNTIL", "DESCRIPTION"]);
     for d in destinations {
-        let until = d.until.clone().unwrap_or_default();
+        let until = d.until.as_deref().map(|u| seconds(u).into_owned()).unwrap_or_default();
         table.row([d.app.clone(), d.protocol.clone(), d.class.clone(), until, d.description.clone()]);
     }
     table

@@ -129,8 +129,11 @@ async fn add(desk: &Desk<'_>, args: AddArgs) -> Outcome {
         "template": args.template, "enabled": !args.disabled,
     });
     let answer = desk.node.put(&path(APPS, [args.name.as_str()]), &body).await?;
-    let next = desk.paste.node(["admin", "entitlements", "grant", "user:NAME", args.name.as_str()]);
-    let sentence = format!("{} is published ({protocol}, {target}). Say who may reach it:", args.name);
+    let next = desk.paste.node(["admin", "entitlements", "grant", "/people", args.name.as_str()]);
+    let sentence = format!(
+        "{} is published ({protocol}, {target}). To let everybody below /people reach it:",
+        args.name
+    );
     desk.global.output().report(&Done::new(answer, sentence).next(next));
     Ok(())
 }

@@ -113,7 +113,21 @@ impl AdminClient {
             .to_bytes();
         drop(sender);
         driver.abort();
-        if status.is_success() { Ok(body) } else { Err(refused(status, &body)) }
+        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body, path)) }
+    }
+
+    fn refused(&self, status: StatusCode, body: &[u8], path: &str) -> Complaint {
+        let complaint = refused(status, body);
+        let noun = match path.split(['/', '?']).nth(2) {
+            Some(noun @ ("users" | "apps" | "entitlements" | "templates" | "tokens" | "sessions")) => noun,
+            Some("invitations") => "tokens",
+            _ => return complaint,
+        };
+        if complaint.code != "not_found" {
+            return complaint;
+        }
+        let list = self.paste.node_in(&self.dir, ["admin", noun, "list"]);
+        complaint.fix(format!("see what there is: {list}"))
     }
 
     /// Nobody listens, or we may not speak to who does.

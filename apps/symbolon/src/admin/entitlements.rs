@@ -16,7 +16,7 @@ pub(crate) enum EntitlementsCommand {
     /// List all entitlements
     List,
     /// Let somebody reach an application; it works at once, also for agents that are connected
-    Grant(GrantArgs),
+    Grant(Box<GrantArgs>),
     /// Take an entitlement back: it vanishes from connected agents, and its live streams end
     Withdraw {
         /// The entitlement's id, from the list
@@ -92,8 +92,8 @@ pub(super) async fn run(desk: &Desk<'_>, command: EntitlementsCommand) -> Outcom
             let entitlements = rows("entitlements", desk.node.get(ENTITLEMENTS).await?);
             let columns =
                 [("ID", "id"), ("GRANTEE", "grantee"), ("APPLICATION", "app"), ("CONDITIONS", "text")];
-            let example = desk.paste.node(["admin", "entitlements", "grant", "user:NAME", "APP"]);
-            let none = format!("Nobody is entitled to anything yet. Grant something:\n  {example}");
+            let example = desk.paste.node(["admin", "entitlements", "grant", "--help"]);
+            let none = format!("Nobody is entitled to anything yet. To grant something:\n  {example}");
             let answer = entitlements.into_iter().map(with_text).collect();
             output.report(&Listing::new("entitlements", answer, columns, none));
         }

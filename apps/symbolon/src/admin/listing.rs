@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::output::{Page, Report, Table};
+use crate::output::{Page, Report, Table, seconds};
 
 /// A list under its name: `{"users":[…]}`.
 pub(crate) struct Listing<const N: usize> {
@@ -60,7 +60,7 @@ impl<const N: usize> Report for Listing<N> {
 pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => seconds(text).into_owned(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Number(number) => number.to_string(),
@@ -119,7 +119,7 @@ impl Serialize for Details {
 
 impl Report for Details {
     fn write(&self, page: &mut Page) {
-        let fields = self.0.as_object().into_iter().flatten();
+        let fields = self.0.as_object().into_iter().flatten().filter(|(name, _)| *name != "schema");
         page.pairs(fields.map(|(name, value)| (name.as_str(), cell(value))));
     }
 }

@@ -10,11 +10,11 @@ use symbolon_policy::{CanonName, GroupName, TemplateName};
 
 use super::listing::{Done, Listing, rows};
 use super::{Desk, path};
-use crate::duration;
 use crate::exit::{Complaint, Outcome};
-use crate::output::{Page, Report, Table};
+use crate::output::{Page, Report, Table, seconds};
 use crate::paste::quote;
 use crate::private::{self, Audience};
+use crate::{duration, place};
 
 const TOKENS: &str = "/v1/tokens";
 const INVITATIONS: &str = "/v1/invitations";
@@ -142,14 +142,16 @@ impl Report for Invitation {
             }
             (None, None) => {}
         }
-        page.line(format!("It is good once, until {}. It is used with", self.expires));
+        page.line(format!("It is good once, until {}. It is used with", seconds(&self.expires)));
         page.command(&self.enrol);
     }
 }
 
 async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
+    // a path from the root, for the command that is printed
+    let out = args.out.as_deref().map(place::absolute).transpose()?;
     // before the invitation exists: one that nobody can see would be left open
-    let audience = match &args.out {
+    let audience = match &out {
         Some(_) => Audience::Owner,
         None => Audience::of_stdout(),
     };
@@ -160,7 +162,7 @@ async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
         .code("not-private")
         .fix("name a file that only you will read: --out FILE"));
     }
-    let mut file = args.out.as_ref().map(|path| private::create(path)).transpose()?;
+    let mut file = out.as_ref().map(|path| private::create(path)).transpose()?;
     let body = json!({
         "user": args.user, "template": args.template, "groups": args.groups, "expires_secs": args.expires,
     });
@@ -168,25 +170,26 @@ async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
         Ok(answer) => answer,
         Err(complaint) => {
             // an empty file would look like an invitation
-            let _ = args.out.as_ref().map(std::fs::remove_file);
+            let _ = out.as_ref().map(std::fs::remove_file);
             return Err(complaint);
         }
     };
     let link = answer["link"].as_str().unwrap_or_default().to_owned();
     let expires = answer["expires"].as_str().unwrap_or_default().to_owned();
-    let enrol = match (&args.out, &mut file) {
+    let enrol = match (&out, &mut file) {
         (Some(path), Some(file)) => {
             private::fill(file, path, format!("{link}\n").as_bytes())?;
             format!("{} \"$(cat {})\"", desk.paste.user(["enrol"]), quote(&path.display().to_string()))
         }
         _ => desk.paste.user(["enrol", &link]),
     };
-    let link = args.out.is_none().then_some(link);
-    desk.global.output().report(&Invitation { link, file: args.out, user: args.user, expires, enrol });
+    let link = out.is_none().then_some(link);
+    desk.global.output().report(&Invitation { link, file: out, user: args.user, expires, enrol });
     Ok(())
 }
 
 async fn blank(desk: &Desk<'_>, out: PathBuf) -> Outcome {
+    let out = place::absolute(&out)?;
     let answer = desk.node.post("/v1/tokens/blank", &json!({})).await?;
     let text = answer["token"].as_str().unwrap_or_default();
     let bytes = base64::engine::general_purpose::STANDARD

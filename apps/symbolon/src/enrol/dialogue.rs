@@ -10,19 +10,29 @@ use crate::terminal;
 /// How often a person may try again before we give up on both.
 const PATIENCE: usize = 20;
 
+/// What the person is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// Whether the gateway is the right one, the template's questions, the PIN.
+    Everything,
+    /// The template's questions and the PIN: whoever calls trusts the link.
+    AllButTheGateway,
+    /// The PIN: the answers are in a file.
+    PinAlone,
+}
+
 /// A conversation with the person at the terminal, or with nobody.
 pub(crate) struct Conversation {
     output: Output,
     pin: PinArgs,
-    /// Whether the gateway need not be confirmed.
-    trusting: bool,
+    asking: Asking,
     patience: usize,
 }
 
 impl Conversation {
-    /// `trusting`: whether whoever calls trusts the link without being asked again.
-    pub(crate) fn new(output: Output, pin: PinArgs, trusting: bool) -> Self {
-        Self { output, pin, trusting, patience: PATIENCE }
+    /// A conversation; a PIN file answers for the PIN.
+    pub(crate) fn new(output: Output, pin: PinArgs, asking: Asking) -> Self {
+        Self { output, pin, asking, patience: PATIENCE }
     }
 }
 
@@ -34,7 +44,7 @@ impl Dialogue for Conversation {
             printable(&gateway.name),
             printable(&gateway.issuer)
         );
-        if self.trusting || !terminal::is_there() {
+        if self.asking != Asking::Everything || !terminal::is_there() {
             self.output.note(&shown);
             return Decision::Continue;
         }
@@ -51,15 +61,11 @@ impl Dialogue for Conversation {
     }
 
     fn template(&mut self, template: &RegistrationTemplate) {
-        let intro = printable_lines(template.intro());
-        let text = format!("\n{}\n{intro}", printable(template.title()));
-        let said = if self.output.json {
-            terminal::say(text.trim_end())
-        } else {
-            Ok(self.output.note(text.trim_end()))
-        };
-        // without a terminal nobody reads it, and the answers come from a file
-        drop(said);
+        if self.asking != Asking::PinAlone {
+            // without a terminal the first question complains of it
+            let text = format!("\n{}\n{}", printable(template.title()), printable_lines(template.intro()));
+            let _ = terminal::say(text.trim_end());
+        }
     }
 
     fn answer(&mut self, field: &Field) -> Result<String, AgentError> {
@@ -76,7 +82,7 @@ impl Dialogue for Conversation {
     }
 
     fn pin(&mut self, purpose: PinPurpose) -> Result<String, AgentError> {
-        let text = match (&self.pin.pin_file, purpose) {
+        let mut text = match (&self.pin.pin_file, purpose) {
             (Some(file), _) => pin::read_file(file)?,
             (None, PinPurpose::Unlock) => pin::prompt("PIN of your token: ")?,
             (None, PinPurpose::New) => {
@@ -84,7 +90,7 @@ impl Dialogue for Conversation {
                 pin::prompt_twice("PIN")?
             }
         };
-        Ok(text.as_str().to_owned())
+        Ok(std::mem::take(&mut *text))
     }
 
     fn problem(&mut self, text: &str) -> Decision {

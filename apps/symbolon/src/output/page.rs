@@ -1,5 +1,6 @@
 //! Text for people: lines, aligned tables, and the few colours there are.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 const BOLD: &str = "1";
@@ -151,6 +152,16 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
+/// A time (RFC 3339, UTC) to the second, which is as exact as people read it; any other text as it is.
+pub(crate) fn seconds(text: &str) -> Cow<'_, str> {
+    match (text.get(..19), text.as_bytes().get(10), text.as_bytes().get(19), text.ends_with('Z')) {
+        (Some(to_the_second), Some(b'T'), Some(b'.'), true) if text.len() <= 30 => {
+            format!("{to_the_second}Z").into()
+        }
+        _ => text.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +174,16 @@ mod tests {
         let mut page = Page::new(false);
         page.table(&table, "nothing");
         assert_eq!(page.text(), "NAME      WHAT\ndb        PostgreSQL\nintranet\n");
+    }
+
+    #[test]
+    fn times_are_shown_to_the_second_and_other_texts_as_they_are() {
+        assert_eq!(seconds("2026-11-21T12:56:12.693540Z"), "2026-11-21T12:56:12Z");
+        for same in
+            ["2026-11-21T12:56:12Z", "", "a long sentence, with T and . in it, Z", "2026-11-21T12:56:é2.1Z"]
+        {
+            assert_eq!(seconds(same), same);
+        }
     }
 
     #[test]

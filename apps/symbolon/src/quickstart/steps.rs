@@ -17,7 +17,7 @@ use super::request::{self, Answer};
 use super::sample_app::SampleApp;
 use super::{Layout, make_dir};
 use crate::admin::{AdminClient, path, rows};
-use crate::enrol::Conversation;
+use crate::enrol::{Asking, Conversation};
 use crate::exit::{Complaint, Outcome};
 use crate::output::Output;
 use crate::pin::{self, PinArgs};
@@ -123,7 +123,8 @@ async fn enrol(
     // a token whose PIN was never written down, or that was never confirmed, is of no use to anybody
     options.replace = Replace::Replace;
     let quiet = Output { json: false, quiet: true };
-    let mut conversation = Conversation::new(quiet, PinArgs { pin_file: Some(layout.pin.clone()) }, true);
+    let mut conversation =
+        Conversation::new(quiet, PinArgs { pin_file: Some(layout.pin.clone()) }, Asking::PinAlone);
     let enrolled = symbolon_agent::enrol(options, &mut conversation).await?;
     let words = format!("{} enrolled with {} by an invitation", enrolled.user, enrolled.gateway);
     Ok((pin::read_file(&layout.pin)?, words))
