@@ -17,6 +17,10 @@ impl Primitives for AwsLc {
     }
 
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        let length: usize = parts.iter().map(|p| p.len()).sum();
+        if key.len() <= HASH_BLOCK && length <= SHORT_MESSAGE {
+            return short_hmac_sha256(key, parts);
+        }
         let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
         for part in parts {
             context.update(part);
@@ -66,6 +70,36 @@ impl Primitives for AwsLc {
     fn certificate_algorithms(&self) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
         crate::certificates::ALGORITHMS
     }
+}
+
+/// The block of SHA-256, in bytes.
+const HASH_BLOCK: usize = 64;
+/// The longest message that is hashed in one piece, in bytes: what a step of HKDF has, and more.
+const SHORT_MESSAGE: usize = 256;
+
+/// RFC 2104 §2 by two hashes of one piece each. Nearly all our keys are used for one short message,
+/// and for those the making, copying and wiping of aws-lc's HMAC context costs as much again as the
+/// hashing. `key` has at most [`HASH_BLOCK`] bytes and `parts` have [`SHORT_MESSAGE`] together.
+fn short_hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut inner = [0x36; HASH_BLOCK + SHORT_MESSAGE];
+    let mut outer = [0x5c; HASH_BLOCK + 32];
+    for ((i, o), k) in inner.iter_mut().zip(&mut outer).zip(key) {
+        *i ^= k;
+        *o ^= k;
+    }
+    let mut end = HASH_BLOCK;
+    for part in parts {
+        inner[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    outer[HASH_BLOCK..].copy_from_slice(digest::digest(&digest::SHA256, &inner[..end]).as_ref());
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(&digest::SHA256, &outer).as_ref());
+    inner.fill(0);
+    outer.fill(0);
+    zeroize::optimization_barrier(&inner);
+    zeroize::optimization_barrier(&outer);
+    out
 }
 
 fn digest_of(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u8; 32] {
