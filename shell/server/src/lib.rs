@@ -2,14 +2,14 @@
 //! The node: a gateway in front of applications, with registration, directory and administration.
 //!
 //! ```text
-//! TCP ─> node.rs ─ Hello ──────────> register.rs   Offer, and registration (B3–B7)
+//! TCP ─> door.rs ─ Hello ──────────> register.rs   Offer, and registration (B3–B7)
 //!                ─ ContextFirst ───> sign_in.rs    context, token checked, session opened (A6, B8)
 //!                ─ Attach ─────────> carry.rs      the session on another connection
 //!                    └─ Wrapped ───> carry.rs      reports in, configuration out (B9)
 //!                ─ StreamOpen ─────> stream.rs     claimed, permitted, dialled, then pipe.rs
 //! Unix socket ─────────────────────> admin/        HTTP and JSON for administrators
 //! ```
-//! [`Node`] starts and stops it all. `desk.rs` has who may reach what as of now; `live.rs` the
+//! [`Node`] starts and stops it all; `upkeep.rs` is what it does by itself. `desk.rs` has who may reach what as of now; `live.rs` the
 //! sessions that this node carries; `gateway.rs` the keys; `refusal.rs` alone decides what a peer is
 //! told. The protocols themselves are in the core crates.
 
@@ -19,6 +19,8 @@ mod clock;
 mod config;
 mod connection;
 mod desk;
+mod door;
+mod draw;
 mod error;
 mod gateway;
 mod keys;
@@ -31,6 +33,7 @@ mod register;
 mod renew;
 mod sign_in;
 mod stream;
+mod upkeep;
 
 pub use config::{Limits, NodeConfig};
 pub use error::NodeError;

@@ -1,8 +1,14 @@
 //! The sessions that this node carries.
 
+mod picture;
+mod sessions;
+
+pub(crate) use picture::{Picture, StreamPicture};
+pub(crate) use sessions::LiveSessions;
+
 use crate::desk::Snapshot;
-use crate::register::Drawn as _;
-use std::collections::{HashMap, VecDeque};
+use crate::draw::draw;
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,9 +25,6 @@ use tokio::sync::{Notify, oneshot};
 
 /// Messages that may wait for a client that does not read, besides its configuration.
 const OUTBOX: usize = 256;
-
-/// How long a session that was just opened is kept for its client's first message, in seconds.
-const CONFIRM_SECS: u64 = 60;
 
 /// A session that this node carries, with or without a connection at the moment.
 pub(crate) struct LiveSession {
@@ -151,7 +154,7 @@ impl LiveSession {
     /// Gives the session to a new connection; the number tells it whether it still has it.
     pub(crate) fn connect(&self, epoch: u64, source: IpAddr) -> u64 {
         let mut inner = self.inner();
-        let number = u64::from_be_bytes(symbolon_provider::SystemEntropy.drawn()) | 1;
+        let number = u64::from_be_bytes(draw()) | 1;
         inner.connection = number;
         inner.epoch = epoch;
         inner.source = source;
@@ -422,90 +425,5 @@ fn destination(path: &PathPermitted, app: &App) -> Destination {
         protocol: app.protocol.as_str().to_owned(),
         description: app.description.clone(),
         until: path.until(),
-    }
-}
-
-/// A session as administrators see it.
-pub(crate) struct Picture {
-    pub(crate) token_class: TokenClass,
-    pub(crate) source: IpAddr,
-    pub(crate) machine: String,
-    pub(crate) place: String,
-    pub(crate) agent: String,
-    pub(crate) connected: bool,
-    pub(crate) version: u64,
-    pub(crate) applied: u64,
-    pub(crate) streams: Vec<StreamPicture>,
-}
-
-/// A stream as administrators see it.
-pub(crate) struct StreamPicture {
-    pub(crate) number: u64,
-    pub(crate) app: AppName,
-    pub(crate) since: Time,
-    pub(crate) up: u64,
-    pub(crate) down: u64,
-}
-
-/// All sessions that this node carries.
-#[derive(Default)]
-pub(crate) struct LiveSessions(Mutex<HashMap<SessionId, Arc<LiveSession>>>);
-
-impl LiveSessions {
-    fn map(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<LiveSession>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn insert(&self, session: LiveSession) -> Arc<LiveSession> {
-        let session = Arc::new(session);
-        self.map().insert(session.id, session.clone());
-        session
-    }
-
-    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {
-        self.map().get(&id).cloned()
-    }
-
-    pub(crate) fn all(&self) -> Vec<Arc<LiveSession>> {
-        self.map().values().cloned().collect()
-    }
-
-    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<LiveSession>> {
-        self.map().values().filter(|s| s.user == user).cloned().collect()
-    }
-
-    /// Ends a session for its client; its connection takes it out.
-    pub(crate) fn end(&self, id: SessionId, reason: EndReason) {
-        if let Some(session) = self.get(id) {
-            session.end(reason);
-        }
-    }
-
-    pub(crate) fn remove(&self, id: SessionId) {
-        self.map().remove(&id);
-    }
-
-    /// Forgets sessions that are over or expired, and those that have neither connection nor
-    /// stream: the store has them still.
-    pub(crate) fn sweep(&self, now: Time) -> Vec<Arc<LiveSession>> {
-        let mut expired = Vec::new();
-        self.map().retain(|_, s| {
-            if now >= s.expires() && !s.is_over() {
-                expired.push(s.clone());
-            }
-            let awaited = now < s.opened().plus_secs(CONFIRM_SECS);
-            s.is_connected() || awaited || (s.stream_count() > 0 && !s.is_over())
-        });
-        expired
-    }
-
-    /// Sessions with a connection, and streams.
-    pub(crate) fn counts(&self) -> (usize, usize) {
-        let all = self.all();
-        (all.iter().filter(|s| s.is_connected()).count(), all.iter().map(|s| s.stream_count()).sum())
-    }
-
-    pub(crate) fn cut_all_streams(&self, reason: EndReason) {
-        self.all().iter().for_each(|s| s.cut_streams(reason));
     }
 }

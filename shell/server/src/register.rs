@@ -2,11 +2,12 @@
 
 use crate::clock::now;
 use crate::connection::Connection;
+use crate::draw::draw;
 use crate::gateway::Opening;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
 use std::collections::BTreeMap;
-use symbolon_crypto::{Entropy, Purpose, SecretBytes};
+use symbolon_crypto::{Purpose, SecretBytes};
 use symbolon_policy::{CanonName, Standing, TemplateName, UserCode};
 use symbolon_provider::SystemEntropy;
 use symbolon_store::{
@@ -72,7 +73,7 @@ impl Shared {
         let fresh = opened.first_time(absent).map_err(Refused::from)?;
         let plan = self.plan(&fresh).await?;
         let grant = RegistrationGrant {
-            registration_id: SystemEntropy.drawn(),
+            registration_id: draw(),
             user_code: plan.code.clone(),
             user: plan.name.clone(),
             access_path: plan.path.clone(),
@@ -221,16 +222,4 @@ fn valid_answers(template: &RegistrationTemplate, bytes: &[u8]) -> Result<ValidA
         refused.told = text;
         refused
     })
-}
-
-/// Draws public numbers from the system.
-pub(crate) trait Drawn {
-    fn drawn<const N: usize>(self) -> [u8; N];
-}
-
-impl Drawn for SystemEntropy {
-    fn drawn<const N: usize>(mut self) -> [u8; N] {
-        let entropy: &mut dyn Entropy = &mut self;
-        entropy.number()
-    }
 }

@@ -2,11 +2,11 @@
 
 use crate::clock::now;
 use crate::connection::Connection;
+use crate::draw::draw;
 use crate::gateway::Opening;
 use crate::live::LiveSession;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
-use crate::register::Drawn as _;
 use serde_json::json;
 use std::sync::Arc;
 use symbolon_context::{ContextSecrets, Fresh, Grant, Opened, PasswordCheck, PasswordVerifier};
@@ -73,7 +73,7 @@ impl Shared {
         let SignedIn { user, registration, class, proof } = signed_in;
         let now = now();
         let grant = Grant {
-            session_id: SystemEntropy.drawn(),
+            session_id: draw(),
             lifetime_secs: self.config.session_lifetime_secs,
             subject: user.subject.name.to_string(),
         };

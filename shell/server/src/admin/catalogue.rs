@@ -1,6 +1,6 @@
 use super::error::ApiError;
 use super::{Answer, DONE, Done, Node, administrator, at, done};
-use crate::register::Drawn as _;
+use crate::draw::draw;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,6 @@ use symbolon_policy::{
     AccessRequest, AppName, CanonName, Conditions, Entitlement, EntitlementId, Explanation, Grantee,
     TemplateName, TokenClass, parse_time,
 };
-use symbolon_provider::SystemEntropy;
 use symbolon_store::{App, Protocol, Publication};
 use symbolon_token::RegistrationTemplate;
 
@@ -103,7 +102,7 @@ pub(super) async fn grant(State(node): Node, Json(body): Json<GrantBody>) -> Ans
     if let Err(e) = body.conditions.check() {
         return Err(ApiError::invalid(e.to_string(), "mend the conditions"));
     }
-    let id = EntitlementId(SystemEntropy.drawn());
+    let id = EntitlementId(draw());
     let entitlement = Entitlement { id, grantee: body.grantee, app: body.app, conditions: body.conditions };
     node.store.app(&entitlement.app).await?;
     node.store.put_entitlement(&administrator(), &entitlement, at()).await?;

@@ -1,0 +1,183 @@
+//! The door: who comes in, how long a stranger may stand there, and to whom it leads.
+
+use crate::clock::now;
+use crate::connection::{Connection, ConnectionError};
+use crate::live::LiveSession;
+use crate::node::Shared;
+use crate::refusal::{Ended, Refused};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use symbolon_store::Actor;
+use symbolon_token::Hello;
+use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// What a peer has shown so far.
+enum Proved {
+    Nothing,
+    Context(Arc<LiveSession>, Box<symbolon_context::ContextSecrets>),
+    Attach(Vec<u8>),
+    Stream(Vec<u8>),
+}
+
+/// One place among the strangers, given back when dropped.
+struct Stranger(Arc<Shared>);
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        self.0.strangers.add_permits(1);
+    }
+}
+
+impl Shared {
+    /// Connections that have not proved anything.
+    pub(crate) fn strangers(&self) -> usize {
+        self.config.limits.strangers - self.strangers.available_permits()
+    }
+
+    /// Lets peers in until the node stops. Their tasks end with this one.
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
+        let mut stopping = self.stopping.subscribe();
+        let mut guests = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                Some(_) = guests.join_next() => continue,
+                _ = stopping.wait_for(|s| *s) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.clone().welcome(stream, peer, &mut guests),
+                Err(e) => {
+                    // Out of descriptors, or the peer was faster than we: neither stops the node.
+                    tracing::warn!("accept: {e}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        drop(listener);
+        while guests.join_next().await.is_some() {}
+    }
+
+    /// Gives a stranger a little time, and less when there are many of them.
+    fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, guests: &mut JoinSet<()>) {
+        let Ok(permit) = self.strangers.try_acquire() else {
+            tracing::debug!(%peer, "too many strangers: closed");
+            return;
+        };
+        permit.forget();
+        let crowded = self.strangers() > self.config.limits.strangers / 2;
+        let secs = if crowded {
+            self.config.limits.stranger_secs.div_ceil(5)
+        } else {
+            self.config.limits.stranger_secs
+        };
+        guests.spawn(async move {
+            let stranger = Stranger(self.clone());
+            let mut connection = Connection::new(stream, peer);
+            let _ = connection.stream.set_nodelay(true);
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(secs);
+            let greeting = tokio::time::timeout_at(deadline, self.greet(&mut connection)).await;
+            let outcome = match greeting {
+                Err(_) => {
+                    tracing::debug!(%peer, "nothing proved within {secs} s: closed");
+                    return;
+                }
+                Ok(Err(e)) => Err(e),
+                Ok(Ok(Proved::Stream(body))) => {
+                    drop(stranger);
+                    match self.open_stream(&mut connection, body).await {
+                        Ok(Some(stream)) => return stream.run(connection.into_stream()).await,
+                        Ok(None) => Ok(()),
+                        Err(e) => Err(e),
+                    }
+                }
+                Ok(Ok(Proved::Context(session, secrets))) => {
+                    drop(stranger);
+                    self.carry_new(&mut connection, session, *secrets).await
+                }
+                Ok(Ok(Proved::Attach(body))) => {
+                    drop(stranger);
+                    self.attach(&mut connection, &body).await
+                }
+                Ok(Ok(Proved::Nothing)) => Ok(()),
+            };
+            match outcome {
+                Ok(()) => {}
+                Err(Ended::Refused(refused)) => {
+                    let Refused { code, told, reason } = refused;
+                    tracing::warn!(%peer, ?code, "refused: {reason}");
+                    self.note_refusal(&connection, code, &reason).await;
+                    connection.refuse(code, &told).await;
+                }
+                Err(Ended::Connection(ConnectionError::Malformed(e))) => {
+                    tracing::debug!(%peer, "no frame of ours: {e}");
+                }
+                Err(Ended::Connection(e)) => tracing::debug!(%peer, "{e}"),
+            }
+        });
+    }
+
+    /// Refused sign-ins and registrations are written down; noise is not, lest strangers fill the
+    /// audit.
+    async fn note_refusal(&self, connection: &Connection, code: RefusalCode, reason: &str) {
+        if !matches!(code, RefusalCode::Denied | RefusalCode::Invitation | RefusalCode::NameTaken) {
+            return;
+        }
+        let detail = serde_json::json!({ "reason": reason });
+        let actor = Actor::user("a stranger");
+        let source = connection.source().to_string();
+        if let Err(e) = self.store.record(&actor, "refused", &source, &detail, now()).await {
+            tracing::error!("a refusal was not audited: {e}");
+        }
+    }
+
+    /// Everything up to the point where a peer has proved something.
+    async fn greet(&self, connection: &mut Connection) -> Result<Proved, Ended> {
+        loop {
+            let Some(frame) = connection.next().await? else { return Ok(Proved::Nothing) };
+            if *self.stopping.borrow() {
+                return Err(Refused::new(RefusalCode::Stopping, "stopping").into());
+            }
+            match frame.kind {
+                FrameKind::Hello => {
+                    let hello = Hello::from_bytes(&frame.body)
+                        .map_err(|e| Refused::malformed(format!("malformed hello: {e}")))?;
+                    let offer = self.offer(&hello).await?;
+                    connection.send(FrameKind::Offer, offer.to_bytes()).await?;
+                }
+                FrameKind::ContextFirst => {
+                    let (session, secrets) = match self.sign_in(connection, frame.body).await {
+                        Ok(opened) => opened,
+                        // The client holds an old key: it may ask for the present ones at once.
+                        Err(Ended::Refused(refused)) if refused.code == RefusalCode::UnknownKey => {
+                            self.tell_refusal(connection, refused).await?;
+                            continue;
+                        }
+                        Err(e) => return Err(e),
+                    };
+                    return Ok(Proved::Context(session, Box::new(secrets)));
+                }
+                FrameKind::RegistrationRequest => {
+                    self.register(connection, frame.body).await?;
+                    return Ok(Proved::Nothing);
+                }
+                FrameKind::Attach => return Ok(Proved::Attach(frame.body)),
+                FrameKind::StreamOpen => return Ok(Proved::Stream(frame.body)),
+                kind => return Err(ConnectionError::Unexpected(kind).into()),
+            }
+        }
+    }
+
+    async fn tell_refusal(
+        &self,
+        connection: &mut Connection,
+        refused: Refused,
+    ) -> Result<(), ConnectionError> {
+        let Refused { code, told, reason } = refused;
+        tracing::debug!(peer = %connection.peer(), ?code, "refused: {reason}");
+        let refusal = symbolon_wire::Refusal { code, time: now(), text: told };
+        connection.send(FrameKind::Refusal, refusal.to_bytes()).await
+    }
+}

@@ -1,0 +1,74 @@
+//! All sessions that this node carries.
+
+use super::LiveSession;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use symbolon_session::{EndReason, SessionId};
+use symbolon_store::UserId;
+use symbolon_wire::Time;
+
+/// How long a session that was just opened is kept for its client's first message, in seconds.
+const CONFIRM_SECS: u64 = 60;
+
+/// All sessions that this node carries.
+#[derive(Default)]
+pub(crate) struct LiveSessions(Mutex<HashMap<SessionId, Arc<LiveSession>>>);
+
+impl LiveSessions {
+    fn map(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<LiveSession>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn insert(&self, session: LiveSession) -> Arc<LiveSession> {
+        let session = Arc::new(session);
+        self.map().insert(session.id, session.clone());
+        session
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+        self.map().get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<LiveSession>> {
+        self.map().values().cloned().collect()
+    }
+
+    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<LiveSession>> {
+        self.map().values().filter(|s| s.user == user).cloned().collect()
+    }
+
+    /// Ends a session for its client; its connection takes it out.
+    pub(crate) fn end(&self, id: SessionId, reason: EndReason) {
+        if let Some(session) = self.get(id) {
+            session.end(reason);
+        }
+    }
+
+    pub(crate) fn remove(&self, id: SessionId) {
+        self.map().remove(&id);
+    }
+
+    /// Forgets sessions that are over or expired, and those that have neither connection nor
+    /// stream: the store has them still.
+    pub(crate) fn sweep(&self, now: Time) -> Vec<Arc<LiveSession>> {
+        let mut expired = Vec::new();
+        self.map().retain(|_, s| {
+            if now >= s.expires() && !s.is_over() {
+                expired.push(s.clone());
+            }
+            let awaited = now < s.opened().plus_secs(CONFIRM_SECS);
+            s.is_connected() || awaited || (s.stream_count() > 0 && !s.is_over())
+        });
+        expired
+    }
+
+    /// Sessions with a connection, and streams.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let all = self.all();
+        (all.iter().filter(|s| s.is_connected()).count(), all.iter().map(|s| s.stream_count()).sum())
+    }
+
+    pub(crate) fn cut_all_streams(&self, reason: EndReason) {
+        self.all().iter().for_each(|s| s.cut_streams(reason));
+    }
+}

@@ -1,0 +1,96 @@
+//! What a node does by itself: it follows the store, changes keys in time, and lets go of what is
+//! over.
+
+use crate::clock::now;
+use crate::live::LiveSession;
+use crate::node::Shared;
+use std::sync::Arc;
+use std::time::Duration;
+use symbolon_session::EndReason;
+use symbolon_store::{HotStore as _, RegistrationId, SessionId, SessionsOf, StoreError};
+
+/// How often the store is asked whether somebody else changed it.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often time is looked after: keys, expired sessions.
+const TICK: Duration = Duration::from_secs(5);
+
+impl Shared {
+    /// Brings everybody up to date with the store.
+    pub(crate) async fn review(&self) {
+        let _one = self.reviewing.lock().await;
+        match self.desk.refresh(&self.store).await {
+            Ok(true) => self.review_all(),
+            Ok(false) => {}
+            Err(e) => tracing::error!("the directory cannot be read: {e}"),
+        }
+    }
+
+    fn review_all(&self) {
+        let snapshot = self.desk.present();
+        let now = now();
+        for session in self.live.all() {
+            session.review(&snapshot, now);
+        }
+    }
+
+    pub(crate) fn review_session(&self, session: &LiveSession) {
+        session.review(&self.desk.present(), now());
+    }
+
+    /// Ends what was opened with a token that is revoked.
+    pub(crate) async fn end_sessions_of_registration(&self, id: RegistrationId) -> Result<(), StoreError> {
+        for session in self.store.hot().end_sessions_of(SessionsOf::Registration(id)).await? {
+            self.live.end(symbolon_session::SessionId(session.0), EndReason::TokenRevoked);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn look_after(self: Arc<Self>) {
+        let mut look = tokio::time::interval(LOOK);
+        let mut tick = tokio::time::interval(TICK);
+        let mut next_change = self.desk.present().policy.next_change(now());
+        loop {
+            let until_change = next_change.map_or(Duration::from_secs(3600), |t| {
+                Duration::from_micros(t.0.saturating_sub(now().0)).min(Duration::from_secs(3600))
+            });
+            tokio::select! {
+                _ = look.tick() => self.review().await,
+                _ = tick.tick() => self.tick().await,
+                () = tokio::time::sleep(until_change) => self.review_all(),
+            }
+            next_change = self.desk.present().policy.next_change(now());
+        }
+    }
+
+    async fn tick(&self) {
+        match self.gateway.rotate_if_due(now()) {
+            Ok(true) => tracing::info!("new context keys"),
+            Ok(false) => {}
+            Err(e) => tracing::error!("context keys: {e}"),
+        }
+        for session in self.live.sweep(now()) {
+            self.expire(&session).await;
+        }
+        self.end_sessions_of_locked_users().await;
+        if let Err(e) = self.store.hot().sweep(now()).await {
+            tracing::error!("sweep: {e}");
+        }
+    }
+
+    /// A session that no node carries at the moment must not survive its user's lock either.
+    async fn end_sessions_of_locked_users(&self) {
+        // In this order every listed session's user is in the snapshot, unless removed since.
+        let Ok(sessions) = self.store.hot().list_sessions(now()).await else { return };
+        self.review().await;
+        let snapshot = self.desk.present();
+        for session in sessions {
+            let standing = snapshot.users.get(&session.user).map(|u| u.subject.standing);
+            if !matches!(
+                standing,
+                Some(symbolon_policy::Standing::Active | symbolon_policy::Standing::Pending)
+            ) {
+                let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
+            }
+        }
+    }
+}
