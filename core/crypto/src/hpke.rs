@@ -1,5 +1,6 @@
 //! HPKE base mode, one message (RFC 9180 §6.1), with the exporter (§5.3).
 
+use crate::kdf::Parts;
 use crate::{Crypto, CryptoError, Entropy, KemPrivateKey, KemPublicKey, Secret, SecretBytes, Suite, TAG};
 
 /// A sealed message and what its maker keeps.
@@ -161,8 +162,9 @@ impl Labeled {
 
     pub(crate) fn expand<const N: usize>(&self, prk: &Secret<32>, label: &[u8], info: &[&[u8]]) -> Secret<N> {
         let length = (N as u16).to_be_bytes();
-        let mut parts: Vec<&[u8]> = vec![&length, b"HPKE-v1", self.suite_id(), label];
-        parts.extend_from_slice(info);
-        self.crypto.expand(prk, &parts)
+        let mut parts = Parts::new();
+        parts.push(&[&length, b"HPKE-v1", self.suite_id(), label]);
+        parts.push(info);
+        self.crypto.expand(prk, parts.as_slice())
     }
 }

@@ -10,7 +10,8 @@ impl Crypto {
         Secret::new(self.hmac_sha256(salt, input))
     }
 
-    /// HKDF-Expand to `N` bytes with the concatenated `info` (RFC 5869 §2.3). `N` is at most 8,160.
+    /// HKDF-Expand to `N` bytes with the concatenated `info` (RFC 5869 §2.3). `N` is at most 8,160,
+    /// and `info` has at most ten parts, all of them ours and none from a peer.
     #[must_use]
     pub fn expand<const N: usize>(self, key: &Secret<32>, info: &[&[u8]]) -> Secret<N> {
         const { assert!(N <= 255 * 32, "RFC 5869: at most 255 blocks") };
@@ -18,13 +19,13 @@ impl Crypto {
         let mut block = [0; 32];
         for (i, chunk) in out.chunks_mut(32).enumerate() {
             let counter = [(i + 1) as u8];
-            let mut parts: Vec<&[u8]> = Vec::with_capacity(info.len() + 2);
+            let mut parts = Parts::new();
             if i > 0 {
-                parts.push(&block);
+                parts.push(&[&block]);
             }
-            parts.extend_from_slice(info);
-            parts.push(&counter);
-            let next = self.hmac_sha256(key.expose(), &parts);
+            parts.push(info);
+            parts.push(&[&counter]);
+            let next = self.hmac_sha256(key.expose(), parts.as_slice());
             block = next;
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
@@ -37,11 +38,33 @@ impl Crypto {
     /// One key for one purpose: expand with a [`crate::label`] and what it is bound to.
     #[must_use]
     pub fn derive(self, key: &Secret<32>, label: &[u8], bound_to: &[&[u8]]) -> Secret<32> {
-        let mut info: Vec<&[u8]> = Vec::with_capacity(bound_to.len() + 2);
-        info.push(label);
-        info.push(&[0]);
-        info.extend_from_slice(bound_to);
-        self.expand(key, &info)
+        let mut info = Parts::new();
+        info.push(&[label, &[0]]);
+        info.push(bound_to);
+        self.expand(key, info.as_slice())
+    }
+}
+
+/// What one HMAC covers, piece by piece. Many keys are derived for each context, so the list lies on
+/// the stack.
+pub(crate) struct Parts<'a> {
+    list: [&'a [u8]; 12],
+    count: usize,
+}
+
+impl<'a> Parts<'a> {
+    pub(crate) const fn new() -> Self {
+        Self { list: [&[]; 12], count: 0 }
+    }
+
+    /// Adds parts, twelve in all.
+    pub(crate) fn push(&mut self, parts: &[&'a [u8]]) {
+        self.list[self.count..self.count + parts.len()].copy_from_slice(parts);
+        self.count += parts.len();
+    }
+
+    pub(crate) fn as_slice(&self) -> &[&'a [u8]] {
+        &self.list[..self.count]
     }
 }
 

@@ -1,9 +1,8 @@
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, optimization_barrier};
 
 /// `N` secret bytes: wiped when dropped, never printed, compared in constant time, copied only by
 /// the loud [`Secret::duplicate`].
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Secret<const N: usize>([u8; N]);
 
 impl<const N: usize> Secret<N> {
@@ -32,6 +31,23 @@ impl<const N: usize> Secret<N> {
     }
 }
 
+impl<const N: usize> Zeroize for Secret<N> {
+    // In one sweep, which a volatile write of each byte is not: a context drops half a hundred
+    // secrets, and a first message has more than a kilobyte of them.
+    fn zeroize(&mut self) {
+        self.0.fill(0);
+        optimization_barrier(&self.0);
+    }
+}
+
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
+
 impl<const N: usize> PartialEq for Secret<N> {
     fn eq(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -47,7 +63,6 @@ impl<const N: usize> std::fmt::Debug for Secret<N> {
 }
 
 /// Secret bytes of a length known only at run time: a password, a PIN, a decrypted message.
-#[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
@@ -69,6 +84,24 @@ impl SecretBytes {
         Self(self.0.clone())
     }
 }
+
+impl Zeroize for SecretBytes {
+    // The whole capacity: what was longer once may have left something there.
+    fn zeroize(&mut self) {
+        self.0.clear();
+        self.0.resize(self.0.capacity(), 0);
+        optimization_barrier(self.0.as_slice());
+        self.0.clear();
+    }
+}
+
+impl Drop for SecretBytes {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SecretBytes {}
 
 impl From<String> for SecretBytes {
     fn from(s: String) -> Self {

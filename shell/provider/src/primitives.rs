@@ -103,12 +103,31 @@ fn short_hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 }
 
 fn digest_of(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u8; 32] {
+    let length: usize = parts.iter().map(|p| p.len()).sum();
+    if length <= SHORT_MESSAGE {
+        return short_digest_of(algorithm, parts);
+    }
     let mut context = digest::Context::new(algorithm);
     for part in parts {
         context.update(part);
     }
     let mut out = [0; 32];
     out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+/// The same in one piece: `parts` have [`SHORT_MESSAGE`] together.
+fn short_digest_of(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u8; 32] {
+    let mut message = [0; SHORT_MESSAGE];
+    let mut end = 0;
+    for part in parts {
+        message[end..end + part.len()].copy_from_slice(part);
+        end += part.len();
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(digest::digest(algorithm, &message[..end]).as_ref());
+    message.fill(0);
+    zeroize::optimization_barrier(&message);
     out
 }
 
