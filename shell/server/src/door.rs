@@ -14,6 +14,10 @@ use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+/// Frames in which a stranger must come to the point: hello, a message for an old key, hello, a
+/// message for a new one, and as many again.
+const GREETINGS: usize = 8;
+
 /// What a peer has shown so far.
 enum Proved {
     Nothing,
@@ -135,7 +139,7 @@ impl Shared {
 
     /// Everything up to the point where a peer has proved something.
     async fn greet(&self, connection: &mut Connection) -> Result<Proved, Ended> {
-        loop {
+        for _ in 0..GREETINGS {
             let Some(frame) = connection.next().await? else { return Ok(Proved::Nothing) };
             if *self.stopping.borrow() {
                 return Err(Refused::new(RefusalCode::Stopping, "stopping").into());
@@ -168,6 +172,7 @@ impl Shared {
                 kind => return Err(ConnectionError::Unexpected(kind).into()),
             }
         }
+        Err(Refused::malformed("more greetings than any client needs".into()).into())
     }
 
     async fn tell_refusal(

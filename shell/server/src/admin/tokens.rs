@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use base64::Engine as _;
 use serde::{Deserialize, Serialize};
 use symbolon_crypto::Entropy;
-use symbolon_policy::{CanonName, GroupName, TemplateName};
+use symbolon_policy::{AppName, CanonName, GroupName, TemplateName};
 use symbolon_provider::SystemEntropy;
 use symbolon_store::{Actor, CodeHash, NewInvitation, RegistrationId};
 use symbolon_token::container::Token;
@@ -93,6 +93,8 @@ pub(super) async fn invitations(State(node): Node) -> Answer<Vec<InvitationView>
 pub(super) struct InviteBody {
     user: Option<CanonName>,
     template: Option<TemplateName>,
+    /// Invite for the sake of this application: its own template, unless one is named.
+    app: Option<AppName>,
     groups: Vec<GroupName>,
     expires_secs: Option<u64>,
 }
@@ -104,11 +106,16 @@ pub(super) struct InvitationLinkView {
 }
 
 pub(super) async fn invite(State(node): Node, Json(body): Json<InviteBody>) -> Answer<InvitationLinkView> {
-    if let Some(template) = &body.template {
+    let template = match (body.template, &body.app) {
+        (Some(template), _) => Some(template),
+        (None, Some(app)) => node.store.app(app).await?.template,
+        (None, None) => None,
+    };
+    if let Some(template) = &template {
         node.store.template(template).await?;
     }
     let secs = body.expires_secs.unwrap_or(INVITATION_SECS);
-    let terms = InvitationTerms { for_user: body.user, template: body.template, groups: body.groups, secs };
+    let terms = InvitationTerms { for_user: body.user, template, groups: body.groups, secs };
     let (link, expires) = node.invite(&administrator(), terms).await?;
     Ok(Json(InvitationLinkView { link: link.to_link(), expires }))
 }

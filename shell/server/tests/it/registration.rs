@@ -121,3 +121,24 @@ async fn a_lost_confirmation_is_made_good_by_the_first_sign_in() {
     sign_in(&world, &token).await.unwrap();
     assert_eq!(register(&world, first(&world), "bob").await.err().unwrap().code, RefusalCode::Invitation);
 }
+
+#[tokio::test]
+async fn an_invitation_for_an_application_asks_what_that_application_asks() {
+    let world = World::new().await;
+    let bank = json!({ "target": "tcp:127.0.0.1:9", "template": "bank-customer" });
+    world.ok("PUT", "/v1/apps/bank", Some(bank)).await;
+    let link = world.invite(json!({ "app": "bank" })).await;
+    // the client that fills in another template is told so
+    assert_eq!(register(&world, link, "alice").await.err().unwrap().code, RefusalCode::Answers);
+}
+
+#[tokio::test]
+async fn whoever_only_says_hello_is_sent_away() {
+    let world = World::new().await;
+    let mut stream = world.connect().await;
+    let hello = symbolon_token::Hello::default();
+    for _ in 0..8 {
+        crate::client::offer(&mut stream, &hello).await;
+    }
+    assert_eq!(refusal(receive(&mut stream).await).code, RefusalCode::Malformed);
+}
