@@ -3,13 +3,14 @@
 //! ```text
 //! sign in ──> carry ── lost ──> attach (backoff, jitter) ──┬──> carry
 //!               │                   └── session over ──> sign in
-//!               ├── 4/5 of its time ──> sign in anew, beside it ──> carry
+//!               ├── 4/5 of its time ──> renewed within itself, or a new one beside it ──> carry
 //!               └── logout, locked, revoked ──> end
 //! ```
 //! Streams are connections of their own and live on while the control connection is made anew.
 
 mod account;
 mod control;
+mod renewal;
 mod report;
 mod serve;
 mod shared;

@@ -2,17 +2,18 @@
 
 use crate::agent::Patience;
 use crate::agent::account::Account;
+use crate::agent::renewal::Renewal;
 use crate::agent::report::report;
 use crate::agent::shared::{Command, Shared};
 use crate::connection::ANSWER;
-use crate::sign_in::{Attach, Carried, SignedIn, attach};
+use crate::sign_in::{Attach, Carried, Proof, SignedIn, attach};
 use crate::{AgentError, ErrorKind, clock};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use symbolon_crypto::{Entropy, VerifiedKeySet};
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_session::{ClientSession, ControlMessage, EndReason, Line, SessionChannel};
+use symbolon_session::{ClientSession, ControlMessage, EndReason, Line, SessionChannel, StreamRoot};
 use symbolon_token::{Configuration, ConfigurationError};
 use symbolon_wire::{FrameKind, Time};
 use tokio::io::AsyncWriteExt;
@@ -43,7 +44,7 @@ enum Over {
     Ended(EndReason, Line),
     /// What the gateway signs does not fit what it showed: its keys have changed.
     OtherKeys,
-    /// Four fifths of the session's time are over.
+    /// The session's time is coming to its end, and it cannot be renewed within itself.
     RenewalDue,
 }
 
@@ -129,13 +130,12 @@ impl Control {
     /// Keeps a session, over as many connections as it takes.
     async fn live(&mut self, signed_in: SignedIn) -> Next {
         self.shared.signed_in(&signed_in);
-        let expires = signed_in.expires();
-        let mut renew_at = signed_in.renew_at();
+        let mut term = signed_in.term();
         let SignedIn { mut carried, mut session, verified, .. } = signed_in;
         tracing::info!(session = %session.id(), gateway = %self.shared.gateway, "signed in");
         loop {
             let since = Instant::now();
-            let over = self.carry(&mut carried, &session, &verified, renew_at).await;
+            let over = self.carry(&mut carried, &session, &verified, &mut term).await;
             if since.elapsed() > STOOD {
                 self.pause = Pause::default();
             }
@@ -153,19 +153,20 @@ impl Control {
                     }
                     Err(e) => {
                         self.shared.problem(&format!("renewing the session: {}", e.message));
-                        if clock::now() >= expires {
+                        if clock::now() >= term.expires {
                             return Next::SignIn;
                         }
-                        // Often enough before the end, whatever the lifetime is.
-                        let left = expires.0.saturating_sub(clock::now().0);
-                        renew_at =
-                            Time(clock::now().0.saturating_add(left / 4).max(clock::now().0 + 1_000_000));
+                        term.try_later();
                     }
                 },
                 Over::Lost(why) => {
                     self.shared.lost();
                     self.shared.problem(&format!("the connection to the gateway was lost: {why}"));
-                    match self.attach(&mut session, expires).await {
+                    // What is left of the session after a renewal opens streams, but does not attach.
+                    if term.renewed {
+                        return Next::SignIn;
+                    }
+                    match self.attach(&mut session, term.expires).await {
                         Ok(again) => carried = again,
                         Err(next) => return next,
                     }
@@ -242,14 +243,14 @@ impl Control {
         carried: &mut Carried,
         session: &ClientSession,
         verified: &VerifiedKeySet,
-        renew_at: Time,
+        term: &mut Term,
     ) -> Over {
         let Carried { stream, reader, channel } = carried;
         let local = stream.local_addr().map(|a| a.ip()).ok();
         let (mut read, write) = stream.split();
         let mut link = Sender { write, channel };
         let mut place = Place { gateway: self.account.gateway.address.clone(), local };
-        let mut pings = Pings::default();
+        let mut talk = Talk { session, verified, term, pings: Pings::default(), renewal: Renewal::None };
         let mut ticks = interval(PING);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first message is the context's last confirmation: nothing acts before it (A6).
@@ -258,14 +259,12 @@ impl Control {
             if let Err(over) = sent {
                 return over;
             }
-            let renewal = Duration::from_micros(renew_at.0.saturating_sub(clock::now().0));
+            let renewal = Duration::from_micros(talk.term.renew_at.0.saturating_sub(clock::now().0));
             sent = tokio::select! {
                 frame = reader.next(&mut read) => match frame {
                     Ok(Some(frame)) if frame.kind == FrameKind::Wrapped => {
                         match link.channel.open(&mut { frame.body }) {
-                            Ok(message) => {
-                                self.handle(&mut link, &mut pings, session, verified, message).await
-                            }
+                            Ok(message) => self.handle(&mut link, &mut talk, message).await,
                             Err(e) => Err(Over::Lost(e.to_string())),
                         }
                     }
@@ -281,7 +280,7 @@ impl Control {
                 },
                 _ = ticks.tick() => {
                     let moved = place.moved().await;
-                    match pings.next() {
+                    match talk.pings.next() {
                         None => Err(Over::Lost("the gateway does not answer".to_owned())),
                         Some(ping) => match link.send(&ping).await {
                             Ok(()) if moved => {
@@ -292,7 +291,7 @@ impl Control {
                     }
                 }
                 // A sleeping machine's timers stand still, so the clock is asked at each tick too.
-                () = sleep(renewal) => Err(Over::RenewalDue),
+                () = sleep(renewal) => self.renew(&mut link, &mut talk).await,
                 () = self.shared.logout_asked() => {
                     let _ = link.send(&ControlMessage::Logout).await;
                     let _ = link.write.shutdown().await;
@@ -302,19 +301,29 @@ impl Control {
         }
     }
 
+    /// The time for a renewal has come: within the session, where a key can do that. The time comes
+    /// again when that did not succeed, and then only a new session helps.
+    async fn renew(&self, link: &mut Sender<'_, '_>, talk: &mut Talk<'_>) -> Result<(), Over> {
+        if matches!(self.account.proof, Proof::Password { .. }) || talk.renewal.is_under_way() {
+            return Err(Over::RenewalDue);
+        }
+        let first = talk.renewal.begin(talk.session).map_err(|e| Over::Lost(e.message))?;
+        talk.term.try_later();
+        link.send(&first).await
+    }
+
     async fn handle(
         &self,
         link: &mut Sender<'_, '_>,
-        pings: &mut Pings,
-        session: &ClientSession,
-        verified: &VerifiedKeySet,
+        talk: &mut Talk<'_>,
         message: ControlMessage,
     ) -> Result<(), Over> {
+        let session = talk.session;
         match message {
             ControlMessage::Configuration(bytes) => {
                 let applied = self.shared.configuration();
                 let id = session.id().0;
-                match Configuration::verify(crypto(), verified, &id, applied, bytes.as_bytes()) {
+                match Configuration::verify(crypto(), talk.verified, &id, applied, bytes.as_bytes()) {
                     Ok(configuration) => {
                         let version = configuration.version;
                         tracing::info!(
@@ -348,11 +357,29 @@ impl Control {
             }
             ControlMessage::SessionEnded { reason, detail } => Err(Over::Ended(reason, detail)),
             ControlMessage::NextNumber(number) => {
+                if let Some(secret) = talk.renewal.in_force() {
+                    talk.term.renew();
+                    self.shared.renewed(StreamRoot::new(crypto(), session.id(), &secret), talk.term.expires);
+                    tracing::info!(session = %session.id(), "session renewed");
+                }
                 self.account.keep_number(number).await;
                 Ok(())
             }
+            message @ (ControlMessage::RenewFirst(_)
+            | ControlMessage::RenewSecond(_)
+            | ControlMessage::RenewThird(_)) => {
+                let gateway = &self.shared.gateway;
+                match talk.renewal.receive(gateway, &self.account.proof, session, &message) {
+                    Ok(Some(answer)) => link.send(&answer).await,
+                    Ok(None) => Ok(()),
+                    Err(e) => {
+                        self.shared.problem(&e.message);
+                        Ok(())
+                    }
+                }
+            }
             ControlMessage::Pong(number) => {
-                if let Some(latency) = pings.answered(number) {
+                if let Some(latency) = talk.pings.answered(number) {
                     self.shared.latency(latency);
                 }
                 Ok(())
@@ -395,10 +422,52 @@ impl SignedIn {
         self.opened.plus_secs(self.lifetime_secs.into())
     }
 
-    /// When four fifths of the lifetime are over.
-    fn renew_at(&self) -> Time {
-        Time(self.opened.0.saturating_add(u64::from(self.lifetime_secs) * 800_000))
+    fn term(&self) -> Term {
+        Term {
+            lifetime_secs: self.lifetime_secs,
+            expires: self.expires(),
+            renew_at: four_fifths(self.opened, self.lifetime_secs),
+            renewed: false,
+        }
     }
+}
+
+/// How long a session lasts.
+struct Term {
+    lifetime_secs: u32,
+    expires: Time,
+    renew_at: Time,
+    renewed: bool,
+}
+
+impl Term {
+    /// A renewal gives as much time as the session had at first.
+    fn renew(&mut self) {
+        let now = clock::now();
+        self.expires = now.plus_secs(self.lifetime_secs.into());
+        self.renew_at = four_fifths(now, self.lifetime_secs);
+        self.renewed = true;
+    }
+
+    /// The next try is often enough before the end, whatever the lifetime is.
+    fn try_later(&mut self) {
+        let now = clock::now();
+        let left = self.expires.0.saturating_sub(now.0);
+        self.renew_at = Time(now.0.saturating_add((left / 4).max(100_000)));
+    }
+}
+
+fn four_fifths(since: Time, lifetime_secs: u32) -> Time {
+    Time(since.0.saturating_add(u64::from(lifetime_secs) * 800_000))
+}
+
+/// What is being talked about on one connection.
+struct Talk<'a> {
+    session: &'a ClientSession,
+    verified: &'a VerifiedKeySet,
+    term: &'a mut Term,
+    pings: Pings,
+    renewal: Renewal,
 }
 
 /// The sending side of a session's connection.

@@ -188,6 +188,14 @@ impl Shared {
         self.tell();
     }
 
+    /// The session was renewed: streams grow from another secret, and it lasts longer.
+    pub(crate) fn renewed(&self, root: StreamRoot, expires: Time) {
+        if let Some(live) = &mut self.state().live {
+            live.root = Arc::new(root);
+            live.expires = expires;
+        }
+    }
+
     /// The control connection broke; numbers that its node granted are worth nothing at another.
     pub(crate) fn lost(&self) {
         let mut state = self.state();

@@ -135,12 +135,12 @@ impl Tunnel {
             let up = up(local_read, &mut remote_write, &mut send, &entry, early.closed, &signs);
             let down = down(&mut remote_read, local_write, &mut receive, &entry, &signs);
             tokio::pin!(up, down);
-            let (mut up_done, mut down_done) = (false, false);
+            let (mut up_done, mut down_done, mut down_over) = (false, false, false);
             loop {
                 // After its close the gateway may still end the stream with a reason while we send,
-                // so `down` goes on; but nothing of it is waited for.
+                // so `down` goes on until its connection ends; but nothing of it is waited for.
                 let result = tokio::select! {
-                    result = &mut down => { down_done = true; result }
+                    result = &mut down, if !down_over => { (down_done, down_over) = (true, true); result }
                     result = &mut up, if !up_done => { up_done = true; result }
                     () = signs.peer_closed.notified(), if !down_done => { down_done = true; Ok(()) }
                     why = entry.killed() => Err(Cut::Killed(why)),

@@ -48,7 +48,7 @@ async fn an_agent_signs_in_and_tells_what_it_knows() {
     until("the acknowledgement", async || Some(()).filter(|()| gateway.state().applied == [1])).await;
     assert_eq!(mode(&home.paths.socket), 0o600);
     agent.logout().await.unwrap();
-    assert_eq!(gateway.state().goodbyes, 1);
+    until("the goodbye", async || Some(()).filter(|()| gateway.state().goodbyes == 1)).await;
     assert!(!home.paths.socket.exists());
 }
 
