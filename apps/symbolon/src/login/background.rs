@@ -39,7 +39,8 @@ pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret
     let mut command = Command::new(binary);
     command.args(["--json", "agent", "--background"]);
     if let Some(home) = &global.home {
-        command.arg("--home").arg(home);
+        // the agent has another current directory
+        command.arg("--home").arg(std::path::absolute(home).at(home)?);
     }
     command.args(std::iter::repeat_n("-v", global.verbose.into()));
     for (flag, value) in [
