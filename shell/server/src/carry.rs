@@ -199,7 +199,11 @@ impl<'a> Carried<'a> {
                     let _ = connection.stream.shutdown().await;
                     return Ok(false);
                 }
-                Next::Replaced => return Ok(false),
+                Next::Replaced => {
+                    // The call may have been meant for the connection that has the session now.
+                    self.session.wake.notify_one();
+                    return Ok(false);
+                }
             }
         }
     }

@@ -164,7 +164,7 @@ impl LiveSession {
             inner.renumber(crate::clock::now());
         }
         drop(inner);
-        self.wake.notify_waiters();
+        self.wake.notify_one();
         number
     }
 
@@ -203,7 +203,6 @@ impl LiveSession {
             inner.outbox.push_back(message);
         }
         drop(inner);
-        self.wake.notify_waiters();
         self.wake.notify_one();
     }
 
@@ -358,7 +357,6 @@ impl LiveSession {
             }
         }
         drop(inner);
-        self.wake.notify_waiters();
         self.wake.notify_one();
     }
 
