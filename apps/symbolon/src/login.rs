@@ -200,7 +200,12 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
 
 async fn ready(output: Output, paths: &Paths, paste: Paste) -> Outcome {
     let signed_in = signed_in(paths, paste).await?;
-    notify::ready(&format!("{} at {}", signed_in.status.user, signed_in.status.gateway));
+    let Status { user, gateway, link, .. } = &signed_in.status;
+    // a service that goes on trying is up: what waits for it would wait for the network
+    notify::ready(&match link {
+        Link::Connected => format!("{user} at {gateway}"),
+        _ => format!("trying to reach {gateway}"),
+    });
     output.report(&signed_in);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Telling the service manager how far we are (`sd_notify(3)`), when one asked for it.
 
+use std::ffi::OsStr;
+use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -21,14 +23,39 @@ pub(crate) fn stopping() {
     notify("STOPPING=1");
 }
 
-/// Nobody is there to hear of an error: without a service manager all of this does nothing.
 fn notify(message: &str) {
-    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    let address = match name.as_bytes().strip_prefix(b"@") {
-        Some(abstract_name) => SocketAddr::from_abstract_name(abstract_name),
-        None => SocketAddr::from_pathname(&name),
+    if let Some(socket) = std::env::var_os("NOTIFY_SOCKET") {
+        // without a service manager that listens there is nobody to complain to
+        let _ = send(&socket, message);
+    }
+}
+
+/// `@` stands for the zero byte with which Linux marks a name that is no file.
+fn send(socket: &OsStr, message: &str) -> io::Result<usize> {
+    let address = match socket.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(socket)?,
     };
-    if let (Ok(address), Ok(socket)) = (address, UnixDatagram::unbound()) {
-        let _ = socket.send_to_addr(message.as_bytes(), &address);
+    UnixDatagram::unbound()?.send_to_addr(message.as_bytes(), &address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_manager_hears_by_file_and_by_abstract_name() {
+        let name = format!("symbolon-notify-{}", std::process::id());
+        let file = std::env::temp_dir().join(&name);
+        let by_file = UnixDatagram::bind(&file).unwrap();
+        let by_name = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        send(file.as_os_str(), "READY=1").unwrap();
+        send(format!("@{name}").as_ref(), "STOPPING=1").unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let mut buffer = [0; 32];
+        let read = by_file.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..read], b"READY=1");
+        let read = by_name.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..read], b"STOPPING=1");
     }
 }

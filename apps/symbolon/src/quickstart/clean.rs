@@ -73,9 +73,7 @@ pub(super) fn run(output: Output, layout: &Layout) -> Outcome {
     let marker = layout.dir.join(MARKER);
     let (mut removed, mut left) = (Vec::new(), Vec::new());
     if marker.try_exists().at(&marker)? {
-        for socket in [place::admin_socket(&layout.node), layout.home.join("agent.sock")] {
-            refuse_running(&socket)?;
-        }
+        refuse_running(layout)?;
         let text = fs::read_to_string(&marker).at(&marker)?;
         let listed: Vec<&str> = text.lines().collect();
         for name in MADE.iter().filter(|name| listed.contains(name)) {
@@ -96,14 +94,15 @@ pub(super) fn run(output: Output, layout: &Layout) -> Outcome {
     Ok(())
 }
 
-/// A part that runs would write on into what is removed.
-fn refuse_running(socket: &Path) -> Outcome {
-    if UnixStream::connect(socket).is_err() {
+/// Two cannot run in one directory, and one that runs would write on into what is removed.
+pub(super) fn refuse_running(layout: &Layout) -> Outcome {
+    let sockets = [place::admin_socket(&layout.node), layout.home.join("agent.sock")];
+    if sockets.iter().all(|socket| UnixStream::connect(socket).is_err()) {
         return Ok(());
     }
-    Err(Complaint::failure("the quickstart in this directory is running")
+    Err(Complaint::failure(format!("a quickstart is running in {}", layout.dir.display()))
         .code("running")
-        .fix("end it with ^C in its terminal, then repeat the command"))
+        .fix("end it with ^C in its terminal, or name another directory with --dir"))
 }
 
 /// Removes a file or a directory, never what a link leads to; says whether it was there.

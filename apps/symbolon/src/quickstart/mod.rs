@@ -90,8 +90,14 @@ impl Report for Done {
             .body
             .lines()
             .for_each(|line| page.aside(&format!("  │ {}", crate::output::printable(line))));
-        if let Some(next) = &self.next {
-            next.write(page);
+        match &self.next {
+            Some(next) => next.write(page),
+            None => {
+                page.gap();
+                page.line("It is stopped again. To bring it up, and to leave it up:");
+                let dir = self.dir.display().to_string();
+                page.command(&Paste::plain().user(["quickstart", "--dir", &dir]));
+            }
         }
     }
 }
@@ -107,6 +113,7 @@ pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
         return clean::run(output, &layout);
     }
     check_paths(&layout)?;
+    clean::refuse_running(&layout)?;
     clean::mark(&layout)?;
     runtime::log(global, LevelFilter::WARN);
     runtime::large()?.block_on(async {

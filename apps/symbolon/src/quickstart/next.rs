@@ -1,10 +1,18 @@
 //! What to try next: each line works when it is pasted into another terminal.
 
+use std::net::{SocketAddr, TcpListener};
+
 use serde::Serialize;
 
 use super::Layout;
 use super::steps::{APP, USER, Up};
 use crate::output::Page;
+
+/// A port of this machine that nobody has at the moment.
+fn free_address() -> SocketAddr {
+    let free = TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr());
+    free.unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 8080)))
+}
 
 /// A thing to try.
 #[derive(Clone, Debug, Serialize)]
@@ -21,14 +29,15 @@ pub(super) struct WhatNext(Vec<Try>);
 impl WhatNext {
     pub(super) fn new(layout: &Layout, up: &Up) -> Self {
         let paste = layout.paste();
+        let local = free_address().to_string();
         let entitlement = up.entitlement.as_str();
         let dir = layout.dir.display().to_string();
         let user = |what, words: &[&str]| Try { what, command: paste.user(words) };
         let node = |what, words: &[&str]| Try { what, command: paste.node(words) };
         Self(vec![
             user("What may be reached", &["ls"]),
-            user("A local port, for a browser or curl", &["connect", APP, "--local", "127.0.0.1:8080"]),
-            Try { what: "… and in a further terminal", command: "curl http://127.0.0.1:8080/".to_owned() },
+            user("A local port, for a browser or curl", &["connect", APP, "--local", &local]),
+            Try { what: "… and in a further terminal", command: format!("curl http://{local}/") },
             user("The session", &["status"]),
             node("Why the user may", &["admin", "explain", USER, APP]),
             node("Take the right away …", &["admin", "entitlements", "withdraw", entitlement]),
@@ -49,7 +58,6 @@ impl WhatNext {
         page.gap();
         page.title("It stays up until you press ^C. Try in another terminal:");
         for Try { what, command } in &self.0 {
-            page.gap();
             page.aside(&format!("  # {what}"));
             page.command(command);
         }

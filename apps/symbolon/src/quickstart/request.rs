@@ -31,6 +31,7 @@ pub(super) async fn get(paths: &Paths, app: &AppName) -> Outcome<Answer> {
     let driver = tokio::spawn(connection);
     let request = Request::get("/")
         .header(header::HOST, app.as_str())
+        .header(header::CONNECTION, "close")
         .header(header::USER_AGENT, concat!("symbolon/", env!("CARGO_PKG_VERSION")))
         .body(Empty::<Bytes>::new())
         .map_err(|e| failed(&e))?;
@@ -38,7 +39,8 @@ pub(super) async fn get(paths: &Paths, app: &AppName) -> Outcome<Answer> {
     let status = response.status().as_u16();
     let body =
         Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(|e| failed(&e))?.to_bytes();
+    // the stream ends in order, and not with the agent
     drop(sender);
-    driver.abort();
+    let _ = driver.await;
     Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
 }
