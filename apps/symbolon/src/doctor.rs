@@ -11,7 +11,7 @@ use symbolon_crypto::GatewayName;
 use crate::admin::AdminClient;
 use crate::cli::Global;
 use crate::enrol::gateway_name;
-use crate::exit::{Complaint, Kind, Outcome};
+use crate::exit::{Complaint, Outcome};
 use crate::output::{Page, Report, printable};
 use crate::paste::{Paste, quote};
 use crate::{place, runtime};
@@ -32,8 +32,6 @@ pub(crate) struct DoctorArgs {
 struct Diagnosis {
     healthy: bool,
     checks: Vec<Check>,
-    #[serde(skip)]
-    paste: Paste,
 }
 
 impl Report for Diagnosis {
@@ -46,11 +44,16 @@ impl Report for Diagnosis {
                 finding => page.finding(finding == Finding::Ok, &text),
             }
             if let Some(fix) = &check.fix {
-                page.line(format!("     {:<widest$}  → {}", "", self.paste.complete(&printable(fix))));
+                page.line(format!("     {:<widest$}  → {}", "", printable(fix)));
             }
         }
         page.gap();
-        page.line(if self.healthy { "Nothing is wrong." } else { "Mend what is BAD, from the top." });
+        let look = self.checks.iter().any(|c| c.finding == Finding::Warn);
+        page.line(match (self.healthy, look) {
+            (false, _) => "Mend what is BAD, from the top.",
+            (true, true) => "Nothing is broken; look at what is marked.",
+            (true, false) => "Nothing is wrong.",
+        });
     }
 }
 
@@ -61,20 +64,31 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
     let paste = Paste::new(global);
     let node_here = symbolon_server::is_node_dir(&dir);
     let at = args.address.clone().zip(args.gateway.clone());
-    let checks = runtime::small()?.block_on(async {
-        let mut checks = Vec::new();
+    let node_meant = node_here || global.dir.is_some();
+    let mut checks = Vec::new();
+    runtime::small()?.block_on(async {
         // a machine that only runs a node needs no token
-        if !node_here || paths.token.exists() || global.home.is_some() {
+        if !node_meant || paths.token.exists() || global.home.is_some() {
             checks.extend(symbolon_agent::doctor(&paths, at).await.checks);
         }
-        if node_here || global.dir.is_some() {
+        if node_meant {
             look_at_node(&dir, &paste, &mut checks).await;
         }
-        checks
     });
+    for check in &mut checks {
+        check.fix = check.fix.take().map(|fix| paste.complete(&fix));
+    }
     let bad = checks.iter().filter(|c| c.finding == Finding::Fail).count();
-    global.output().report(&Diagnosis { healthy: bad == 0, checks, paste });
-    if bad == 0 { Ok(()) } else { Err(Complaint::reported(Kind::Failure)) }
+    let diagnosis = Diagnosis { healthy: bad == 0, checks };
+    if bad == 0 {
+        global.output().report(&diagnosis);
+        return Ok(());
+    }
+    let complaint = Complaint::failure(format!("{bad} of {} checks failed", diagnosis.checks.len()))
+        .code("unhealthy")
+        .fix("mend what failed, from the top");
+    global.output().report_failed(&diagnosis, &complaint);
+    Err(complaint.said())
 }
 
 async fn look_at_node(dir: &Path, paste: &Paste, checks: &mut Vec<Check>) {

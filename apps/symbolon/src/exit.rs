@@ -98,13 +98,14 @@ impl Complaint {
         self
     }
 
-    /// Everything was said in a report already; what is left is the exit code.
-    pub(crate) fn reported(kind: Kind) -> Self {
-        Self { kind, code: String::new(), message: String::new(), fix: None }
+    /// The same after a report has said it; what is left is the exit code.
+    pub(crate) fn said(mut self) -> Self {
+        self.message.clear();
+        self
     }
 
     /// Whether there is nothing left to say.
-    pub(crate) fn is_reported(&self) -> bool {
+    pub(crate) fn is_said(&self) -> bool {
         self.message.is_empty()
     }
 

@@ -175,7 +175,8 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
     } else {
         sign_in.secret()?
     };
-    runtime::log(global, LevelFilter::INFO);
+    // JSON is for whoever started us; people read the log of a background agent
+    runtime::log(&Global { json: global.json && !background, ..global.clone() }, LevelFilter::INFO);
     let paths = Paths::new(global.home.clone())?;
     let patience = if first_try || background { Patience::FirstTry } else { Patience::KeepTrying };
     let options = sign_in.options(paths.clone(), secret, patience)?;

@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(mut complaint) => {
             complaint.fix = complaint.fix.map(|fix| paste.complete(&fix));
-            if !complaint.is_reported() {
+            if !complaint.is_said() {
                 output.complain(&complaint);
             }
             complaint.kind.into()

@@ -44,6 +44,17 @@ impl Output {
         }
     }
 
+    /// Says what was found, and that it is a failure: for people the report, for programs both in one object.
+    pub(crate) fn report_failed(self, report: &impl Report, complaint: &Complaint) {
+        if !self.json {
+            return self.report(report);
+        }
+        let mut value = succeeded(report);
+        value["ok"] = false.into();
+        value["error"] = serde_json::json!(complaint);
+        self.json_line(value);
+    }
+
     /// Says something on the way, which is no result: to people on standard error, unless they want quiet.
     pub(crate) fn note(self, text: &str) {
         if !self.json && !self.quiet {

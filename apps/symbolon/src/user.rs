@@ -7,7 +7,7 @@ use symbolon_agent::{AgentError, Client, DestinationInfo, Destinations, Link, Pa
 use crate::cli::Global;
 use crate::exit::Outcome;
 use crate::output::{Page, Report, Table, seconds};
-use crate::paste::Paste;
+use crate::paste::{Paste, quote};
 use crate::runtime;
 
 /// Where this machine is.
@@ -60,9 +60,24 @@ where
     Told<T>: Report,
 {
     let paths = Paths::new(global.home.clone())?;
-    let reply = runtime::small()?.block_on(async { ask(Client::connect(&paths).await?).await })?;
+    let reply = runtime::small()?.block_on(async {
+        let client = Client::connect(&paths).await.map_err(|e| with_log(e, &paths))?;
+        ask(client).await
+    })?;
     global.output().report(&Told { reply, paste: Paste::new(global) });
     Ok(())
+}
+
+/// Where an agent that has ended said why.
+fn with_log(error: AgentError, paths: &Paths) -> AgentError {
+    match &error.fix {
+        Some(fix) if paths.log.exists() => {
+            let log = quote(&paths.log.display().to_string());
+            let fix = format!("{fix}   (how the last one ended: tail {log})");
+            error.fix(fix)
+        }
+        _ => error,
+    }
 }
 
 impl Report for Told<Status> {

@@ -17,6 +17,7 @@ fn every_failure_is_one_json_object_with_its_exit_code() {
         (&["--home", home, "token", "info"], 2),
         (&["--home", home, "login"], 2),
         (&["--home", home, "enrol", "http://x"], 2),
+        (&["--home", home, "doctor"], 1),
         (&["--home", home, "status"], 4),
         (&["--home", home, "ls"], 4),
         (&["--home", home, "whoami"], 4),
