@@ -9,9 +9,7 @@ use crate::tls::TlsPair;
 use anyhow::{Result, anyhow};
 use rustls::crypto::aws_lc_rs::kx_group;
 use symbolon_context::{AwaitSecond, PasswordCheck, PasswordToken, PasswordVerifier};
-use symbolon_crypto::{
-    InitiatorToken, Purpose, Secret, SecretBytes, Suite, TokenProof, TranscriptHash,
-};
+use symbolon_crypto::{InitiatorToken, Purpose, Secret, SecretBytes, Suite, TokenProof, TranscriptHash};
 use symbolon_policy::{CanonName, PasswordGateways};
 use symbolon_provider::SystemEntropy;
 
@@ -88,9 +86,8 @@ fn password(gateway: &Gateway, suite: Suite) -> Result<Subject<'_>> {
     };
     Ok(Box::new(move || {
         let now = now();
-        let (begun, sent) = spent(|| {
-            (0..BATCH).map(|_| first(gateway, suite, token()?, now)).collect::<Result<Vec<_>>>()
-        });
+        let (begun, sent) =
+            spent(|| (0..BATCH).map(|_| first(gateway, suite, token()?, now)).collect::<Result<Vec<_>>>());
         let (waiting, messages): (Vec<_>, Vec<_>) = sent?.into_iter().unzip();
         let (server, answers) = spent(|| {
             let accept = |first: &Vec<u8>| {
@@ -106,7 +103,10 @@ fn password(gateway: &Gateway, suite: Suite) -> Result<Subject<'_>> {
     }))
 }
 
-fn finish<T: InitiatorToken>(waiting: Vec<AwaitSecond<T>>, answers: &[Vec<u8>]) -> Result<std::time::Duration> {
+fn finish<T: InitiatorToken>(
+    waiting: Vec<AwaitSecond<T>>,
+    answers: &[Vec<u8>],
+) -> Result<std::time::Duration> {
     let (took, result) = spent(|| -> Result<()> {
         for (waiting, answer) in waiting.into_iter().zip(answers) {
             waiting.finish(answer)?;
@@ -157,10 +157,7 @@ fn bare_exchange(suite: Suite, macs: usize) -> Result<Subject<'static>> {
 /// The same key agreement in TLS, with certificates of Ed25519 and of P-256.
 fn tls_pairs(suite: Suite) -> Result<[TlsPair; 2]> {
     let group = if suite == Suite::XWing { kx_group::X25519MLKEM768 } else { kx_group::X25519 };
-    Ok([
-        TlsPair::mutual(group, &rcgen::PKCS_ED25519)?,
-        TlsPair::mutual(group, &rcgen::PKCS_ECDSA_P256_SHA256)?,
-    ])
+    Ok([TlsPair::new(group, &rcgen::PKCS_ED25519)?, TlsPair::new(group, &rcgen::PKCS_ECDSA_P256_SHA256)?])
 }
 
 /// Full handshakes, each timed on both sides.
@@ -178,8 +175,9 @@ pub(crate) fn tls_handshakes(pair: &TlsPair) -> Subject<'_> {
 
 fn compare_with_tls(report: &mut Report, suite: Suite, ours: &Costs, theirs: [(&Costs, &str); 2]) {
     for (tls, certificates) in theirs {
-        let name =
-            |what: &str| format!("context core, SSK response, {suite}: {what} TLS 1.3 mutual, {certificates}");
+        let name = |what: &str| {
+            format!("context core, SSK response, {suite}: {what} TLS 1.3 mutual, {certificates}")
+        };
         report.median(name("server CPU ÷"), &ours.server.over(&tls.server), "×", Target::None);
         report.median(name("client CPU ÷"), &ours.client.over(&tls.client), "×", Target::None);
         report.median(name("server CPU of"), &tls.server, "µs", Target::None);

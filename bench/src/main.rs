@@ -1,5 +1,9 @@
 #![forbid(unsafe_code)]
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool that talks to the person who called it")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool that talks to the person who called it"
+)]
 //! The figures of `docs/benchmarks.md`: `symbolon-bench NAME [--json]`.
 //!
 //! ```text
@@ -14,13 +18,23 @@
 //! `measure.rs` takes rounds, `bare.rs` and `tls.rs` are what we measure ourselves against, and
 //! `child.rs` runs a node or a TLS pipe in a process of its own, so that only its cost is counted.
 
+mod backend;
 mod bare;
+mod child;
 mod clock;
 mod context;
+mod gateway;
 mod measure;
+mod memory;
+mod node;
+mod opening;
 mod parties;
+mod pipe;
+mod registration;
 mod report;
+mod sign_in;
 mod tls;
+mod user;
 mod wrap;
 
 use anyhow::{Result, bail};
@@ -43,6 +57,8 @@ fn main() -> ExitCode {
 
 fn dispatch(words: &[&str]) -> Result<()> {
     match words {
+        [child::ROLE, node::ROLE, dir] => node::run(dir)?,
+        [child::ROLE, pipe::ROLE, backend] => pipe::run(backend)?,
         [name] => print!("{}", measured(name)?.to_table()),
         [name, "--json"] | ["--json", name] => print!("{}", measured(name)?.to_json_lines()),
         _ => bail!("{USAGE}"),
@@ -56,7 +72,14 @@ fn measured(name: &str) -> Result<Report> {
         "context" => {
             context::run(&mut report)?;
             wrap::run(&mut report)?;
+            sign_in::run(&mut report)?;
         }
+        "stream" => {
+            opening::run(&mut report)?;
+            gateway::run(&mut report)?;
+            registration::run(&mut report)?;
+        }
+        "session-memory" => memory::run(&mut report)?,
         other => bail!("`{other}` is not a bench\n{USAGE}"),
     }
     Ok(report)

@@ -2,7 +2,9 @@
 
 use crate::clock::spent;
 use anyhow::{Context as _, Result};
+use rcgen::ExtendedKeyUsagePurpose;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,38 +28,35 @@ pub(crate) const SERVER_NAME: &str = "server.example";
 impl TlsPair {
     /// Both sides have certificates of `algorithm`; keys are agreed upon in `group`. No resumption
     /// and no tickets: each handshake is a full one.
-    pub(crate) fn mutual(
-        group: &'static dyn rustls::crypto::SupportedKxGroup,
+    pub(crate) fn new(
+        group: &'static dyn SupportedKxGroup,
         algorithm: &'static rcgen::SignatureAlgorithm,
     ) -> Result<Self> {
         let authority = Authority::new(algorithm)?;
-        let (server_cert, server_key) =
-            authority.certify(SERVER_NAME, rcgen::ExtendedKeyUsagePurpose::ServerAuth)?;
-        let (client_cert, client_key) =
-            authority.certify("client.example", rcgen::ExtendedKeyUsagePurpose::ClientAuth)?;
-        let mut provider = default_provider();
-        provider.kx_groups = vec![group];
-        provider.cipher_suites = vec![cipher_suite::TLS13_AES_256_GCM_SHA384];
-        let provider = Arc::new(provider);
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(authority.certificate.clone())?;
-        let roots = Arc::new(roots);
-        let versions = &[&rustls::version::TLS13];
+        let provider = provider(group);
+        let roots = authority.roots()?;
         let verifier =
             rustls::server::WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
                 .build()?;
-        let mut server = rustls::ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(versions)?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![server_cert], server_key)?;
-        server.send_tls13_tickets = 0;
-        server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
-        let mut client = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)?
+        let (certificate, key) = authority.certify("client.example", ExtendedKeyUsagePurpose::ClientAuth)?;
+        let mut client = rustls::ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(VERSIONS)?
             .with_root_certificates(roots)
-            .with_client_auth_cert(vec![client_cert], client_key)?;
+            .with_client_auth_cert(vec![certificate], key)?;
         client.resumption = rustls::client::Resumption::disabled();
-        Ok(Self { client: Arc::new(client), server: Arc::new(server) })
+        Ok(Self { client: Arc::new(client), server: authority.server(provider, verifier)? })
+    }
+
+    /// The same, with clients that show no certificate.
+    pub(crate) fn with_anonymous_clients(
+        group: &'static dyn SupportedKxGroup,
+        algorithm: &'static rcgen::SignatureAlgorithm,
+    ) -> Result<Self> {
+        let authority = Authority::new(algorithm)?;
+        let client = trusting_client(authority.certificate.clone(), group)?;
+        let server =
+            authority.server(provider(group), rustls::server::WebPkiClientVerifier::no_client_auth())?;
+        Ok(Self { client, server })
     }
 
     /// One full handshake in memory.
@@ -83,6 +82,40 @@ impl TlsPair {
         }
         Ok(total)
     }
+}
+
+const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13];
+
+/// aws-lc with one group and the cipher that our records have.
+fn provider(group: &'static dyn SupportedKxGroup) -> Arc<CryptoProvider> {
+    let mut provider = default_provider();
+    provider.kx_groups = vec![group];
+    provider.cipher_suites = vec![cipher_suite::TLS13_AES_256_GCM_SHA384];
+    Arc::new(provider)
+}
+
+/// A client without certificate that trusts `authority`.
+pub(crate) fn trusting_client(
+    authority: CertificateDer<'static>,
+    group: &'static dyn SupportedKxGroup,
+) -> Result<Arc<rustls::ClientConfig>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority)?;
+    let mut client = rustls::ClientConfig::builder_with_provider(provider(group))
+        .with_protocol_versions(VERSIONS)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.resumption = rustls::client::Resumption::disabled();
+    Ok(Arc::new(client))
+}
+
+/// A server for [`trusting_client`], and the certificate of its authority.
+pub(crate) fn trusted_server(
+    group: &'static dyn SupportedKxGroup,
+) -> Result<(Arc<rustls::ServerConfig>, CertificateDer<'static>)> {
+    let authority = Authority::new(&rcgen::PKCS_ED25519)?;
+    let anybody = rustls::server::WebPkiClientVerifier::no_client_auth();
+    Ok((authority.server(provider(group), anybody)?, authority.certificate))
 }
 
 fn flow(from: &mut rustls::Connection, flight: &mut Vec<u8>) -> Result<Duration> {
@@ -125,10 +158,31 @@ impl Authority {
         Ok(Self { certificate, issuer: rcgen::Issuer::new(params, key), algorithm })
     }
 
+    fn roots(&self) -> Result<Arc<rustls::RootCertStore>> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate.clone())?;
+        Ok(Arc::new(roots))
+    }
+
+    fn server(
+        &self,
+        provider: Arc<CryptoProvider>,
+        clients: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+    ) -> Result<Arc<rustls::ServerConfig>> {
+        let (certificate, key) = self.certify(SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth)?;
+        let mut server = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(VERSIONS)?
+            .with_client_cert_verifier(clients)
+            .with_single_cert(vec![certificate], key)?;
+        server.send_tls13_tickets = 0;
+        server.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        Ok(Arc::new(server))
+    }
+
     fn certify(
         &self,
         name: &str,
-        usage: rcgen::ExtendedKeyUsagePurpose,
+        usage: ExtendedKeyUsagePurpose,
     ) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>)> {
         let key = rcgen::KeyPair::generate_for(self.algorithm)?;
         let mut params = rcgen::CertificateParams::new(vec![name.to_owned()])?;

@@ -40,9 +40,8 @@ fn wrapping(length: usize, batch: usize) -> Subject<'static> {
     Box::new(move || {
         // A fresh key each round, so that no round meets the change of keys.
         let mut wrapper = Wrapper::new(crypto(), any_key());
-        let (took, result) = spent(|| {
-            (0..batch).try_for_each(|_| wrapper.wrap_in_place(black_box(&mut buffer)))
-        });
+        let (took, result) =
+            spent(|| (0..batch).try_for_each(|_| wrapper.wrap_in_place(black_box(&mut buffer))));
         result?;
         Ok(Cost { server: micros_each(took, batch), client: 0.0 })
     })
