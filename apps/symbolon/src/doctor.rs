@@ -61,7 +61,7 @@ impl Report for Diagnosis {
 pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Outcome {
     let paths = Paths::new(global.home.clone())?;
     let dir = place::node_dir(global)?;
-    let paste = Paste::new(global);
+    let paste = Paste::new(global).about(&dir);
     let node_here = symbolon_server::is_node_dir(&dir);
     let at = args.address.clone().zip(args.gateway.clone());
     let node_meant = node_here || global.dir.is_some();
@@ -102,7 +102,7 @@ async fn look_at_node(dir: &Path, paste: &Paste, checks: &mut Vec<Check>) {
         }
         Ok(_) => add("node", Finding::Ok, format!("{} is for its owner alone", dir.display()), None),
         Err(e) => {
-            let fix = format!("start a node there: {}", paste.node_in(dir, ["serve"]));
+            let fix = format!("start a node there: {}", paste.node(["serve"]));
             let complaint = Complaint::file(dir, &e);
             return add("node", Finding::Fail, complaint.message, Some(fix));
         }

@@ -29,6 +29,11 @@ impl Paste {
         Self { binary: binary(), home: None, dir: None }
     }
 
+    /// The same about the node in `dir`, whatever named it.
+    pub(crate) fn about(self, dir: &Path) -> Self {
+        Self { dir: Some(dir.to_owned()), ..self }
+    }
+
     /// For the directories of a system of its own.
     pub(crate) fn at(home: &Path, dir: &Path) -> Self {
         Self { binary: binary(), home: Some(home.to_owned()), dir: Some(dir.to_owned()) }
@@ -42,16 +47,6 @@ impl Paste {
     /// A command about a node.
     pub(crate) fn node<S: AsRef<str>>(&self, words: impl IntoIterator<Item = S>) -> String {
         self.command(words, "--dir", self.dir.as_deref())
-    }
-
-    /// A command with no directory but those among its words.
-    pub(crate) fn plainly<S: AsRef<str>>(&self, words: impl IntoIterator<Item = S>) -> String {
-        self.command(words, "", None)
-    }
-
-    /// A command about the node in `dir`.
-    pub(crate) fn node_in<S: AsRef<str>>(&self, dir: &Path, words: impl IntoIterator<Item = S>) -> String {
-        self.command(words, "--dir", Some(dir))
     }
 
     /// Completes the commands in a sentence that a library wrote: `symbolon login` becomes one that works.

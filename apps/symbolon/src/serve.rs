@@ -1,6 +1,7 @@
 //! `symbolon serve`: a node.
 
 mod complaint;
+mod issuer;
 mod settings;
 
 use std::net::SocketAddr;
@@ -32,6 +33,9 @@ pub(crate) struct ServeArgs {
     /// HOST:PORT under which clients reach this node, for invitation links [env: SYMBOLON_PUBLIC_ADDRESS]
     #[arg(long, value_name = "HOST:PORT")]
     public_address: Option<String>,
+    /// At the first start, take the issuer of the node in this directory instead of making one
+    #[arg(long, value_name = "DIR")]
+    issuer_of: Option<PathBuf>,
     /// The registration template of who names none [env: SYMBOLON_TEMPLATE] [default: person]
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
@@ -107,7 +111,7 @@ impl Report for Started {
                 for words in
                     [["admin", "users", "list"], ["admin", "apps", "list"], ["admin", "tokens", "invite"]]
                 {
-                    page.command(&self.paste.node_in(&self.dir, words));
+                    page.command(&self.paste.node(words));
                 }
                 return;
             }
@@ -118,8 +122,8 @@ impl Report for Started {
         page.command(&enrol);
         page.gap();
         page.line("Then publish an application, and let everybody below /people reach it:");
-        page.command(&self.paste.node_in(&self.dir, ["admin", "apps", "add", "db", "127.0.0.1:5432"]));
-        page.command(&self.paste.node_in(&self.dir, ["admin", "entitlements", "grant", "/people", "db"]));
+        page.command(&self.paste.node(["admin", "apps", "add", "db", "127.0.0.1:5432"]));
+        page.command(&self.paste.node(["admin", "entitlements", "grant", "/people", "db"]));
     }
 }
 
@@ -128,9 +132,12 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     let (config, log) = settings::load(global, args.table())?;
     let reload = runtime::log_reloadable(global, LevelFilter::INFO, log.as_deref());
     place::check_socket_path(&place::admin_socket(&config.dir))?;
+    if let Some(from) = &args.issuer_of {
+        issuer::take(from, &config.dir)?;
+    }
     runtime::large()?.block_on(async {
         let mut signals = Signals::new()?;
-        let paste = Paste::new(global);
+        let paste = Paste::new(global).about(&config.dir);
         let node = Node::start(config.clone()).await.map_err(|e| node_complaint(e, &config, &paste))?;
         started(global.output(), &node, &config.dir, paste)?;
         notify::ready(&format!("gateway {} on {}", node.gateway_name(), node.address()));

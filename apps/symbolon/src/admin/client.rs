@@ -126,7 +126,7 @@ impl AdminClient {
         if complaint.code != "not_found" {
             return complaint;
         }
-        let list = self.paste.node_in(&self.dir, ["admin", noun, "list"]);
+        let list = self.paste.node(["admin", noun, "list"]);
         complaint.fix(format!("see what there is: {list}"))
     }
 
@@ -141,7 +141,7 @@ impl AdminClient {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 Complaint::unreachable(format!("no node is running in {dir}")).code("no-node").fix(format!(
                     "start it: {}   (or name the directory of a running one with --dir)",
-                    self.paste.node_in(&self.dir, ["serve"])
+                    self.paste.node(["serve"])
                 ))
             }
             _ => Complaint::unreachable(format!("the node in {dir} cannot be reached: {}", plain(error))),
@@ -203,7 +203,7 @@ mod tests {
     use crate::cli::Global;
 
     fn client(dir: &str) -> AdminClient {
-        AdminClient::new(dir.into(), Paste::new(&Global::default()))
+        AdminClient::new(dir.into(), Paste::new(&Global::default()).about(dir.as_ref()))
     }
 
     #[test]

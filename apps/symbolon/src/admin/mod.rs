@@ -61,8 +61,9 @@ pub(crate) struct Desk<'a> {
 
 /// Runs a command of administration.
 pub(crate) fn run(global: &Global, command: AdminCommand) -> Outcome {
-    let paste = Paste::new(global);
-    let node = AdminClient::new(place::node_dir(global)?, paste.clone());
+    let dir = place::node_dir(global)?;
+    let paste = Paste::new(global).about(&dir);
+    let node = AdminClient::new(dir, paste.clone());
     let desk = Desk { node, global, paste };
     runtime::small()?.block_on(async {
         match command {

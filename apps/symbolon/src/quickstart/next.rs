@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Layout;
 use super::steps::{APP, USER, Up};
 use crate::output::Page;
+use crate::paste::Paste;
 
 /// A port of this machine that nobody has at the moment.
 fn free_address() -> SocketAddr {
@@ -48,7 +49,7 @@ impl WhatNext {
             node("Everything that was changed", &["admin", "audit", "list"]),
             Try {
                 what: "Remove all of this, when it has ended",
-                command: paste.plainly(["quickstart", "--dir", &dir, "--clean"]),
+                command: Paste::plain().user(["quickstart", "--dir", &dir, "--clean"]),
             },
         ])
     }

@@ -20,6 +20,7 @@ use crate::admin::{AdminClient, path, rows};
 use crate::enrol::{Asking, Conversation};
 use crate::exit::{Complaint, Outcome};
 use crate::output::Output;
+use crate::paste::Paste;
 use crate::pin::{self, PinArgs};
 use crate::private;
 use crate::serve::{self, listen_complaint, node_complaint, other_port};
@@ -79,7 +80,7 @@ async fn start_node(layout: &Layout, listen: SocketAddr) -> Outcome<(Node, Strin
         symbolon_server::NodeError::Listen { address, source } => {
             let other = SocketAddr::new(address.ip(), other_port(address.port())).to_string();
             let dir = layout.dir.display().to_string();
-            let another = paste.plainly(["quickstart", "--dir", &dir, "--listen", &other]);
+            let another = Paste::plain().user(["quickstart", "--dir", &dir, "--listen", &other]);
             listen_complaint(address, &source, &another)
         }
         e => node_complaint(e, &config, &paste),
