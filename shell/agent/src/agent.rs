@@ -9,12 +9,19 @@
 //! Streams are connections of their own and live on while the control connection is made anew.
 
 mod account;
+mod carry;
 mod control;
+mod numbers;
+mod pause;
 mod renewal;
 mod report;
 mod serve;
 mod shared;
+mod show;
+mod streams;
+mod term;
 mod tunnel;
+mod watch;
 
 use crate::files::{Lock, make_private_dir};
 use crate::{AgentError, Paths, UserConfig};
@@ -114,7 +121,7 @@ impl Agent {
         .await
         .map_err(|_| AgentError::failure("opening the token broke off"))??;
         let listener = listen(&paths)?;
-        let (shared, commands) = Shared::new(&account, place);
+        let shared = Shared::new(&account, place);
         let first = match (account.sign_in().await, patience) {
             (Ok(first), _) => Some(first),
             (Err(e), Patience::FirstTry) => {
@@ -127,7 +134,7 @@ impl Agent {
             }
         };
         let signed_in = first.is_some();
-        let control = tokio::spawn(control::run(Arc::clone(&shared), account, first, commands, patience));
+        let control = tokio::spawn(control::run(Arc::clone(&shared), account, first, patience));
         let serve = tokio::spawn(serve::serve(Arc::clone(&shared), listener));
         let agent = Self { shared, control, serve, paths, _lock: lock };
         if signed_in {
@@ -161,7 +168,7 @@ impl Agent {
     /// # Errors
     /// As [`Agent::wait`].
     pub async fn logout(self) -> Result<(), AgentError> {
-        self.shared.logout();
+        self.shared.logout.notify_one();
         self.wait().await
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::connection::Connection;
 use crate::files::is_open_to_others;
-use crate::gateway::{Trust, meet};
+use crate::gateway::{Misfit, Trust, meet};
 use crate::status::{SCHEMA, Status};
 use crate::{AgentError, Client, Link, Paths, UserConfig, clock, token};
 use serde::{Deserialize, Serialize};
@@ -27,7 +27,7 @@ pub enum Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What: `configuration`, `token`, `permissions`, `attempts`, `agent`, `socket`, `session`,
-    /// `gateway`.
+    /// `gateway`, `certificates`, `clock`.
     pub name: String,
     /// How it is.
     pub finding: Finding,
@@ -220,9 +220,9 @@ async fn look_at_gateway(
         Ok(connection) => connection,
         Err(e) => return found.error("gateway", Finding::Fail, &e),
     };
-    found.ok("gateway", format!("{address} accepts connections"));
     match meet(&mut connection, &Hello::default(), &Trust::Issuer(issuer), &name).await {
         Ok(met) => {
+            found.ok("gateway", format!("{address} answers"));
             found.ok(
                 "certificates",
                 format!("{name} is vouched for by your issuer, and its keys are in time"),
@@ -230,7 +230,8 @@ async fn look_at_gateway(
             let apart = met.offer.time.distance_secs(clock::now());
             found.ok("clock", format!("{apart} s apart from the gateway's"));
         }
-        Err(e) if e.message.contains("clock") => found.error("clock", Finding::Fail, &e),
-        Err(e) => found.error("certificates", Finding::Fail, &e),
+        Err(Misfit::Answer(e)) => found.error("gateway", Finding::Fail, &e),
+        Err(Misfit::Clock(e)) => found.error("clock", Finding::Fail, &e),
+        Err(Misfit::Certificates(e)) => found.error("certificates", Finding::Fail, &e),
     }
 }

@@ -8,21 +8,25 @@
 //! Trust starts from the issuer in the token or from its hash in the link's fragment; nothing that
 //! the gateway says is believed before, and nothing is told to it.
 
+mod questions;
+mod start;
+
 use crate::connection::Connection;
-use crate::dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};
+use crate::dialogue::{Decision, Dialogue, GatewayInfo, Step};
 use crate::gateway::{Met, Trust, meet};
 use crate::status::{Enrolled, SCHEMA};
-use crate::token::{self, OpenToken, Replace};
+use crate::token::Replace;
 use crate::{AgentError, Paths, UserConfig, clock};
+use questions::{ask, wrong_answers};
+use start::Start;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use symbolon_crypto::{GatewayName, IssuerFingerprint};
+use symbolon_crypto::GatewayName;
 use symbolon_policy::{TemplateName, TokenClass};
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_token::container::{Pin, PinCost, Registration, Token, TokenError, UnlockedToken};
+use symbolon_token::container::{PinCost, Registration};
 use symbolon_token::{
     AwaitDone, AwaitReply, Hello, InvitationLink, Registered, RegistrationRequest, RegistrationTemplate,
-    ValidAnswers,
 };
 use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
 
@@ -205,54 +209,6 @@ fn unconfirmed(e: AgentError) -> AgentError {
         .fix(fix)
 }
 
-fn wrong_answers(errors: &[symbolon_token::AnswerError]) -> AgentError {
-    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    AgentError::usage(format!("the answers do not fit the template: {}", lines.join("; ")))
-        .fix("correct the answers and enrol again")
-}
-
-/// Asks every question until its answer fits, and the misfits once more at the end.
-fn ask(template: &RegistrationTemplate, dialogue: &mut dyn Dialogue) -> Result<ValidAnswers, AgentError> {
-    let mut answers = BTreeMap::new();
-    let mut fields: Vec<String> = template.fields().iter().map(|f| f.id.clone()).collect();
-    loop {
-        for id in &fields {
-            let Some(field) = template.field(id) else { continue };
-            loop {
-                let answer = dialogue.answer(field)?;
-                let problem = match answer.trim() {
-                    "" if field.required => "an answer is required".to_owned(),
-                    "" => {
-                        answers.remove(id);
-                        break;
-                    }
-                    text => match template.check(id, text) {
-                        Ok(canonical) => {
-                            answers.insert(id.clone(), canonical);
-                            break;
-                        }
-                        Err(e) => e.problem.to_string(),
-                    },
-                };
-                if dialogue.problem(&problem) == Decision::Stop {
-                    return Err(stopped());
-                }
-            }
-        }
-        match template.validate(&answers) {
-            Ok(valid) => return Ok(valid),
-            Err(errors) => {
-                for error in &errors {
-                    if dialogue.problem(&error.to_string()) == Decision::Stop {
-                        return Err(wrong_answers(&errors));
-                    }
-                }
-                fields = errors.into_iter().map(|e| e.field).collect();
-            }
-        }
-    }
-}
-
 /// The label as a registration may carry it: at most 64 bytes, no control characters.
 fn token_label(label: Option<String>) -> String {
     let label = label.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
@@ -264,135 +220,6 @@ fn token_label(label: Option<String>) -> String {
         end.push(c);
     }
     end
-}
-
-/// What an enrolment starts from.
-enum Start {
-    /// Nothing: the link is the root of trust, and a blank token is made.
-    Nothing,
-    /// A token that is not registered anywhere yet.
-    Blank(Token),
-    /// A token with registrations; it is opened with its PIN.
-    Registered(Token),
-}
-
-impl Start {
-    fn choose(
-        paths: &Paths,
-        file: Option<PathBuf>,
-        in_link: Option<IssuerFingerprint>,
-        replace: Replace,
-    ) -> Result<Self, AgentError> {
-        let held = match file {
-            Some(file) => {
-                let token = token::read(&file)?
-                    .ok_or_else(|| AgentError::usage(format!("there is no file {}", file.display())))?;
-                token::may_take_place(paths, &token, replace)?;
-                if token.is_registered() && file != paths.token {
-                    return Err(AgentError::usage("a token that is registered already is imported first")
-                        .fix(format!("run symbolon token import {}, then enrol again", file.display())));
-                }
-                Some(token)
-            }
-            // With --replace and a link, whatever is there is given up: it may be locked or damaged.
-            None if replace == Replace::Replace && in_link.is_some() => None,
-            None => token::load_if_there(paths)?,
-        };
-        match held {
-            None if in_link.is_none() => Err(AgentError::usage("there is no token to trust a gateway by")
-                .fix("enrol with an invitation link, or give a token with --token FILE")),
-            None => Ok(Self::Nothing),
-            Some(token) if token.is_registered() => Ok(Self::Registered(token)),
-            Some(token) => Ok(Self::Blank(token)),
-        }
-    }
-
-    /// Token and link must name one issuer.
-    fn trust(&self, in_link: Option<IssuerFingerprint>) -> Result<Trust, AgentError> {
-        match (self, in_link) {
-            (Self::Blank(token) | Self::Registered(token), Some(link)) if token.issuer().fingerprint() != link => {
-                Err(AgentError::denied(format!(
-                    "the invitation is from another issuer ({link}) than your token ({})",
-                    token.issuer().fingerprint()
-                ))
-                .fix("a token serves the gateways of one issuer: use another --home for this one, or give your \
-                      token up with --replace"))
-            }
-            (Self::Blank(token) | Self::Registered(token), _) => Ok(Trust::Issuer(token.issuer().clone())),
-            (Self::Nothing, Some(link)) => Ok(Trust::Fingerprint(link)),
-            (Self::Nothing, None) => Err(AgentError::usage("there is no token to trust a gateway by")),
-        }
-    }
-
-    /// Asks for the PIN and gives the token that takes the registration.
-    fn open(
-        self,
-        paths: &Paths,
-        met: &Met,
-        dialogue: &mut dyn Dialogue,
-        cost: PinCost,
-    ) -> Result<Holder, AgentError> {
-        let purpose = if matches!(self, Self::Registered(_)) { PinPurpose::Unlock } else { PinPurpose::New };
-        loop {
-            let error = match Pin::new(dialogue.pin(purpose)?) {
-                Err(e) => e,
-                Ok(pin) => match &self {
-                    Self::Nothing => {
-                        let token = Token::blank(&mut SystemEntropy, met.issuer.clone());
-                        return first_pin(token, &pin, cost);
-                    }
-                    Self::Blank(token) => {
-                        let token = Token::from_file(crypto(), &token.to_file(crypto()))?;
-                        return first_pin(token, &pin, cost);
-                    }
-                    Self::Registered(_) => match token::try_pin(paths, &pin)? {
-                        Ok(open) => return Ok(Holder::Open(Box::new(open))),
-                        Err(e) => e,
-                    },
-                },
-            };
-            let again = matches!(
-                error,
-                TokenError::WrongPin { .. } | TokenError::Wait { .. } | TokenError::PinLength
-            );
-            if !again || dialogue.problem(&error.to_string()) == Decision::Stop {
-                return Err(error.into());
-            }
-        }
-    }
-}
-
-fn first_pin(token: Token, pin: &Pin, cost: PinCost) -> Result<Holder, AgentError> {
-    let token = UnlockedToken::first_pin(crypto(), &mut SystemEntropy, token, pin, cost)?;
-    Ok(Holder::New(Box::new(token)))
-}
-
-/// The token that takes the registration.
-enum Holder {
-    New(Box<UnlockedToken>),
-    Open(Box<OpenToken>),
-}
-
-impl Holder {
-    fn token_mut(&mut self) -> &mut UnlockedToken {
-        match self {
-            Self::New(token) => token,
-            Self::Open(open) => open.token_mut(),
-        }
-    }
-
-    fn save(self, paths: &Paths) -> Result<(), AgentError> {
-        match self {
-            Self::New(token) => token::save(paths, *token).map(drop),
-            Self::Open(mut open) => match open.save()? {
-                token::Saved::Written => Ok(()),
-                token::Saved::ChangedMeanwhile => Err(AgentError::failure(
-                    "another program changed the token meanwhile; nothing was registered",
-                )
-                .fix("enrol again")),
-            },
-        }
-    }
 }
 
 /// The registration itself, after everything was asked.

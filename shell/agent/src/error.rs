@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use symbolon_context::InitiateError;
-use symbolon_crypto::{CLOCK_TOLERANCE_SECS, KeySetError, X509Error};
+use symbolon_crypto::{KeySetError, X509Error};
 use symbolon_token::container::TokenError;
 use symbolon_token::{LinkError, RegistrationError};
 use symbolon_wire::{Refusal, RefusalCode, Time, WireError};
@@ -109,7 +109,7 @@ impl AgentError {
             text => format!("{sentence} ({text})"),
         };
         match refusal.code {
-            RefusalCode::Clock => clock(refusal.time, now),
+            RefusalCode::Clock => Self::clock(refusal.time, now),
             RefusalCode::Invitation => {
                 Self::denied("the invitation is unknown, was used, has expired or is for somebody else")
                     .fix("ask for a new invitation (symbolon admin tokens invite)")
@@ -145,10 +145,9 @@ impl AgentError {
         }
     }
 
-    /// What it means that a gateway's certificates were not accepted, where its clock said `theirs`.
-    pub(crate) fn key_set(e: &KeySetError, theirs: Time, now: Time) -> Self {
+    /// What it means that a gateway's certificates were not accepted.
+    pub(crate) fn key_set(e: &KeySetError) -> Self {
         match e {
-            KeySetError::OutsideValidity if theirs.distance_secs(now) > CLOCK_TOLERANCE_SECS => clock(theirs, now),
             KeySetError::OutsideValidity => Self::denied("the gateway's certificate has expired or is not valid yet")
                 .fix("check this machine's clock; if it is right, tell the gateway's operator"),
             KeySetError::OtherIssuer => {
@@ -167,15 +166,14 @@ impl AgentError {
                 .fix("tell the gateway's operator; nothing secret was sent"),
         }
     }
-}
 
-fn clock(theirs: Time, now: Time) -> AgentError {
-    let way = if now < theirs { "behind" } else { "ahead of" };
-    AgentError::failure(format!(
-        "this machine's clock is {} s {way} the gateway's",
-        theirs.distance_secs(now)
-    ))
-    .fix("set the clock (for example with timedatectl set-ntp true) and try again")
+    /// This machine's clock and the gateway's are too far apart.
+    pub(crate) fn clock(theirs: Time, now: Time) -> Self {
+        let way = if now < theirs { "behind" } else { "ahead of" };
+        let seconds = theirs.distance_secs(now);
+        Self::failure(format!("this machine's clock is {seconds} s {way} the gateway's"))
+            .fix("set the clock (for example with timedatectl set-ntp true) and try again")
+    }
 }
 
 impl From<TokenError> for AgentError {
@@ -226,7 +224,7 @@ impl From<LinkError> for AgentError {
 impl From<RegistrationError> for AgentError {
     fn from(e: RegistrationError) -> Self {
         match e {
-            RegistrationError::Gateway(e) => Self::key_set(&e, Time(0), Time(0)),
+            RegistrationError::Gateway(e) => Self::key_set(&e),
             other => Self::failure(format!("the registration broke off: {other}"))
                 .fix("try again; an invitation is used up only when the registration is complete"),
         }
@@ -236,7 +234,7 @@ impl From<RegistrationError> for AgentError {
 impl From<InitiateError> for AgentError {
     fn from(e: InitiateError) -> Self {
         match e {
-            InitiateError::Gateway(e) => Self::key_set(&e, Time(0), Time(0)),
+            InitiateError::Gateway(e) => Self::key_set(&e),
             other => Self::failure(format!("signing in broke off: {other}")).fix("try again"),
         }
     }

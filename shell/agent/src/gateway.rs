@@ -44,25 +44,52 @@ pub(crate) struct Met {
     pub(crate) offer: Offer,
 }
 
+/// Why a gateway is not the one that was looked for, or not fit to be talked to.
+#[derive(Debug)]
+pub(crate) enum Misfit {
+    /// It does not answer, or not like a gateway.
+    Answer(AgentError),
+    /// Its clock and this machine's are too far apart.
+    Clock(AgentError),
+    /// Its certificates are not in order.
+    Certificates(AgentError),
+}
+
+impl From<AgentError> for Misfit {
+    fn from(e: AgentError) -> Self {
+        Self::Answer(e)
+    }
+}
+
+impl From<Misfit> for AgentError {
+    fn from(misfit: Misfit) -> Self {
+        match misfit {
+            Misfit::Answer(e) | Misfit::Clock(e) | Misfit::Certificates(e) => e,
+        }
+    }
+}
+
 /// Says hello on a fresh connection and checks what comes back.
 pub(crate) async fn meet(
     connection: &mut Connection,
     hello: &Hello,
     trust: &Trust,
     name: &GatewayName,
-) -> Result<Met, AgentError> {
+) -> Result<Met, Misfit> {
     connection.send(FrameKind::Hello, hello.to_bytes()).await?;
-    let offer = Offer::from_bytes(&connection.expect(FrameKind::Offer).await?)?;
+    let offer = connection.expect(FrameKind::Offer).await?;
+    let offer = Offer::from_bytes(&offer).map_err(AgentError::from)?;
     let now = clock::now();
-    let issuer = trust.issuer(&offer.key_set.issuer)?;
-    let verified = offer
-        .key_set
-        .verify(crypto(), &issuer, name, now)
-        .map_err(|e| AgentError::key_set(&e, offer.time, now))?;
-    // Told before the first message rather than after its refusal. The time is the gateway's word,
-    // but a false one gains nobody more than the refusal would.
-    if offer.time.distance_secs(now) > CLOCK_TOLERANCE_SECS {
-        return Err(AgentError::key_set(&KeySetError::OutsideValidity, offer.time, now));
+    let issuer = trust.issuer(&offer.key_set.issuer).map_err(Misfit::Certificates)?;
+    let verified = offer.key_set.verify(crypto(), &issuer, name, now);
+    // The time is the gateway's word, but a false one gains nobody more than a refusal would. A
+    // wrong clock explains certificates that seem to be out of time, so it is told first.
+    let clock_is_off = offer.time.distance_secs(now) > CLOCK_TOLERANCE_SECS;
+    match verified {
+        Ok(_) | Err(KeySetError::OutsideValidity) if clock_is_off => {
+            Err(Misfit::Clock(AgentError::clock(offer.time, now)))
+        }
+        Ok(verified) => Ok(Met { issuer, verified, offer }),
+        Err(e) => Err(Misfit::Certificates(AgentError::key_set(&e))),
     }
-    Ok(Met { issuer, verified, offer })
 }

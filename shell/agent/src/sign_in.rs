@@ -159,8 +159,7 @@ fn finish(
     established: Established,
 ) -> Result<SignedIn, AgentError> {
     let Established { secrets, session_id, lifetime_secs, subject } = established;
-    let suite =
-        verified.key(&gateway.suites).map_err(|e| AgentError::key_set(&e, Time(0), Time(0)))?.public.suite();
+    let suite = verified.key(&gateway.suites).map_err(|e| AgentError::key_set(&e))?.public.suite();
     let channel = SessionChannel::from_secrets(crypto(), Role::Initiator, Epoch::FIRST, secrets.wrap);
     let session = ClientSession::new(SessionId(session_id), SessionSecret::new(secrets.session));
     let (stream, reader) = connection.into_session();

@@ -1,11 +1,11 @@
 //! The agent's socket: who may talk, and what is answered.
 
+use crate::AgentError;
 use crate::agent::report;
 use crate::agent::shared::Shared;
 use crate::agent::tunnel::{Early, Tunnel};
 use crate::ipc::{MAX_REQUEST, Reply, ReplyLine, Request, RequestLine, read_line, to_line};
 use crate::status::SCHEMA;
-use crate::{AgentError, Link};
 use rustix::net::sockopt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -69,13 +69,13 @@ async fn command(shared: &Arc<Shared>, stream: UnixStream) -> std::io::Result<()
             Request::Status => Ok(Reply::Status(Box::new(shared.status()))),
             Request::Ls => Ok(Reply::Destinations(shared.destinations())),
             Request::WhoAmI => shared.whoami().map(|who| Reply::WhoAmI(Box::new(who))),
-            Request::StreamEnd { stream } => shared.stream_end(stream).map(|()| Reply::Done),
+            Request::StreamEnd { stream } => shared.stream_end(stream).await.map(|()| Reply::Done),
             Request::Place { place } => report::place(&place).map(|place| {
                 shared.set_place(place);
                 Reply::Done
             }),
             Request::Logout => {
-                shared.logout();
+                shared.logout.notify_one();
                 reply(&mut stream, Ok(Reply::Done)).await?;
                 // Held until the agent ends, so that whoever waits for that sees it.
                 return std::future::pending().await;
@@ -131,9 +131,7 @@ async fn listen(
     address: Option<SocketAddr>,
 ) -> Result<(AppName, TcpListener, SocketAddr), AgentError> {
     let app = app_name(app)?;
-    if shared.status().link != Link::Connecting {
-        shared.check_destination(&app)?;
-    }
+    shared.check_destination(&app)?;
     let address = address.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
     if !address.ip().is_loopback() {
         return Err(AgentError::usage(format!("{address} can be reached from other machines"))

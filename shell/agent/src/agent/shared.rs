@@ -1,125 +1,78 @@
 //! What the parts of a running agent share: the session as streams need it, and what commands show.
 
 use crate::agent::account::Account;
-use crate::agent::report;
+use crate::agent::numbers::Numbers;
+use crate::agent::streams::StreamEntry;
+use crate::agent::term::Term;
 use crate::sign_in::{Proof, SignedIn};
-use crate::status::{
-    DestinationInfo, Destinations, Link, ListenerStatus, Problem, Reported, SCHEMA, SessionStatus, Status,
-    StreamStatus, WhoAmI,
-};
+use crate::status::{Link, ListenerStatus, Problem};
 use crate::{AgentError, clock};
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use symbolon_crypto::Suite;
 use symbolon_policy::{AppName, format_time};
 use symbolon_provider::crypto;
-use symbolon_session::{
-    Epoch, GrantError, Line, SessionId, StreamNumber, StreamNumbers, StreamRange, StreamRoot,
-};
+use symbolon_session::{Epoch, GrantError, Line, SessionId, StreamNumber, StreamRange, StreamRoot};
 use symbolon_token::{Configuration, Destination};
 use symbolon_wire::Time;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 /// Problems that are remembered for `status`.
 const MAX_PROBLEMS: usize = 16;
 
-/// Ends of streams that are remembered for whoever asks how one ended.
-const MAX_ENDS: usize = 64;
-
-/// Streams at once: as many as a gateway lets one session have by default.
-const MAX_STREAMS: usize = 1024;
-
 /// How long a stream waits for the session to be there and for a number.
 const NUMBER_PATIENCE: Duration = Duration::from_secs(15);
-
-/// When so few numbers are left, more are asked for.
-const FEW_NUMBERS: u64 = 32;
-
-/// How long streams may take to end by themselves when the agent stops.
-const STREAM_END: Duration = Duration::from_secs(2);
-
-/// What the control task is asked to do.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Report again: something about the place changed.
-    Report,
-    /// Ask for stream numbers.
-    RequestStreams,
-}
 
 /// The shared part.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) gateway: String,
     pub(crate) address: String,
-    issuer: String,
-    registered: Option<(String, String)>,
-    by_password: bool,
+    pub(super) issuer: String,
+    /// The user identification code and the access control path, where a registration tells them.
+    pub(super) registered: Option<(String, String)>,
+    pub(super) by_password: bool,
     state: Mutex<State>,
     /// Counts changes of the state that somebody may wait for.
-    changed: watch::Sender<u64>,
-    commands: mpsc::Sender<Command>,
-    logout: Notify,
+    pub(super) changed: watch::Sender<u64>,
+    /// The gateway is to be told about user, machine and place.
+    pub(crate) report_due: Notify,
+    /// The gateway is to be asked for stream numbers.
+    pub(crate) numbers_wanted: Notify,
+    /// The user signs out.
+    pub(crate) logout: Notify,
 }
 
+/// What changes.
 #[derive(Debug)]
-struct State {
-    link: Link,
-    place: Line,
-    user: String,
-    live: Option<Live>,
-    streams: BTreeMap<u64, Arc<StreamEntry>>,
-    ends: VecDeque<(u64, Option<AgentError>)>,
-    listeners: BTreeMap<u64, ListenerStatus>,
-    problems: VecDeque<Problem>,
+pub(super) struct State {
+    pub(super) link: Link,
+    pub(super) place: Line,
+    pub(super) user: String,
+    pub(super) live: Option<Live>,
+    pub(super) streams: BTreeMap<u64, Arc<StreamEntry>>,
+    /// How the last streams ended.
+    pub(super) ends: VecDeque<(u64, Option<AgentError>)>,
+    pub(super) listeners: BTreeMap<u64, ListenerStatus>,
+    pub(super) problems: VecDeque<Problem>,
     next_id: u64,
 }
 
 /// The live session, as streams and commands need it.
 #[derive(Debug)]
-struct Live {
-    id: SessionId,
-    epoch: Epoch,
-    opened: Time,
-    expires: Time,
-    suite: Suite,
+pub(super) struct Live {
+    pub(super) id: SessionId,
+    pub(super) epoch: Epoch,
+    pub(super) opened: Time,
+    pub(super) expires: Time,
+    pub(super) suite: Suite,
     root: Arc<StreamRoot>,
-    numbers: StreamNumbers,
-    requested: bool,
-    latency: Option<Duration>,
-    configuration: Option<u64>,
-    destinations: Vec<Destination>,
-}
-
-/// A live stream, as others see it.
-#[derive(Debug)]
-pub(crate) struct StreamEntry {
-    pub(crate) id: u64,
-    session: SessionId,
-    number: u64,
-    app: AppName,
-    since: Time,
-    pub(crate) sent: AtomicU64,
-    pub(crate) received: AtomicU64,
-    /// Why it shall end, once it shall.
-    kill: watch::Sender<Option<AgentError>>,
-}
-
-impl StreamEntry {
-    /// Waits until somebody ends the stream from outside.
-    pub(crate) async fn killed(&self) -> AgentError {
-        let mut kill = self.kill.subscribe();
-        // The sender lives as long as `self`.
-        match kill.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone(),
-            Err(_) => None,
-        }
-        .unwrap_or_else(|| AgentError::failure("the stream was ended"))
-    }
+    numbers: Numbers,
+    pub(super) latency: Option<Duration>,
+    pub(super) configuration: Option<u64>,
+    pub(super) destinations: Vec<Destination>,
 }
 
 /// What a stream is opened with.
@@ -129,8 +82,7 @@ pub(crate) struct Ticket {
 }
 
 impl Shared {
-    pub(crate) fn new(account: &Account, place: Line) -> (Arc<Self>, mpsc::Receiver<Command>) {
-        let (commands, receiver) = mpsc::channel(16);
+    pub(crate) fn new(account: &Account, place: Line) -> Arc<Self> {
         let state = State {
             link: Link::Connecting,
             place,
@@ -142,7 +94,7 @@ impl Shared {
             problems: VecDeque::new(),
             next_id: 1,
         };
-        let shared = Self {
+        Arc::new(Self {
             gateway: account.gateway.name.to_string(),
             address: account.gateway.address.clone(),
             issuer: account.gateway.issuer.fingerprint().to_string(),
@@ -150,17 +102,18 @@ impl Shared {
             by_password: matches!(account.proof, Proof::Password { .. }),
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
-            commands,
+            report_due: Notify::new(),
+            numbers_wanted: Notify::new(),
             logout: Notify::new(),
-        };
-        (Arc::new(shared), receiver)
+        })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self) {
+    /// Wakes whoever waits for a change.
+    pub(super) fn tell(&self) {
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
@@ -175,11 +128,10 @@ impl Shared {
             id: signed_in.session.id(),
             epoch: signed_in.session.epoch(),
             opened: signed_in.opened,
-            expires: signed_in.expires(),
+            expires: Term::new(signed_in.opened, signed_in.lifetime_secs).expires,
             suite: signed_in.suite,
             root: Arc::new(signed_in.session.stream_root(crypto())),
-            numbers: StreamNumbers::new(),
-            requested: false,
+            numbers: Numbers::default(),
             latency: None,
             configuration: None,
             destinations: Vec::new(),
@@ -196,13 +148,12 @@ impl Shared {
         }
     }
 
-    /// The control connection broke; numbers that its node granted are worth nothing at another.
+    /// The control connection broke.
     pub(crate) fn lost(&self) {
         let mut state = self.state();
         state.link = Link::Reconnecting;
         if let Some(live) = &mut state.live {
-            live.numbers.forget();
-            live.requested = false;
+            live.numbers.lost();
         }
         drop(state);
         self.tell();
@@ -234,15 +185,11 @@ impl Shared {
     }
 
     pub(crate) fn granted(&self, range: StreamRange) -> Result<(), GrantError> {
-        let result = match &mut self.state().live {
-            Some(live) => {
-                live.requested = false;
-                live.numbers.grant(range)
-            }
-            None => Ok(()),
-        };
+        if let Some(live) = &mut self.state().live {
+            live.numbers.grant(range)?;
+        }
         self.tell();
-        result
+        Ok(())
     }
 
     pub(crate) fn latency(&self, latency: Duration) {
@@ -278,54 +225,12 @@ impl Shared {
         state.problems.push_back(Problem { time: format_time(clock::now()), text: text.to_owned() });
     }
 
-    /// Waits for a logout.
-    pub(crate) async fn logout_asked(&self) {
-        self.logout.notified().await;
-    }
-
-    /// Whether streams of that session are live.
-    pub(crate) fn has_streams(&self, session: SessionId) -> bool {
-        self.state().streams.values().any(|s| s.session == session)
-    }
-
-    /// Ends one stream of a session, or all, some time after the gateway said so: its own record
-    /// with the same reason comes after all the data and is to be preferred.
-    pub(crate) fn end_streams_soon(
-        self: &Arc<Self>,
-        session: SessionId,
-        number: Option<u64>,
-        why: AgentError,
-    ) {
-        let ending: Vec<_> = self
-            .state()
-            .streams
-            .values()
-            .filter(|s| s.session == session && number.is_none_or(|n| n == s.number))
-            .cloned()
-            .collect();
-        if ending.is_empty() {
-            return;
-        }
-        tokio::spawn(async move {
-            tokio::time::sleep(STREAM_END).await;
-            for stream in ending {
-                stream.kill.send_replace(Some(why.clone()));
-            }
-        });
-    }
-
     // --- the side of commands and streams --------------------------------------------------------
-
-    /// Signs out.
-    pub(crate) fn logout(&self) {
-        self.logout.notify_one();
-    }
 
     /// Another place.
     pub(crate) fn set_place(&self, place: Line) {
         self.state().place = place;
-        // A full queue has a report in it.
-        let _ = self.commands.try_send(Command::Report);
+        self.report_due.notify_one();
     }
 
     /// Waits until the first configuration is applied, or the agent gives up.
@@ -381,218 +286,27 @@ impl Shared {
             return None;
         }
         let live = state.live.as_mut()?;
-        if live.numbers.remaining() <= FEW_NUMBERS && !live.requested {
-            live.requested = self.commands.try_send(Command::RequestStreams).is_ok();
+        let number = live.numbers.draw();
+        // Asked once more than needed does no harm: the gateway knows how many are unused.
+        if live.numbers.are_few() {
+            self.numbers_wanted.notify_one();
         }
-        let number = live.numbers.draw()?;
+        let number = number?;
         Some(Ticket { root: Arc::clone(&live.root), number })
     }
 
-    /// Gives up the numbers at hand, which the node refuses.
-    pub(crate) fn forget_numbers(&self) {
+    /// The node refused a number.
+    pub(crate) fn number_refused(&self) {
         if let Some(live) = &mut self.state().live {
-            live.numbers.forget();
+            live.numbers.refused();
         }
-    }
-
-    /// Puts a stream on the list; it is taken off when the guard goes.
-    pub(crate) fn enter_stream(
-        self: &Arc<Self>,
-        session: SessionId,
-        number: u64,
-        app: &AppName,
-    ) -> Result<StreamGuard, AgentError> {
-        let mut state = self.state();
-        if state.streams.len() >= MAX_STREAMS {
-            return Err(
-                AgentError::failure(format!("{MAX_STREAMS} streams are open already")).fix("close some")
-            );
-        }
-        let id = state.id();
-        let entry = Arc::new(StreamEntry {
-            id,
-            session,
-            number,
-            app: app.clone(),
-            since: clock::now(),
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            kill: watch::Sender::new(None),
-        });
-        state.streams.insert(id, Arc::clone(&entry));
-        Ok(StreamGuard { shared: Arc::clone(self), entry })
-    }
-
-    /// How a stream ended, if that is known.
-    pub(crate) fn stream_end(&self, id: u64) -> Result<(), AgentError> {
-        let state = self.state();
-        match state.ends.iter().find(|(ended, _)| *ended == id) {
-            Some((_, Some(error))) => Err(error.clone()),
-            Some((_, None)) => Ok(()),
-            None => Err(AgentError::failure("it is not known (any more) how that stream ended")),
-        }
-    }
-
-    /// Puts a local port on the list; it is taken off when the guard goes.
-    pub(crate) fn enter_listener(self: &Arc<Self>, app: &AppName, address: SocketAddr) -> ListenerGuard {
-        let mut state = self.state();
-        let id = state.id();
-        state.listeners.insert(id, ListenerStatus { app: app.to_string(), address });
-        ListenerGuard { shared: Arc::clone(self), id }
-    }
-
-    /// Ends all streams at once.
-    pub(crate) fn kill_streams(&self) {
-        for stream in self.state().streams.values() {
-            stream.kill.send_replace(Some(AgentError::failure("the agent stops")));
-        }
-    }
-
-    /// Ends all streams and waits, not for long, until they have told the gateway.
-    pub(crate) async fn end_streams(&self) {
-        self.kill_streams();
-        let mut changed = self.changed.subscribe();
-        let deadline = Instant::now() + STREAM_END;
-        while !self.state().streams.is_empty() {
-            if timeout_at(deadline, changed.changed()).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    pub(crate) fn status(&self) -> Status {
-        let state = self.state();
-        Status {
-            schema: SCHEMA,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            link: state.link,
-            gateway: self.gateway.clone(),
-            address: self.address.clone(),
-            issuer: self.issuer.clone(),
-            user: state.user.clone(),
-            place: state.place.to_string(),
-            session: state.live.as_ref().map(|live| SessionStatus {
-                id: live.id.to_string(),
-                epoch: live.epoch.0,
-                since: format_time(live.opened),
-                expires: format_time(live.expires),
-                suite: live.suite.to_string(),
-                latency_us: live.latency.and_then(|l| u64::try_from(l.as_micros()).ok()),
-                configuration: live.configuration,
-                destinations: live.destinations.len(),
-            }),
-            streams: state.streams.values().map(|s| s.status()).collect(),
-            listeners: state.listeners.values().cloned().collect(),
-            problems: state.problems.iter().cloned().collect(),
-        }
-    }
-
-    pub(crate) fn destinations(&self) -> Destinations {
-        let state = self.state();
-        let now = clock::now();
-        let live = state.live.as_ref();
-        Destinations {
-            schema: SCHEMA,
-            gateway: self.gateway.clone(),
-            configuration: live.and_then(|l| l.configuration),
-            destinations: live
-                .map(|l| l.destinations.as_slice())
-                .unwrap_or_default()
-                .iter()
-                .filter(|d| d.until.is_none_or(|until| now < until))
-                .map(|d| DestinationInfo {
-                    app: d.app.to_string(),
-                    protocol: d.protocol.chars().filter(|c| !c.is_control()).collect(),
-                    description: d.description.chars().filter(|c| !c.is_control()).collect(),
-                    until: d.until.map(format_time),
-                    class: "normal".to_owned(),
-                })
-                .collect(),
-        }
-    }
-
-    pub(crate) fn whoami(&self) -> Result<WhoAmI, AgentError> {
-        let state = self.state();
-        let live = state.live.as_ref().ok_or_else(|| {
-            AgentError::unreachable("there is no session at the moment").fix("symbolon status shows why")
-        })?;
-        let (class, by) = if self.by_password { ("password", "password") } else { ("software", "challenge") };
-        let report = report::report(&state.place);
-        Ok(WhoAmI {
-            schema: SCHEMA,
-            user: state.user.clone(),
-            user_code: self.registered.as_ref().map(|r| r.0.clone()),
-            access_path: self.registered.as_ref().map(|r| r.1.clone()),
-            token_class: class.to_owned(),
-            signed_in_by: by.to_owned(),
-            gateway: self.gateway.clone(),
-            issuer: self.issuer.clone(),
-            suite: live.suite.to_string(),
-            reported: Reported {
-                user: report.user.to_string(),
-                machine: report.machine.to_string(),
-                system: report.system.to_string(),
-                place: report.place.to_string(),
-            },
-        })
     }
 }
 
 impl State {
-    fn id(&mut self) -> u64 {
+    /// A number that names something for as long as the agent runs.
+    pub(super) fn id(&mut self) -> u64 {
         self.next_id += 1;
         self.next_id - 1
-    }
-}
-
-impl StreamEntry {
-    fn status(&self) -> StreamStatus {
-        StreamStatus {
-            number: self.number,
-            app: self.app.to_string(),
-            since: format_time(self.since),
-            sent: self.sent.load(Ordering::Relaxed),
-            received: self.received.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// A stream that is on the list.
-pub(crate) struct StreamGuard {
-    shared: Arc<Shared>,
-    pub(crate) entry: Arc<StreamEntry>,
-}
-
-impl StreamGuard {
-    /// Takes the stream off the list and remembers how it ended.
-    pub(crate) fn ended(self, result: Result<(), AgentError>) {
-        if let Err(e) = &result {
-            self.shared.problem(&format!("a stream to {} ended: {}", self.entry.app, e.message));
-        }
-        let mut state = self.shared.state();
-        if state.ends.len() == MAX_ENDS {
-            state.ends.pop_front();
-        }
-        state.ends.push_back((self.entry.id, result.err()));
-    }
-}
-
-impl Drop for StreamGuard {
-    fn drop(&mut self) {
-        self.shared.state().streams.remove(&self.entry.id);
-        self.shared.tell();
-    }
-}
-
-/// A local port that is on the list.
-pub(crate) struct ListenerGuard {
-    shared: Arc<Shared>,
-    id: u64,
-}
-
-impl Drop for ListenerGuard {
-    fn drop(&mut self) {
-        self.shared.state().listeners.remove(&self.id);
     }
 }

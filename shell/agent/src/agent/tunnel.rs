@@ -7,8 +7,9 @@
 //! The first data goes with the opening, before the gateway has answered.
 
 use crate::AgentError;
-use crate::agent::control::ended_stream;
-use crate::agent::shared::{Shared, StreamEntry, StreamGuard};
+use crate::agent::carry::ended_stream;
+use crate::agent::shared::Shared;
+use crate::agent::streams::{StreamEntry, StreamGuard};
 use crate::connection::{FrameReader, dial};
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -63,8 +64,9 @@ impl Tunnel {
         shared.check_destination(app)?;
         for _ in 0..MAX_NUMBERS {
             let way = async {
-                let remote = dial(&shared.address).await?;
-                Ok::<_, AgentError>((shared.ticket().await?, remote))
+                // A gateway does not wait long for who says nothing, so the number comes first.
+                let ticket = shared.ticket().await?;
+                Ok::<_, AgentError>((ticket, dial(&shared.address).await?))
             };
             let (ticket, mut remote) = ahead(way, local, &mut early).await?;
             let number = ticket.number.get();
@@ -105,7 +107,7 @@ impl Tunnel {
                 }
                 // The node forgot what it granted: it was started anew. Nothing has acted.
                 StreamReply::Refused(refusal) if refusal.reason == EndReason::NumberRefused => {
-                    shared.forget_numbers();
+                    shared.number_refused();
                 }
                 StreamReply::Refused(refusal) => return Err(ended_stream(refusal.reason, &refusal.detail)),
             }

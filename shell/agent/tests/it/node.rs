@@ -212,3 +212,53 @@ async fn whoever_registers_without_an_invitation_waits_for_approval() {
     assert!(scene.home.client().await.ls().await.unwrap().destinations.is_empty());
     agent.logout().await.unwrap();
 }
+
+/// A way to the node that can be cut.
+struct Way {
+    address: std::net::SocketAddr,
+    cut: tokio::sync::watch::Sender<u32>,
+}
+
+impl Way {
+    async fn to(node: std::net::SocketAddr) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let cut = tokio::sync::watch::Sender::new(0);
+        let cuts = cut.clone();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut cut = cuts.subscribe();
+                tokio::spawn(async move {
+                    let mut server = tokio::net::TcpStream::connect(node).await.unwrap();
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+                        _ = cut.changed() => {}
+                    }
+                });
+            }
+        });
+        Self { address, cut }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_numbers_do_not_run_out_over_many_reconnections() {
+    let scene = Scene::new(|_| {}).await;
+    let way = Way::to(scene.config.listen).await;
+    let options = AgentOptions { address: Some(way.address.to_string()), ..scene.home.options() };
+    let _agent = Agent::start(options).await.unwrap();
+    scene.publish("db").await;
+    scene.destinations(1).await;
+    for epoch in 2..5 {
+        way.cut.send_modify(|n| *n += 1);
+        let returned =
+            |s: &Status| s.link == Link::Connected && s.session.as_ref().is_some_and(|s| s.epoch == epoch);
+        scene.status_with("the return", returned).await;
+    }
+    // More than the node deals at once.
+    for _ in 0..600 {
+        scene.works("db").await;
+    }
+    let problems = scene.home.client().await.status().await.unwrap().problems;
+    assert!(problems.iter().all(|p| p.text.contains("connection to the gateway was lost")), "{problems:?}");
+}

@@ -1,0 +1,248 @@
+//! A session on one connection: what is heard and said until the connection is over.
+
+use crate::agent::account::Account;
+use crate::agent::renewal::Renewal;
+use crate::agent::report::report;
+use crate::agent::shared::Shared;
+use crate::agent::term::Term;
+use crate::agent::watch::{Pings, Place};
+use crate::connection::ANSWER;
+use crate::sign_in::{Carried, Proof};
+use crate::{AgentError, clock};
+use std::sync::Arc;
+use std::time::Duration;
+use symbolon_crypto::VerifiedKeySet;
+use symbolon_provider::crypto;
+use symbolon_session::{ClientSession, ControlMessage, EndReason, Line, SessionChannel, StreamRoot};
+use symbolon_token::{Configuration, ConfigurationError};
+use symbolon_wire::{Frame, FrameKind};
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::WriteHalf;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+/// How often the gateway is asked whether it is there; three times within a usual NAT's memory.
+const PING: Duration = Duration::from_secs(20);
+
+/// Why the agent's connection with a session is over.
+pub(crate) enum Over {
+    /// The user signed out.
+    Logout,
+    /// The connection broke; the session may go on.
+    Lost(String),
+    /// The gateway ended the session.
+    Ended(EndReason, Line),
+    /// What the gateway signs does not fit what it showed: its keys have changed.
+    OtherKeys,
+    /// The session's time is coming to its end, and it cannot be renewed within itself.
+    RenewalDue,
+}
+
+/// One connection of a session.
+struct Carrier<'a> {
+    shared: &'a Arc<Shared>,
+    account: &'a Account,
+    session: &'a ClientSession,
+    verified: &'a VerifiedKeySet,
+    term: &'a mut Term,
+    write: WriteHalf<'a>,
+    channel: &'a mut SessionChannel,
+    pings: Pings,
+    renewal: Renewal,
+}
+
+/// Carries a session on over one connection until something ends that.
+pub(crate) async fn carry(
+    shared: &Arc<Shared>,
+    account: &Account,
+    carried: &mut Carried,
+    session: &ClientSession,
+    verified: &VerifiedKeySet,
+    term: &mut Term,
+) -> Over {
+    let Carried { stream, reader, channel } = carried;
+    let local = stream.local_addr().map(|a| a.ip()).ok();
+    let mut place = Place { gateway: account.gateway.address.clone(), local };
+    let (mut read, write) = stream.split();
+    let (pings, renewal) = (Pings::default(), Renewal::None);
+    let mut carrier = Carrier { shared, account, session, verified, term, write, channel, pings, renewal };
+    let mut ticks = interval(PING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first message is the context's last confirmation: nothing acts before it (A6).
+    let mut went = carrier.report().await;
+    loop {
+        if let Err(over) = went {
+            return over;
+        }
+        // A sleeping machine's timers stand still, so the clock is asked at each tick too.
+        let until_renewal = Duration::from_micros(carrier.term.renew_at.0.saturating_sub(clock::now().0));
+        went = tokio::select! {
+            frame = reader.next(&mut read) => carrier.hear(frame).await,
+            () = shared.report_due.notified() => carrier.report().await,
+            () = shared.numbers_wanted.notified() => carrier.send(&ControlMessage::StreamsRequest).await,
+            _ = ticks.tick() => carrier.tick(&mut place).await,
+            () = sleep(until_renewal) => carrier.renew().await,
+            () = shared.logout.notified() => {
+                let _ = carrier.send(&ControlMessage::Logout).await;
+                let _ = carrier.write.shutdown().await;
+                Err(Over::Logout)
+            }
+        };
+    }
+}
+
+impl Carrier<'_> {
+    async fn send(&mut self, message: &ControlMessage) -> Result<(), Over> {
+        let frame = self.channel.seal(message).map_err(|e| Over::Lost(e.to_string()))?;
+        match timeout(ANSWER, self.write.write_all(&frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(Over::Lost(e.to_string())),
+            Err(_) => Err(Over::Lost("the gateway does not read".to_owned())),
+        }
+    }
+
+    async fn report(&mut self) -> Result<(), Over> {
+        let report = report(&self.shared.place());
+        self.send(&ControlMessage::Report(report)).await
+    }
+
+    /// Asks whether the gateway is there, and looks whether the machine was moved.
+    async fn tick(&mut self, place: &mut Place) -> Result<(), Over> {
+        let ping = self.pings.next().ok_or_else(|| Over::Lost("the gateway does not answer".to_owned()))?;
+        self.send(&ping).await?;
+        if place.moved().await { self.report().await } else { Ok(()) }
+    }
+
+    /// The time for a renewal has come: within the session, where a key can do that. The time comes
+    /// again when that did not succeed, and then only a new session helps.
+    async fn renew(&mut self) -> Result<(), Over> {
+        if matches!(self.account.proof, Proof::Password { .. }) || self.renewal.is_under_way() {
+            return Err(Over::RenewalDue);
+        }
+        let first = self.renewal.begin(self.session).map_err(|e| Over::Lost(e.message))?;
+        self.term.try_later();
+        self.send(&first).await
+    }
+
+    async fn hear(&mut self, frame: std::io::Result<Option<Frame>>) -> Result<(), Over> {
+        match frame {
+            Ok(Some(mut frame)) if frame.kind == FrameKind::Wrapped => {
+                let message = self.channel.open(&mut frame.body).map_err(|e| Over::Lost(e.to_string()))?;
+                self.act(message).await
+            }
+            Ok(Some(frame)) => Err(Over::Lost(format!("{:?} instead of a wrapped message", frame.kind))),
+            Ok(None) => Err(Over::Lost("the gateway closed it".to_owned())),
+            Err(e) => Err(Over::Lost(e.to_string())),
+        }
+    }
+
+    async fn act(&mut self, message: ControlMessage) -> Result<(), Over> {
+        match message {
+            ControlMessage::Configuration(bytes) => {
+                let applied = self.shared.configuration();
+                let id = self.session.id().0;
+                match Configuration::verify(crypto(), self.verified, &id, applied, bytes.as_bytes()) {
+                    Ok(configuration) => {
+                        let version = configuration.version;
+                        tracing::info!(
+                            version,
+                            destinations = configuration.destinations.len(),
+                            "configuration applied"
+                        );
+                        self.shared.configure(configuration);
+                        self.send(&ControlMessage::ConfigurationApplied { version }).await
+                    }
+                    Err(ConfigurationError::Stale { applied }) => {
+                        self.send(&ControlMessage::ConfigurationApplied { version: applied }).await
+                    }
+                    Err(ConfigurationError::Forged) => Err(Over::OtherKeys),
+                    Err(e) => {
+                        self.shared.problem(&e.to_string());
+                        Ok(())
+                    }
+                }
+            }
+            ControlMessage::StreamsGranted(range) => {
+                if let Err(e) = self.shared.granted(range) {
+                    self.shared.problem(&e.to_string());
+                }
+                Ok(())
+            }
+            ControlMessage::StreamEnded { number, reason, detail } => {
+                let why = ended_stream(reason, &detail);
+                self.shared.end_streams_soon(self.session.id(), Some(number), why);
+                Ok(())
+            }
+            ControlMessage::SessionEnded { reason, detail } => Err(Over::Ended(reason, detail)),
+            ControlMessage::NextNumber(number) => {
+                if let Some(secret) = self.renewal.in_force() {
+                    self.term.renew();
+                    self.shared
+                        .renewed(StreamRoot::new(crypto(), self.session.id(), &secret), self.term.expires);
+                    tracing::info!(session = %self.session.id(), "session renewed");
+                }
+                self.account.keep_number(number).await;
+                Ok(())
+            }
+            message @ (ControlMessage::RenewFirst(_)
+            | ControlMessage::RenewSecond(_)
+            | ControlMessage::RenewThird(_)) => {
+                let gateway = &self.shared.gateway;
+                match self.renewal.receive(gateway, &self.account.proof, self.session, &message) {
+                    Ok(Some(answer)) => self.send(&answer).await,
+                    Ok(None) => Ok(()),
+                    Err(e) => {
+                        self.shared.problem(&e.message);
+                        Ok(())
+                    }
+                }
+            }
+            ControlMessage::Pong(number) => {
+                if let Some(latency) = self.pings.answered(number) {
+                    self.shared.latency(latency);
+                }
+                Ok(())
+            }
+            ControlMessage::ReportRequest => {
+                self.send(&ControlMessage::Report(report(&self.shared.place()))).await
+            }
+            ControlMessage::Stopping { detail } => {
+                self.shared.problem(&format!("the gateway stops soon {detail}"));
+                Ok(())
+            }
+            other => {
+                tracing::debug!(?other, "a control message that this agent has no use for");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What the gateway says about a stream's end, for people.
+pub(crate) fn ended_stream(reason: EndReason, detail: &Line) -> AgentError {
+    let sentence = if detail.as_str().is_empty() { reason.sentence() } else { detail.as_str() };
+    let sentence = sentence.trim_end_matches('.');
+    match reason {
+        EndReason::ApplicationUnreachable => AgentError::unreachable(sentence)
+            .fix("ask whoever runs the application; symbolon status shows that the gateway itself answers"),
+        EndReason::NodeStopping | EndReason::TooMany => AgentError::unreachable(sentence).fix("try again"),
+        EndReason::ApplicationReset
+        | EndReason::ProtocolError
+        | EndReason::InternalError
+        | EndReason::Idle => AgentError::failure(sentence),
+        EndReason::NotPermitted => AgentError::denied(sentence)
+            .fix("symbolon ls shows what you may reach; ask an administrator for more"),
+        _ => AgentError::denied(sentence),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_becomes_a_sentence_without_a_full_stop() {
+        for reason in EndReason::ALL {
+            assert!(!ended_stream(reason, &Line::default()).message.ends_with('.'), "{reason:?}");
+        }
+    }
+}
