@@ -336,10 +336,13 @@ impl LiveSession {
         let Inner { streams, permitted, outbox, .. } = &mut *inner;
         for stream in streams.iter_mut().filter(|s| !permitted.iter().any(|p| *p.app() == s.app)) {
             if let Some(cut) = stream.cut.take() {
-                let _ = cut.send(EndReason::EntitlementWithdrawn);
-                let detail = Line::lossy(stream.app.as_str());
                 let reason = EndReason::EntitlementWithdrawn;
-                outbox.push_back(ControlMessage::StreamEnded { number: stream.number, reason, detail });
+                let _ = cut.send(reason);
+                outbox.push_back(ControlMessage::StreamEnded {
+                    number: stream.number,
+                    reason,
+                    detail: Line::default(),
+                });
             }
         }
         drop(inner);
@@ -362,11 +365,21 @@ impl LiveSession {
 
     /// Ends all streams; the session goes on elsewhere.
     fn cut_streams(&self, reason: EndReason) {
-        for stream in &mut self.inner().streams {
+        let mut inner = self.inner();
+        let Inner { streams, outbox, .. } = &mut *inner;
+        for stream in streams {
             if let Some(cut) = stream.cut.take() {
                 let _ = cut.send(reason);
+                // A client that is slow to read the stream learns it here first.
+                outbox.push_back(ControlMessage::StreamEnded {
+                    number: stream.number,
+                    reason,
+                    detail: Line::default(),
+                });
             }
         }
+        drop(inner);
+        self.wake.notify_one();
     }
 
     pub(crate) fn is_over(&self) -> bool {

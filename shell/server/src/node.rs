@@ -28,6 +28,10 @@ use tokio::task::JoinSet;
 /// How long streams may go on after the node was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long the reason may take to reach clients that still have to read what came before it: longer than an agent lets
+/// a stream go on whose end it was told.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// What all parts of a node share.
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
@@ -179,14 +183,14 @@ impl Node {
         for session in shared.live.all() {
             session.post(ControlMessage::Stopping { detail: Line::default() });
         }
-        let drained = async {
+        let drained = async || {
             while shared.live.counts().1 > 0 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        if tokio::time::timeout(DRAIN, drained()).await.is_err() {
             shared.live.cut_all_streams(EndReason::NodeStopping);
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            let _ = tokio::time::timeout(LAST_WORDS, drained()).await;
         }
         self.tasks.shutdown().await;
         let _ = std::fs::remove_file(self.admin_socket());

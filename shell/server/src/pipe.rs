@@ -4,6 +4,7 @@
 //! and each ends by itself (half-close).
 
 use crate::live::StreamPlace;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -51,22 +52,24 @@ where
     let (mut client_read, mut client_write) = client.into_split();
     let send = Mutex::new(send);
     let counters = place.counters.clone();
+    let mut outgoing = Outgoing::new();
     let up = upwards(&mut client_read, &mut receive, &send, &mut app_write, &counters.up);
-    let down = downwards(&mut app_read, &send, &mut client_write, &counters.down);
+    let down = downwards(&mut app_read, &send, &mut outgoing, &mut client_write, &counters.down);
     let both = async { tokio::try_join!(up, down) };
     let outcome = tokio::select! {
         result = both => result.map(|_| ()),
         cut = &mut place.cut => {
             let reason = cut.unwrap_or(EndReason::InternalError);
-            end(&mut client_write, &send, reason, "").await;
             app_write.reset();
+            drop(app_read);
+            end(&mut outgoing, &mut client_write, &send, reason).await;
             return PipeEnd::Cut(reason);
         }
     };
     match outcome {
         Ok(()) => PipeEnd::Finished,
         Err(Stop::Application(why)) => {
-            end(&mut client_write, &send, EndReason::ApplicationReset, "").await;
+            end(&mut outgoing, &mut client_write, &send, EndReason::ApplicationReset).await;
             PipeEnd::Broken(format!("application: {why}"))
         }
         Err(Stop::Client(why)) => {
@@ -114,13 +117,12 @@ async fn upwards<W: AsyncWrite + Unpin>(
 async fn downwards<R: AsyncRead + Unpin>(
     application: &mut R,
     send: &Mutex<SendHalf>,
+    outgoing: &mut Outgoing,
     client: &mut OwnedWriteHalf,
     counter: &std::sync::atomic::AtomicU64,
 ) -> Result<(), Stop> {
-    let mut buffer = vec![0; DATA_ROOM + MAX_PLAINTEXT + DATA_TAIL];
     loop {
-        let room = &mut buffer[DATA_ROOM..DATA_ROOM + MAX_PLAINTEXT];
-        let n = application.read(room).await.map_err(|e| Stop::Application(e.to_string()))?;
+        let n = application.read(outgoing.room()).await.map_err(|e| Stop::Application(e.to_string()))?;
         if n == 0 {
             let closing = send.lock().unwrap_or_else(PoisonError::into_inner).close();
             client
@@ -129,9 +131,8 @@ async fn downwards<R: AsyncRead + Unpin>(
                 .map_err(|e| Stop::Client(e.to_string()))?;
             return client.shutdown().await.map_err(|e| Stop::Client(e.to_string()));
         }
-        let sealed = send.lock().unwrap_or_else(PoisonError::into_inner).seal_data(&mut buffer, n);
-        let sealed = sealed.map_err(client_error)?;
-        client.write_all(sealed).await.map_err(|e| Stop::Client(e.to_string()))?;
+        outgoing.seal(send, n).map_err(client_error)?;
+        outgoing.flush(client).await.map_err(|e| Stop::Client(e.to_string()))?;
         counter.fetch_add(n as u64, Ordering::Relaxed);
     }
 }
@@ -140,14 +141,53 @@ fn client_error(e: RecordError) -> Stop {
     Stop::Client(e.to_string())
 }
 
+/// A record on its way to the client. It outlives the direction that writes it, because what comes after half a record
+/// cannot be read: a stream that is cut ends behind the whole one.
+struct Outgoing {
+    buffer: Vec<u8>,
+    unsent: Range<usize>,
+}
+
+impl Outgoing {
+    fn new() -> Self {
+        Self { buffer: vec![0; DATA_ROOM + MAX_PLAINTEXT + DATA_TAIL], unsent: 0..0 }
+    }
+
+    /// Where the next record's content is put.
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[DATA_ROOM..DATA_ROOM + MAX_PLAINTEXT]
+    }
+
+    /// Seals the `n` bytes that were put there.
+    fn seal(&mut self, send: &Mutex<SendHalf>, n: usize) -> Result<(), RecordError> {
+        let mut send = send.lock().unwrap_or_else(PoisonError::into_inner);
+        let length = send.seal_data(&mut self.buffer, n)?.len();
+        let end = DATA_ROOM + n + DATA_TAIL;
+        self.unsent = end - length..end;
+        Ok(())
+    }
+
+    /// Writes what is left; dropped halfway, it goes on where it was.
+    async fn flush(&mut self, client: &mut OwnedWriteHalf) -> std::io::Result<()> {
+        while !self.unsent.is_empty() {
+            match client.write(&self.buffer[self.unsent.clone()]).await? {
+                0 => return Err(std::io::ErrorKind::WriteZero.into()),
+                n => self.unsent.start += n,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Ends the stream for the client with a reason, if it still reads.
-async fn end(client: &mut OwnedWriteHalf, send: &Mutex<SendHalf>, reason: EndReason, detail: &str) {
+async fn end(outgoing: &mut Outgoing, client: &mut OwnedWriteHalf, send: &Mutex<SendHalf>, reason: EndReason) {
     let record = {
         let mut send = send.lock().unwrap_or_else(PoisonError::into_inner);
-        send.end(&reason.stream_end(&Line::lossy(detail)))
+        send.end(&reason.stream_end(&Line::default()))
     };
     if let Ok(record) = record {
         let goodbye = async {
+            outgoing.flush(client).await?;
             client.write_all(&record).await?;
             client.shutdown().await
         };
