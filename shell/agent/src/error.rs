@@ -117,7 +117,7 @@ impl AgentError {
             RefusalCode::NameTaken => Self::denied(with_text("the name is taken, or looks like one that is"))
                 .fix("choose another name; or, for a name that was made for you, use the invitation for it"),
             RefusalCode::Answers => Self::usage(with_text("the gateway does not accept the answers"))
-                .fix("correct them and enrol again"),
+                .fix("correct them and enrol again; an invitation may be for a template of its own (--template NAME)"),
             RefusalCode::Denied => Self::denied(with_text("the gateway denied it")).fix(
                 "ask an administrator whether the user is approved and not locked, and the token not revoked",
             ),

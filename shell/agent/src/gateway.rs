@@ -8,7 +8,7 @@ use symbolon_crypto::{
 };
 use symbolon_provider::crypto;
 use symbolon_token::{Hello, Offer};
-use symbolon_wire::{Decode, Encode, FrameKind};
+use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
 
 /// What a gateway is checked against.
 #[derive(Clone, Debug)]
@@ -77,8 +77,11 @@ pub(crate) async fn meet(
     name: &GatewayName,
 ) -> Result<Met, Misfit> {
     connection.send(FrameKind::Hello, hello.to_bytes()).await?;
-    let offer = connection.expect(FrameKind::Offer).await?;
-    let offer = Offer::from_bytes(&offer).map_err(AgentError::from)?;
+    let offer = match connection.receive(&[FrameKind::Offer]).await? {
+        Ok(frame) => Offer::from_bytes(&frame.body).map_err(AgentError::from)?,
+        Err(refusal) if refusal.code == RefusalCode::Answers => return Err(no_template(hello).into()),
+        Err(refusal) => return Err(AgentError::refused(&refusal, clock::now()).into()),
+    };
     let now = clock::now();
     let issuer = trust.issuer(&offer.key_set.issuer).map_err(Misfit::Certificates)?;
     let verified = offer.key_set.verify(crypto(), &issuer, name, now);
@@ -92,4 +95,10 @@ pub(crate) async fn meet(
         Ok(verified) => Ok(Met { issuer, verified, offer }),
         Err(e) => Err(Misfit::Certificates(AgentError::key_set(&e))),
     }
+}
+
+fn no_template(hello: &Hello) -> AgentError {
+    let which = hello.template.as_ref().map_or_else(String::new, |t| format!(" {t}"));
+    AgentError::usage(format!("the gateway has no registration template{which}"))
+        .fix("leave --template out, or ask an administrator for its name (symbolon admin templates list)")
 }

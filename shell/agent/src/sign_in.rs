@@ -52,6 +52,13 @@ pub(crate) struct Carried {
     pub(crate) channel: SessionChannel,
 }
 
+impl Carried {
+    /// The node at the other end.
+    pub(crate) fn node(&self) -> Option<std::net::SocketAddr> {
+        self.stream.peer_addr().ok()
+    }
+}
+
 /// A session that was opened just now.
 pub(crate) struct SignedIn {
     pub(crate) carried: Carried,

@@ -209,7 +209,8 @@ pub fn import(
         let pin = pin()?;
         // Counted in the source, which is the token until it is imported.
         let _lock = Lock::wait(source)?;
-        let open = try_pin_locked(source, &pin)??;
+        let open = try_pin_locked(source, &pin)
+            .map_err(|e| e.fix("copy the file to a directory of yours first"))??;
         open.token.seal(crypto(), &mut SystemEntropy).to_file(crypto())
     } else {
         token.to_file(crypto())

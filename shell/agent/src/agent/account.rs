@@ -101,6 +101,11 @@ impl Account {
         Ok(signed_in)
     }
 
+    /// Gives up what the last exchange left: the gateway's keys have changed.
+    pub(crate) fn forget(&self) {
+        *self.kept() = Kept::default();
+    }
+
     /// Keeps the gateway's number for the next sign-in, with the key set of the last, in memory and
     /// in the token's file.
     pub(crate) async fn keep_number(&self, number: [u8; 32]) {

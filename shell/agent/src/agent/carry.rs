@@ -61,7 +61,7 @@ pub(crate) async fn carry(
 ) -> Over {
     let Carried { stream, reader, channel } = carried;
     let local = stream.local_addr().map(|a| a.ip()).ok();
-    let mut place = Place { gateway: account.gateway.address.clone(), local };
+    let mut place = Place { gateway: stream.peer_addr().ok(), local };
     let (mut read, write) = stream.split();
     let (pings, renewal) = (Pings::default(), Renewal::None);
     let mut carrier = Carrier { shared, account, session, verified, term, write, channel, pings, renewal };

@@ -112,6 +112,7 @@ impl Control {
                 Over::Ended(reason, detail) => return self.ended(&session, reason, &detail),
                 Over::OtherKeys => {
                     self.shared.problem("the gateway's keys have changed; signing in anew");
+                    self.account.forget();
                     return Next::SignIn;
                 }
                 Over::RenewalDue => match self.account.sign_in().await {
@@ -187,7 +188,7 @@ impl Control {
             };
             match result {
                 Ok(Attach::Attached(carried)) => {
-                    self.shared.attached(session.epoch());
+                    self.shared.attached(session.epoch(), carried.node());
                     tracing::info!(session = %session.id(), epoch = session.epoch().0, "attached");
                     return Ok(*carried);
                 }

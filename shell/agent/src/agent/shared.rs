@@ -8,6 +8,7 @@ use crate::sign_in::{Proof, SignedIn};
 use crate::status::{Link, ListenerStatus, Problem};
 use crate::{AgentError, clock};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use symbolon_crypto::Suite;
@@ -70,6 +71,8 @@ pub(super) struct Live {
     pub(super) suite: Suite,
     root: Arc<StreamRoot>,
     numbers: Numbers,
+    /// The node at the other end of the control connection, which granted the numbers.
+    node: Option<SocketAddr>,
     pub(super) latency: Option<Duration>,
     pub(super) configuration: Option<u64>,
     pub(super) destinations: Vec<Destination>,
@@ -77,6 +80,8 @@ pub(super) struct Live {
 
 /// What a stream is opened with.
 pub(crate) struct Ticket {
+    /// Where the number is good.
+    pub(crate) node: Option<SocketAddr>,
     pub(crate) root: Arc<StreamRoot>,
     pub(crate) number: StreamNumber,
 }
@@ -132,6 +137,7 @@ impl Shared {
             suite: signed_in.suite,
             root: Arc::new(signed_in.session.stream_root(crypto())),
             numbers: Numbers::default(),
+            node: signed_in.carried.node(),
             latency: None,
             configuration: None,
             destinations: Vec::new(),
@@ -160,11 +166,11 @@ impl Shared {
     }
 
     /// The session goes on over a new connection.
-    pub(crate) fn attached(&self, epoch: Epoch) {
+    pub(crate) fn attached(&self, epoch: Epoch, node: Option<SocketAddr>) {
         let mut state = self.state();
         state.link = Link::Connected;
         if let Some(live) = &mut state.live {
-            live.epoch = epoch;
+            (live.epoch, live.node) = (epoch, node);
         }
         drop(state);
         self.tell();
@@ -292,7 +298,7 @@ impl Shared {
             self.numbers_wanted.notify_one();
         }
         let number = number?;
-        Some(Ticket { root: Arc::clone(&live.root), number })
+        Some(Ticket { node: live.node, root: Arc::clone(&live.root), number })
     }
 
     /// The node refused a number.

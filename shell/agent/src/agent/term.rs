@@ -28,11 +28,12 @@ impl Term {
         self.renewed = true;
     }
 
-    /// The next try is often enough before the end, whatever the lifetime is.
+    /// The next try comes when half of what is left is over: often enough before the end, whatever
+    /// the lifetime is.
     pub(crate) fn try_later(&mut self) {
         let now = clock::now();
         let left = self.expires.0.saturating_sub(now.0);
-        self.renew_at = Time(now.0.saturating_add((left / 4).max(100_000)));
+        self.renew_at = Time(now.0.saturating_add((left / 2).max(100_000)));
     }
 }
 

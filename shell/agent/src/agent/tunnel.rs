@@ -66,7 +66,8 @@ impl Tunnel {
             let way = async {
                 // A gateway does not wait long for who says nothing, so the number comes first.
                 let ticket = shared.ticket().await?;
-                Ok::<_, AgentError>((ticket, dial(&shared.address).await?))
+                let node = ticket.node.map_or_else(|| shared.address.clone(), |node| node.to_string());
+                Ok::<_, AgentError>((ticket, dial(&node).await?))
             };
             let (ticket, mut remote) = ahead(way, local, &mut early).await?;
             let number = ticket.number.get();

@@ -1,10 +1,10 @@
 //! Whether the gateway is still there, and whether the machine still is where it was.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use symbolon_session::ControlMessage;
 use tokio::net::UdpSocket;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 /// How long an answer to a ping may take before the connection counts as lost.
 const PONG: Duration = Duration::from_secs(15);
@@ -37,21 +37,23 @@ impl Pings {
 /// Where the machine is in the network, as far as its address towards the gateway tells.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) gateway: String,
+    pub(crate) gateway: Option<SocketAddr>,
     pub(crate) local: Option<IpAddr>,
 }
 
 impl Place {
     /// Whether the address changed since the last look. No packet is sent for that.
     pub(crate) async fn moved(&mut self) -> bool {
-        let look = async {
-            let any = if self.local.is_some_and(|l| l.is_ipv6()) { "[::]:0" } else { "0.0.0.0:0" };
-            let socket = UdpSocket::bind(any).await.ok()?;
-            socket.connect(&self.gateway).await.ok()?;
-            socket.local_addr().ok().map(|a| a.ip())
-        };
-        let Ok(Some(now)) = timeout(Duration::from_secs(2), look).await else { return false };
+        let Some(now) = self.look().await else { return false };
         self.local.replace(now).is_some_and(|before| before != now)
+    }
+
+    async fn look(&self) -> Option<IpAddr> {
+        let gateway = self.gateway?;
+        let any = if gateway.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+        let socket = UdpSocket::bind(any).await.ok()?;
+        socket.connect(gateway).await.ok()?;
+        socket.local_addr().ok().map(|a| a.ip())
     }
 }
 
@@ -72,7 +74,7 @@ mod tests {
     #[tokio::test]
     async fn another_address_towards_the_gateway_is_noticed_once() {
         let elsewhere = Some(IpAddr::from([192, 0, 2, 1]));
-        let mut place = Place { gateway: "127.0.0.1:7843".into(), local: elsewhere };
+        let mut place = Place { gateway: Some(([127, 0, 0, 1], 7843).into()), local: elsewhere };
         assert!(place.moved().await);
         assert!(!place.moved().await);
     }

@@ -188,6 +188,17 @@ async fn a_context_key_that_was_left_behind_costs_another_try() {
 }
 
 #[tokio::test]
+async fn a_template_that_the_gateway_does_not_have_is_named() {
+    let (town, home) = (Town::new(), Home::new());
+    let gateway = town.gateway("gw.example").await;
+    gateway.state().refuse = Some((FrameKind::Hello, RefusalCode::Answers));
+    let mut options = home.enrolment(EnrolTarget::Link(town.invite(&gateway)), "alice");
+    options.template = Some("robot".parse().unwrap());
+    let error = enrol(options, &mut Script::new([PIN])).await.unwrap_err();
+    assert_eq!(error.message, "the gateway has no registration template robot");
+}
+
+#[tokio::test]
 async fn a_wrong_clock_is_told_before_anything_is_asked() {
     let (town, home) = (Town::new(), Home::new());
     let gateway = town.gateway("gw.example").await;

@@ -150,7 +150,7 @@ async fn a_restarted_node_carries_the_session_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_outlives_its_lifetime_and_so_do_its_streams() {
-    let scene = Scene::new(|c| c.session_lifetime_secs = 3).await;
+    let scene = Scene::new(|c| c.session_lifetime_secs = 5).await;
     let _agent = scene.home.agent().await;
     scene.publish("db").await;
     scene.destinations(1).await;
