@@ -180,7 +180,12 @@ impl Outgoing {
 }
 
 /// Ends the stream for the client with a reason, if it still reads.
-async fn end(outgoing: &mut Outgoing, client: &mut OwnedWriteHalf, send: &Mutex<SendHalf>, reason: EndReason) {
+async fn end(
+    outgoing: &mut Outgoing,
+    client: &mut OwnedWriteHalf,
+    send: &Mutex<SendHalf>,
+    reason: EndReason,
+) {
     let record = {
         let mut send = send.lock().unwrap_or_else(PoisonError::into_inner);
         send.end(&reason.stream_end(&Line::default()))

@@ -50,7 +50,7 @@ pub(super) struct VerifyView {
 
 pub(super) async fn verify(State(node): Node) -> Answer<VerifyView> {
     let report = node.store.verify_audit().await?;
-    let fault = report.first_bad.map(|f| format!("{f:?}"));
+    let fault = report.first_bad.map(|(row, fault)| format!("row {row}: {fault}"));
     Ok(Json(VerifyView { rows: report.rows, ok: fault.is_none(), fault }))
 }
 
