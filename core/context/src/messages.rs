@@ -2,10 +2,16 @@
 
 use symbolon_crypto::{KemPublicKey, PresentedToken, Secret, SecretBytes, TokenKind};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
-use zeroize::Zeroize;
 
 /// Largest authentication token: room for a Kerberos AP-REQ with a large authorisation field.
 const MAX_TOKEN: usize = 8 * 1024;
+
+/// A first message's plaintext is a multiple of this many bytes: its length then tells neither the
+/// kind of the token nor how long a name or a password is.
+const PADDING_STEP: usize = 512;
+
+/// What stands around the token in a first message, padding included, at most.
+const MAX_AROUND_TOKEN: usize = 3 * 1024;
 
 /// What is inside a first message of a context.
 pub(crate) struct FirstInner {
@@ -32,19 +38,18 @@ impl FirstInner {
         bound: &[u8],
         token: &PresentedToken,
     ) -> SecretBytes {
-        let mut w = Writer::new();
-        w.fixed(transport_key.expose());
-        w.fixed(bound);
-        token.kind.encode(&mut w);
-        w.bytes16(token.body.expose());
-        SecretBytes::new(w.into_bytes())
+        SecretBytes::written(MAX_AROUND_TOKEN + token.body.expose().len(), |w| {
+            w.fixed(transport_key.expose());
+            w.fixed(bound);
+            token.kind.encode(w);
+            w.bytes16(token.body.expose());
+            w.padding(PADDING_STEP);
+        })
     }
 
     pub(crate) fn parse(plaintext: &SecretBytes) -> Result<Self, WireError> {
         let mut r = Reader::new(plaintext.expose());
-        let mut key: [u8; 32] = r.fixed()?;
-        let transport_key = Secret::new(key);
-        key.zeroize();
+        let transport_key = Secret::decode(&mut r)?;
         let ephemeral = KemPublicKey::decode(&mut r)?;
         let time = Time::decode(&mut r)?;
         let bindings = r.fixed()?;
@@ -54,6 +59,7 @@ impl FirstInner {
             return Err(WireError::TooLong("authentication token"));
         }
         let token = SecretBytes::new(token.to_vec());
+        r.padding()?;
         r.finish()?;
         Ok(Self { transport_key, ephemeral, time, bindings, kind, token })
     }
@@ -89,27 +95,30 @@ pub(crate) struct SecondInner {
 
 impl SecondInner {
     pub(crate) fn to_secret_bytes(&self) -> SecretBytes {
-        let mut w = Writer::new();
-        w.fixed(self.session_key.expose());
-        w.fixed(&self.session_id);
-        w.u32(self.lifetime_secs);
-        w.text8(&self.subject);
-        w.bytes16(&self.token_reply);
-        SecretBytes::new(w.into_bytes())
+        SecretBytes::written(2 * PADDING_STEP + self.token_reply.len(), |w| {
+            w.fixed(self.session_key.expose());
+            w.fixed(&self.session_id);
+            w.u32(self.lifetime_secs);
+            w.text8(&self.subject);
+            w.bytes16(&self.token_reply);
+            w.padding(PADDING_STEP);
+        })
     }
 
     pub(crate) fn parse(plaintext: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader::new(plaintext);
-        let mut key: [u8; 32] = r.fixed()?;
-        let session_key = Secret::new(key);
-        key.zeroize();
         let inner = Self {
-            session_key,
+            session_key: Secret::decode(&mut r)?,
             session_id: r.fixed()?,
             lifetime_secs: r.u32()?,
             subject: r.text8("subject")?.to_owned(),
             token_reply: r.bytes16()?.to_vec(),
         };
+        r.padding()?;
+        // Shown on terminals.
+        if inner.subject.chars().any(char::is_control) {
+            return Err(WireError::BadValue("subject"));
+        }
         r.finish()?;
         Ok(inner)
     }

@@ -7,7 +7,7 @@ use symbolon_crypto::{
     TranscriptHash, VerifiedKeySet,
 };
 use symbolon_policy::{CanonName, PasswordPermitted};
-use symbolon_wire::{Reader, WireError, Writer};
+use symbolon_wire::{Reader, WireError};
 
 /// Longest password, in bytes of UTF-8.
 pub const MAX_PASSWORD: usize = 256;
@@ -41,10 +41,11 @@ impl PasswordToken {
 
 impl InitiatorToken for PasswordToken {
     fn present(&mut self, _binding: &TranscriptHash) -> Result<PresentedToken, CryptoError> {
-        let mut w = Writer::new();
-        w.text16(self.user.as_str());
-        w.bytes16(self.password.expose());
-        let body = SecretBytes::new(w.into_bytes());
+        let bound = 4 + self.user.as_str().len() + self.password.expose().len();
+        let body = SecretBytes::written(bound, |w| {
+            w.text16(self.user.as_str());
+            w.bytes16(self.password.expose());
+        });
         Ok(PresentedToken { kind: TokenKind::Password, body, contribution: None })
     }
 

@@ -22,6 +22,8 @@ pub const REGISTRATION_REQUEST: &[u8] = b"symbolon/1 registration request";
 pub const REGISTRATION_REPLY: &[u8] = b"symbolon/1 registration reply";
 /// The authentication key from both halves (B7).
 pub const AUTHENTICATION_KEY: &[u8] = b"symbolon/1 authentication key";
+/// Hash under which a store keeps an invitation.
+pub const INVITATION: &[u8] = b"symbolon/1 invitation";
 /// Proof that the client holds the authentication key.
 pub const REGISTRATION_CONFIRM: &[u8] = b"symbolon/1 registration confirm";
 

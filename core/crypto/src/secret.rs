@@ -1,4 +1,5 @@
 use subtle::ConstantTimeEq;
+use symbolon_wire::{Decode, Reader, WireError, Writer};
 use zeroize::{Zeroize, ZeroizeOnDrop, optimization_barrier};
 
 /// `N` secret bytes: wiped when dropped, never printed, compared in constant time, copied only by
@@ -28,6 +29,12 @@ impl<const N: usize> Secret<N> {
     #[must_use]
     pub const fn duplicate(&self) -> Self {
         Self(self.0)
+    }
+}
+
+impl<const N: usize> Decode for Secret<N> {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        Self::from_slice(r.take(N)?).ok_or(WireError::Truncated)
     }
 }
 
@@ -66,6 +73,16 @@ impl<const N: usize> std::fmt::Debug for Secret<N> {
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
+    /// What `write` writes, at most `bound` bytes: the buffer has that room from the start, because
+    /// one that grows leaves copies of the secrets where it was before.
+    #[must_use]
+    pub fn written(bound: usize, write: impl FnOnce(&mut Writer)) -> Self {
+        let mut w = Writer::with_capacity(bound);
+        write(&mut w);
+        debug_assert!(w.len() <= bound, "a secret outgrew its buffer");
+        Self(w.into_bytes())
+    }
+
     /// Takes over `bytes`.
     #[must_use]
     pub const fn new(bytes: Vec<u8>) -> Self {

@@ -19,6 +19,7 @@ use symbolon_crypto::{
 };
 use symbolon_policy::{AccessPath, CanonName, TokenClass, UserCode};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
+use zeroize::Zeroizing;
 
 const MAGIC: &[u8; 15] = b"SYMBOLON TOKEN\n";
 const VERSION: u8 = 1;
@@ -131,11 +132,11 @@ impl PinCost {
     }
 
     fn key(self, crypto: Crypto, pin: &Pin, salt: &[u8; 16]) -> Result<Secret<32>, TokenError> {
-        let mut key = [0; 32];
+        let mut key = Zeroizing::new([0; 32]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, self.params()?)
-            .hash_password_into(pin.0.expose(), salt, &mut key)
+            .hash_password_into(pin.0.expose(), salt, key.as_mut())
             .map_err(|_| TokenError::Damaged("impossible PIN cost"))?;
-        Ok(crypto.derive(&Secret::new(key), label::TOKEN_SEAL, &[salt]))
+        Ok(crypto.derive(&Secret::new(*key), label::TOKEN_SEAL, &[salt]))
     }
 }
 
@@ -164,6 +165,17 @@ pub struct Registration {
     pub key: SoftwareKey,
     /// The gateway's number for the next sign-in, if one is at hand.
     pub next_number: Option<[u8; 32]>,
+}
+
+impl Registration {
+    /// No less than the length of its encoding, in bytes.
+    fn encoded_bound(&self) -> usize {
+        let certificates = self.key_set.context_keys.iter().map(|c| 2 + c.len()).sum::<usize>();
+        let key_set = &self.key_set;
+        let signed = key_set.issuer.len() + key_set.identity.len() + key_set.signature.len() + certificates;
+        let names = self.address.len() + self.user.as_str().len() + self.access_path.as_str().len();
+        1024 + signed + names
+    }
 }
 
 impl Encode for Registration {
@@ -196,7 +208,7 @@ impl Decode for Registration {
                 .map_err(|_| WireError::BadValue("access path"))?,
             class: r.text8("token class")?.parse().map_err(|_| WireError::BadValue("token class"))?,
             registered: Time::decode(r)?,
-            key: SoftwareKey::new(Secret::new(r.fixed()?)),
+            key: SoftwareKey::new(Secret::decode(r)?),
             next_number: match r.bytes8()? {
                 [] => None,
                 n => Some(n.try_into().map_err(|_| WireError::BadValue("number"))?),
@@ -267,8 +279,11 @@ impl Token {
             return Err(TokenError::Damaged("it is not a token file"));
         }
         let version = r.u8()?;
-        if version != VERSION {
+        if version > VERSION {
             return Err(TokenError::NewerVersion(version));
+        }
+        if version < VERSION {
+            return Err(TokenError::Damaged("there was never such a version"));
         }
         let body = bytes.len().checked_sub(32).ok_or(TokenError::Damaged("it ends too early"))?;
         if !constant_time_eq(&crypto.sha256(&[&bytes[..body]]), &bytes[body..]) {
@@ -488,9 +503,8 @@ impl UnlockedToken {
     /// The sealed token, with no failed attempts: write it back.
     #[must_use]
     pub fn seal(&self, crypto: Crypto, entropy: &mut dyn Entropy) -> Token {
-        let mut w = Writer::new();
-        w.list16(&self.registrations, |w, r| r.encode(w));
-        let plaintext = SecretBytes::new(w.into_bytes());
+        let bound = 2 + self.registrations.iter().map(Registration::encoded_bound).sum::<usize>();
+        let plaintext = SecretBytes::written(bound, |w| w.list16(&self.registrations, |w, r| r.encode(w)));
         let nonce: [u8; 12] = entropy.number();
         let aad = header(&self.id, &self.issuer, Some(self.cost), &self.salt);
         let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);

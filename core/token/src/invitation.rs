@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use symbolon_crypto::{Crypto, GatewayName, IssuerFingerprint, Secret};
+use symbolon_crypto::{Crypto, GatewayName, IssuerFingerprint, Secret, label};
 
 /// The secret of an invitation: 128 random bits, good once. The store keeps only its hash.
 #[derive(Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl InvitationCode {
     /// Under which a store keeps it. A hash without salt is enough for 128 random bits.
     #[must_use]
     pub fn hash(&self, crypto: Crypto) -> [u8; 32] {
-        crypto.sha256(&[b"symbolon/1 invitation", self.0.expose()])
+        crypto.sha256(&[label::INVITATION, self.0.expose()])
     }
 }
 

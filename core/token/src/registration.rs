@@ -8,7 +8,6 @@ use symbolon_crypto::{
 };
 use symbolon_policy::{AccessPath, CanonName, TemplateName, TokenClass, UserCode};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
-use zeroize::Zeroize;
 
 /// Why a registration failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,6 +84,17 @@ impl RegistrationRequest {
         Ok(Self { template, answers: answers.to_vec(), invitation, class, label: label.to_owned() })
     }
 }
+
+/// A request's plaintext is a multiple of this many bytes, so that its length tells little about
+/// the answers.
+const PADDING_STEP: usize = 512;
+
+/// What stands around the answers of a request, padding included, at most: half key, X-Wing key,
+/// names and codes.
+const MAX_AROUND_ANSWERS: usize = 3 * 1024;
+
+/// A half key with a grant, at most: an access path is the longest field of it.
+const MAX_GRANT: usize = 4 * 1024;
 
 /// What goes into the keys besides the half keys.
 struct Shared {
@@ -202,13 +212,15 @@ impl AwaitReply {
         let envelope = OpenEnvelope::begin(crypto, entropy, gateway, suites, Purpose::Registration)?;
         let ephemeral = KemPrivateKey::generate(envelope.suite(), crypto, entropy);
         let ssk1: Secret<32> = entropy.secret();
-        let mut w = Writer::new();
-        w.fixed(ssk1.expose());
-        ephemeral.public().encode(&mut w);
-        now.encode(&mut w);
-        request.encode(&mut w);
+        let content = SecretBytes::written(MAX_AROUND_ANSWERS + request.answers.len(), |w| {
+            w.fixed(ssk1.expose());
+            ephemeral.public().encode(w);
+            now.encode(w);
+            request.encode(w);
+            w.padding(PADDING_STEP);
+        });
         let transcript = envelope.transcript();
-        let (envelope, exporter) = envelope.seal(&SecretBytes::new(w.into_bytes()));
+        let (envelope, exporter) = envelope.seal(&content);
         let bytes = envelope.to_bytes();
         let transcript = transcript.with(&envelope.digest(crypto));
         Ok((Self { crypto, envelope, transcript, ephemeral, ssk1, exporter }, bytes))
@@ -240,7 +252,7 @@ impl AwaitReply {
         buffer.truncate(length);
         let plaintext = SecretBytes::new(buffer);
         let mut r = Reader::new(plaintext.expose());
-        let ssk2 = Secret::new(r.fixed()?);
+        let ssk2 = Secret::decode(&mut r)?;
         let grant = RegistrationGrant::decode(&mut r)?;
         r.finish()?;
         let transcript = transcript.with(sealed).hash();
@@ -304,12 +316,11 @@ impl RegistrationOpened {
     /// [`RegistrationError::Malformed`], [`RegistrationError::Clock`].
     pub fn read(crypto: Crypto, content: EnvelopeContent, now: Time) -> Result<Self, RegistrationError> {
         let mut r = Reader::new(content.plaintext.expose());
-        let mut half: [u8; 32] = r.fixed()?;
-        let ssk1 = Secret::new(half);
-        half.zeroize();
+        let ssk1 = Secret::decode(&mut r)?;
         let ephemeral = KemPublicKey::decode(&mut r)?;
         let time = Time::decode(&mut r)?;
         let request = RegistrationRequest::decode(&mut r)?;
+        r.padding()?;
         r.finish()?;
         if ephemeral.suite() != content.suite {
             return Err(WireError::BadValue("ephemeral key").into());
@@ -377,7 +388,8 @@ impl FreshRequest {
         let shared = Shared { ssk1, exporter, ephemeral: encapsulated.secret };
         let transcript = transcript.with(&encapsulated.bytes);
         let ssk2: Secret<32> = entropy.secret();
-        let mut w = Writer::new();
+        // Encrypted where it lies: no second copy of the half key is made.
+        let mut w = Writer::with_capacity(MAX_GRANT + TAG);
         w.fixed(ssk2.expose());
         grant.encode(&mut w);
         let mut sealed = w.into_bytes();

@@ -107,6 +107,14 @@ impl<'a> Reader<'a> {
         self.take(n.into())
     }
 
+    /// The zeros that [`crate::Writer::padding`] wrote.
+    ///
+    /// # Errors
+    /// [`WireError::Truncated`], [`WireError::BadValue`] when they are not zeros.
+    pub fn padding(&mut self) -> Result<(), WireError> {
+        if self.bytes16()?.iter().all(|b| *b == 0) { Ok(()) } else { Err(WireError::BadValue("padding")) }
+    }
+
     /// At most 16 MiB less one byte.
     ///
     /// # Errors

@@ -13,6 +13,32 @@ impl Writer {
         Self(Vec::with_capacity(256))
     }
 
+    /// An empty buffer with room for `bytes`, so that writing that much leaves no copy behind in
+    /// memory that was given back.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
+    }
+
+    /// How much was written, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Zeros behind a 16-bit prefix up to the next multiple of `step` bytes (at most 32,768), so that
+    /// a ciphertext's length tells little.
+    pub fn padding(&mut self, step: usize) {
+        let zeros = (self.0.len() + 2).next_multiple_of(step) - self.0.len() - 2;
+        self.bytes16(&vec![0; zeros]);
+    }
+
     /// What was written.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
