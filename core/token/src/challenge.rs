@@ -4,10 +4,10 @@
 //! ```text
 //! challenger                                     responder
 //!    ── N1 ────────────────────────────────────────>
-//!                     k = HMAC(SSK, names, roles, binding),  E = AEAD_k(N1)
+//!       k = HMAC(SSK, names, roles, binding, N1, KEM key),  E = AEAD_k(N1)
 //!    <──────────────────────────── E, N2, KEM key ──
 //!    N1 is mine: the responder holds SSK
-//!    session = HKDF(k, E, N2, KEM secret, binding)
+//!    session = HKDF(k, E, N2, KEM secret, transcript)
 //!    ── ct, AEAD_session(N2) ──────────────────────>
 //!                                  N2 is mine: so does the challenger
 //! ```
@@ -15,11 +15,15 @@
 //! authentication token ([`ChallengeToken`]) the gateway is the challenger, its number comes with its
 //! certificate or from the previous session, and the KEM is the context's own. Within a session
 //! either side may be the [`Challenger`], to prove both sides anew and replace the session's keys.
+//!
+//! What the challenger gave cannot be reflected: the two names stand in `k` in the order of the
+//! roles, and an exchange between two of the same name is refused.
 
 use crate::AuthenticationKey;
 use symbolon_crypto::{
-    Crypto, CryptoError, Entropy, InitiatorToken, KemPrivateKey, KemPublicKey, PresentedToken, Secret,
-    SecretBytes, Suite, TAG, TokenKind, TokenProof, TranscriptHash, constant_time_eq, label,
+    Crypto, CryptoError, Encapsulated, Entropy, InitiatorToken, KemPrivateKey, KemPublicKey, PresentedToken,
+    Secret, SecretBytes, Suite, TAG, TokenKind, TokenProof, Transcript, TranscriptHash, constant_time_eq,
+    label,
 };
 use symbolon_policy::UserCode;
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
@@ -31,6 +35,9 @@ pub type Number = [u8; 32];
 /// for a long weekend still signs in with one round trip.
 const GATEWAY_NUMBER_LIFETIME_SECS: u64 = 4 * 24 * 3600;
 
+/// The suite of stand-alone exchanges; an answer with another is refused, so that nobody steps down.
+const SUITE: Suite = Suite::XWing;
+
 /// Who takes part in an exchange; both names and both roles go into every key.
 #[derive(Clone, Copy, Debug)]
 pub struct Parties<'a> {
@@ -41,12 +48,14 @@ pub struct Parties<'a> {
 }
 
 /// E and N2.
+#[derive(Clone, Debug)]
 struct Response {
     sealed_number: [u8; 32 + TAG],
     number: Number,
 }
 
 /// What one side computes from SSK, the names and the binding.
+#[derive(Debug)]
 struct ExchangeKey(Secret<32>);
 
 impl ExchangeKey {
@@ -136,14 +145,15 @@ impl InitiatorToken for ChallengeToken<'_> {
         let key = ExchangeKey::new(self.crypto, self.key, parties, binding)?;
         let sealed_number = key.seal_number(self.crypto, &self.gateway_number, &self.own_number);
         let response = Response { sealed_number, number: self.own_number };
-        let mut w = Writer::new();
-        w.fixed(&self.claimed.registration_id);
-        w.text8(self.claimed.user.as_str());
-        w.fixed(&response.sealed_number);
-        w.fixed(&response.number);
+        let body = SecretBytes::written(512, |w| {
+            w.fixed(&self.claimed.registration_id);
+            w.text8(self.claimed.user.as_str());
+            w.fixed(&response.sealed_number);
+            w.fixed(&response.number);
+        });
         Ok(PresentedToken {
             kind: TokenKind::Challenge,
-            body: SecretBytes::new(w.into_bytes()),
+            body,
             contribution: Some(key.session(self.crypto, &response, binding)),
         })
     }
@@ -243,7 +253,9 @@ impl TokenProof for ChallengeProved {
 }
 
 /// The gateway's numbers: `expiry (8) | random (8) | MAC (16)`, so that no list of them need be kept
-/// and every node of a domain knows its own. That each serves once is the replay cache's business.
+/// and every node of a domain knows its own. A number may be answered more than once until it
+/// expires; that no *answer* serves twice is seen to by the replay cache of first messages, to which
+/// each answer is bound.
 #[derive(Debug)]
 pub struct GatewayNumbers {
     key: Secret<32>,
@@ -303,9 +315,37 @@ impl Decode for Answer {
     }
 }
 
-fn session_key(crypto: Crypto, seed: &Secret<32>, kem: &Secret<32>, binding: &TranscriptHash) -> Secret<32> {
-    let root = crypto.extract(binding.as_ref(), &[seed.expose(), kem.expose()]);
-    crypto.derive(&root, label::CHALLENGE_SESSION, &[binding.as_ref()])
+/// What the answer is bound to: both sides' part so far, the KEM key among it, so that nobody can put
+/// another key in its place and read along once the authentication key has become known.
+fn answered(
+    crypto: Crypto,
+    parties: Parties<'_>,
+    binding: &TranscriptHash,
+    challenge: &Number,
+    kem: &KemPublicKey,
+) -> Result<Transcript, CryptoError> {
+    if parties.challenger == parties.responder || kem.suite() != SUITE {
+        return Err(CryptoError::BadKey);
+    }
+    let start = Transcript::new(crypto, label::CHALLENGE_KEY).with(binding.as_ref());
+    Ok(start.with(challenge).with(kem.as_bytes()))
+}
+
+/// The session key, and the key under which the second number is returned.
+fn session_keys(
+    crypto: Crypto,
+    key: &ExchangeKey,
+    response: &Response,
+    kem: &Encapsulated,
+    answered: Transcript,
+) -> (Secret<32>, Secret<32>) {
+    let seed = key.session(crypto, response, &answered.hash());
+    let whole = answered.with(&response.sealed_number).with(&response.number).with(&kem.bytes).hash();
+    let root = crypto.extract(whole.as_ref(), &[seed.expose(), kem.secret.expose()]);
+    (
+        crypto.derive(&root, label::CHALLENGE_SESSION, &[whole.as_ref()]),
+        crypto.derive(&root, label::CHALLENGE_RETURN, &[whole.as_ref()]),
+    )
 }
 
 /// The side that gives the first number.
@@ -326,7 +366,8 @@ impl Challenger {
     /// Checks the answer; gives the new session key and the last message.
     ///
     /// # Errors
-    /// [`CryptoError::Forged`] when the responder does not hold the key, or the bytes are no answer.
+    /// [`CryptoError::Forged`] when the responder does not hold the key, or the bytes are no answer;
+    /// [`CryptoError::BadKey`] when both parties have one name, or the answer is of another suite.
     pub fn conclude(
         self,
         entropy: &mut dyn Entropy,
@@ -334,18 +375,17 @@ impl Challenger {
         parties: Parties<'_>,
         answer: &[u8],
     ) -> Result<(Secret<32>, Vec<u8>), CryptoError> {
-        let answer = Answer::from_bytes(answer).map_err(|_| CryptoError::Forged)?;
-        let key = ExchangeKey::new(self.crypto, key, parties, &self.binding)?;
-        let number = key.open_number(self.crypto, &answer.response)?;
+        let Answer { response, kem } = Answer::from_bytes(answer).map_err(|_| CryptoError::Forged)?;
+        let answered = answered(self.crypto, parties, &self.binding, &self.number, &kem)?;
+        let key = ExchangeKey::new(self.crypto, key, parties, &answered.hash())?;
+        let number = key.open_number(self.crypto, &response)?;
         if !constant_time_eq(&number, &self.number) {
             return Err(CryptoError::Forged);
         }
-        let kem = answer.kem.encapsulate(self.crypto, entropy)?;
-        let seed = key.session(self.crypto, &answer.response, &self.binding);
-        let session = session_key(self.crypto, &seed, &kem.secret, &self.binding);
-        let mut returned = answer.response.number.to_vec();
-        let cipher = self.crypto.aes256_gcm(&self.crypto.derive(&session, label::CHALLENGE_RETURN, &[]));
-        let tag = cipher.seal(&[0; 12], label::CHALLENGE_RETURN, &mut returned);
+        let kem = kem.encapsulate(self.crypto, entropy)?;
+        let (session, back) = session_keys(self.crypto, &key, &response, &kem, answered);
+        let mut returned = response.number;
+        let tag = self.crypto.aes256_gcm(&back).seal(&[0; 12], label::CHALLENGE_RETURN, &mut returned);
         let mut w = Writer::new();
         w.bytes16(&kem.bytes);
         w.fixed(&returned);
@@ -358,17 +398,18 @@ impl Challenger {
 #[derive(Debug)]
 pub struct Responder {
     crypto: Crypto,
-    number: Number,
+    response: Response,
     kem: KemPrivateKey,
-    seed: Secret<32>,
-    binding: TranscriptHash,
+    key: ExchangeKey,
+    answered: Transcript,
 }
 
 impl Responder {
     /// Answers N1.
     ///
     /// # Errors
-    /// [`CryptoError::Forged`] when the bytes are no number; what the device with the key gives.
+    /// [`CryptoError::Forged`] when the bytes are no number; [`CryptoError::BadKey`] when both
+    /// parties have one name; what the device with the key gives.
     pub fn answer(
         crypto: Crypto,
         entropy: &mut dyn Entropy,
@@ -378,13 +419,13 @@ impl Responder {
         binding: TranscriptHash,
     ) -> Result<(Self, Vec<u8>), CryptoError> {
         let challenge: Number = first.try_into().map_err(|_| CryptoError::Forged)?;
+        let kem = KemPrivateKey::generate(SUITE, crypto, entropy);
+        let answered = answered(crypto, parties, &binding, &challenge, kem.public())?;
+        let key = ExchangeKey::new(crypto, key, parties, &answered.hash())?;
         let number: Number = entropy.number();
-        let key = ExchangeKey::new(crypto, key, parties, &binding)?;
         let response = Response { sealed_number: key.seal_number(crypto, &challenge, &number), number };
-        let kem = KemPrivateKey::generate(Suite::XWing, crypto, entropy);
-        let seed = key.session(crypto, &response, &binding);
-        let answer = Answer { response, kem: kem.public().clone() }.to_bytes();
-        Ok((Self { crypto, number, kem, seed, binding }, answer))
+        let answer = Answer { response: response.clone(), kem: kem.public().clone() }.to_bytes();
+        Ok((Self { crypto, response, kem, key, answered }, answer))
     }
 
     /// Checks that the second number came back under the session key, and gives that key.
@@ -393,16 +434,20 @@ impl Responder {
     /// [`CryptoError::Forged`].
     pub fn finish(self, last: &[u8]) -> Result<Secret<32>, CryptoError> {
         let mut r = Reader::new(last);
-        let mut read = || -> Result<(&[u8], [u8; 32 + TAG]), WireError> {
-            let parts = (r.bytes16()?, r.fixed()?);
+        let mut read = || -> Result<(Vec<u8>, [u8; 32 + TAG]), WireError> {
+            let parts = (r.bytes16()?.to_vec(), r.fixed()?);
             Ok(parts)
         };
-        let (enc, mut returned) = read().map_err(|_| CryptoError::Forged)?;
+        let (bytes, mut returned) = read().map_err(|_| CryptoError::Forged)?;
         r.finish().map_err(|_| CryptoError::Forged)?;
-        let kem = self.kem.decapsulate(self.crypto, enc)?;
-        let session = session_key(self.crypto, &self.seed, &kem, &self.binding);
-        let cipher = self.crypto.aes256_gcm(&self.crypto.derive(&session, label::CHALLENGE_RETURN, &[]));
-        cipher.open(&[0; 12], label::CHALLENGE_RETURN, &mut returned)?;
-        if constant_time_eq(&returned[..32], &self.number) { Ok(session) } else { Err(CryptoError::Forged) }
+        let secret = self.kem.decapsulate(self.crypto, &bytes).map_err(|_| CryptoError::Forged)?;
+        let kem = Encapsulated { bytes, secret };
+        let (session, back) = session_keys(self.crypto, &self.key, &self.response, &kem, self.answered);
+        self.crypto.aes256_gcm(&back).open(&[0; 12], label::CHALLENGE_RETURN, &mut returned)?;
+        if constant_time_eq(&returned[..32], &self.response.number) {
+            Ok(session)
+        } else {
+            Err(CryptoError::Forged)
+        }
     }
 }
