@@ -189,3 +189,50 @@ async fn a_logout_ends_the_streams() {
     assert_eq!(raw.get_mut().read(&mut [0; 8]).await.unwrap(), 0);
     waiting.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn an_application_that_closes_first_still_hears_the_rest() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let scene = scene(listener.local_addr().unwrap()).await;
+    let application = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"bye").await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).await.unwrap();
+        rest
+    });
+    let mut stream = scene.home.client().await.stream(&app("db")).await.unwrap();
+    let mut answer = String::new();
+    stream.get_mut().read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "bye");
+    stream.get_mut().write_all(b"one more thing").await.unwrap();
+    stream.get_mut().shutdown().await.unwrap();
+    assert_eq!(application.await.unwrap(), "one more thing");
+    stream.outcome().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_breaks_off_is_told_to_the_gateway_as_such() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let scene = scene(listener.local_addr().unwrap()).await;
+    let listening = scene.home.client().await.listen(&app("db"), None).await.unwrap();
+    let mut program = TcpStream::connect(listening.address()).await.unwrap();
+    program.write_all(b"half a sent").await.unwrap();
+    let (mut application, _) = listener.accept().await.unwrap();
+    let mut heard = [0; 11];
+    application.read_exact(&mut heard).await.unwrap();
+    // What the program has not read when it goes makes its end a reset.
+    application.write_all(b"unread").await.unwrap();
+    let waiting = async || {
+        let mut byte = [0];
+        program.peek(&mut byte).await.ok().filter(|n| *n == 1)
+    };
+    until("the answer", waiting).await;
+    drop(program);
+    let told = async || {
+        let status = scene.home.client().await.status().await.unwrap();
+        status.problems.into_iter().find(|p| p.text.contains("local program broke off"))
+    };
+    until("the problem", told).await;
+}
