@@ -120,6 +120,12 @@ impl PasswordCheck {
         Ok(Self { nobody })
     }
 
+    /// What a password is checked against when there is no such user; for tests of the cost.
+    #[must_use]
+    pub const fn nobody(&self) -> &PasswordVerifier {
+        &self.nobody
+    }
+
     /// The name that a password token claims, to look its verifier up.
     ///
     /// # Errors
