@@ -80,6 +80,10 @@ impl Session {
         }
     }
 
+    pub(crate) const fn gateway(&self) -> &GatewayName {
+        &self.state.gateway
+    }
+
     pub(crate) fn forget_claims(&mut self) {
         self.claims = StreamClaims::new(self.state.id);
     }

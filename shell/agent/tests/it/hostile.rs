@@ -1,12 +1,15 @@
 //! Gateways that are not what they should be, and programs that talk nonsense to the agent.
 
-use crate::fake::DAY;
-use crate::world::{Home, PIN, Script, Town, now};
+use crate::fake::{DAY, Fake};
+use crate::fake_session::Order;
+use crate::world::{Home, PIN, Script, Town, now, until};
 use std::time::Duration;
 use symbolon_agent::{Agent, AgentError, EnrolTarget, ErrorKind, enrol};
 use symbolon_crypto::{KeySet, Suite};
 use symbolon_issuer::Validity;
 use symbolon_provider::P256SigningKey;
+use symbolon_session::{ConfigurationBytes, ControlMessage, Line, StreamRange};
+use symbolon_token::Configuration;
 use symbolon_wire::FrameKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixStream};
@@ -171,4 +174,90 @@ async fn nonsense_on_the_agent_s_socket_gets_an_error_and_harms_nobody() {
         }
     }
     home.client().await.status().await.unwrap();
+}
+
+/// Alice's agent at a gateway that then says `message` within the session.
+async fn told(
+    message: impl FnOnce(&mut crate::fake::State) -> ControlMessage,
+) -> (Home, Fake, Agent, String) {
+    let (town, home) = (Town::new(), Home::new());
+    let gateway = town.gateway("gw.example").await;
+    home.enrol(&town, &gateway, "alice").await.unwrap();
+    let agent = home.agent().await;
+    let session = home.client().await.status().await.unwrap().session.unwrap().id;
+    {
+        let mut state = gateway.state();
+        let message = message(&mut state);
+        state.sessions.values().for_each(|s| s.order(Order::Say(message.clone())));
+    }
+    (home, gateway, agent, session)
+}
+
+fn configuration(bytes: Vec<u8>) -> ControlMessage {
+    ControlMessage::Configuration(ConfigurationBytes::new(bytes).unwrap())
+}
+
+async fn problem(home: &Home, text: &str) {
+    let look = async || {
+        let status = home.client().await.status().await.unwrap();
+        Some(()).filter(|()| status.problems.iter().any(|p| p.text.contains(text)))
+    };
+    until(text, look).await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_the_gateway_did_not_sign_is_not_applied() {
+    let signed_by_another = |state: &mut crate::fake::State| {
+        let (id, session) = state.sessions.iter().next().unwrap();
+        let forged = Configuration {
+            version: 1_000,
+            gateway: session.gateway().clone(),
+            session_id: id.0,
+            issued: now(),
+            destinations: Vec::new(),
+        };
+        configuration(forged.sign(&P256SigningKey::generate()).unwrap())
+    };
+    let (home, gateway, _agent, before) = told(signed_by_another).await;
+    problem(&home, "keys have changed").await;
+    let again = async || home.client().await.status().await.unwrap().session.filter(|s| s.id != before);
+    assert_eq!(until("a new session", again).await.configuration, Some(1));
+    assert!(!gateway.state().applied.contains(&1_000));
+}
+
+#[tokio::test]
+async fn a_configuration_for_another_session_and_nonsense_leave_the_one_that_is_applied() {
+    let for_another = |state: &mut crate::fake::State| {
+        let gateway = state.keys.identity().name().clone();
+        let other = Configuration {
+            version: 1_000,
+            gateway,
+            session_id: [7; 16],
+            issued: now(),
+            destinations: Vec::new(),
+        };
+        configuration(other.sign(state.keys.identity().key()).unwrap())
+    };
+    let (home, gateway, _agent, before) = told(for_another).await;
+    problem(&home, "for somebody else").await;
+    gateway.state().sessions.values().for_each(|s| s.order(Order::Say(configuration(vec![1, 2, 3]))));
+    problem(&home, "malformed configuration").await;
+    let session = home.client().await.status().await.unwrap().session.unwrap();
+    assert_eq!((session.id, session.configuration), (before, Some(1)));
+}
+
+#[tokio::test]
+async fn numbers_that_do_not_grow_are_not_taken() {
+    let again = |_: &mut crate::fake::State| ControlMessage::StreamsGranted(StreamRange::new(0, 64).unwrap());
+    let (home, _gateway, _agent, _) = told(again).await;
+    problem(&home, "must grow").await;
+}
+
+#[tokio::test]
+async fn a_report_is_repeated_on_request() {
+    let (home, gateway, _agent, _) = told(|_| ControlMessage::ReportRequest).await;
+    until("the report", async || Some(()).filter(|()| gateway.state().reports.len() == 2)).await;
+    let stopping = ControlMessage::Stopping { detail: Line::lossy("for new cables") };
+    gateway.state().sessions.values().for_each(|s| s.order(Order::Say(stopping.clone())));
+    problem(&home, "for new cables").await;
 }

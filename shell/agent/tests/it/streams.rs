@@ -1,11 +1,11 @@
 //! Streams to applications, by port and raw.
 
 use crate::fake::Fake;
-use crate::fake_session::nobody;
+use crate::fake_session::{Order, nobody};
 use crate::world::{Home, Town, app, shouting, until};
 use std::net::SocketAddr;
 use symbolon_agent::{Agent, ErrorKind};
-use symbolon_session::EndReason;
+use symbolon_session::{ControlMessage, EndReason, Line};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -156,7 +156,7 @@ async fn a_stream_that_the_gateway_cuts_ends_with_its_reason() {
 async fn streams_outlive_the_control_connection() {
     let scene = scene(shouting().await).await;
     let mut raw = scene.home.client().await.stream(&app("db")).await.unwrap();
-    scene.gateway.state().sessions.values().for_each(|s| s.order(crate::fake_session::Order::Break));
+    scene.gateway.state().sessions.values().for_each(|s| s.order(Order::Break));
     let back = async || {
         let status = scene.home.client().await.status().await.unwrap();
         status.session.filter(|s| s.epoch == 2)
@@ -235,4 +235,26 @@ async fn a_program_that_breaks_off_is_told_to_the_gateway_as_such() {
         status.problems.into_iter().find(|p| p.text.contains("local program broke off"))
     };
     until("the problem", told).await;
+}
+
+#[tokio::test]
+async fn a_number_that_the_node_forgot_costs_another_try() {
+    let scene = scene(shouting().await).await;
+    scene.gateway.state().sessions.values_mut().for_each(crate::fake_session::Session::forget_claims);
+    scene.home.client().await.stream(&app("db")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_the_gateway_calls_ended_ends_even_without_its_record() {
+    let scene = scene(shouting().await).await;
+    let mut raw = scene.home.client().await.stream(&app("db")).await.unwrap();
+    let number = scene.home.client().await.status().await.unwrap().streams[0].number;
+    let ended = ControlMessage::StreamEnded {
+        number,
+        reason: EndReason::EndedByAdministrator,
+        detail: Line::default(),
+    };
+    scene.gateway.state().sessions.values().for_each(|s| s.order(Order::Say(ended.clone())));
+    assert_eq!(raw.get_mut().read(&mut [0; 8]).await.unwrap(), 0);
+    assert!(raw.outcome().await.unwrap_err().message.contains("administrator"));
 }
