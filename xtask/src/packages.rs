@@ -30,6 +30,7 @@ const NEEDED: &[Package] = &[
         program: "ip",
         what_for: "network namespaces, and `ss` for open connections",
     },
+    Package { name: "faketime", program: "faketime", what_for: "clocks that are wrong" },
     Package { name: "procps", program: "ps", what_for: "memory and processes of a node" },
 ];
 

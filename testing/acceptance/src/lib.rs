@@ -12,9 +12,12 @@
 //! [`Machine`] itself, so that `cargo xtask acceptance story` reads as a transcript.
 
 mod finished;
+mod gateway;
 mod http;
 mod machine;
+pub mod middleman;
 mod odd;
+mod person;
 mod ports;
 mod postgres;
 mod programs;
@@ -25,9 +28,11 @@ pub mod transcript;
 mod wait;
 
 pub use finished::{Finished, finish};
+pub use gateway::Gateway;
 pub use http::{HttpServer, curl};
 pub use machine::Machine;
 pub use odd::{Behaviour, OddServer};
+pub use person::{Person, clock_from, clock_off_by};
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use programs::program;

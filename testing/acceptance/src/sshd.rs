@@ -118,6 +118,18 @@ impl Sshd {
         Ok(command)
     }
 
+    /// `sftp` by the same way and key, with its commands on standard input.
+    ///
+    /// # Errors
+    /// When `sftp` is missing.
+    pub fn sftp(&self, via: Via<'_>) -> Result<Command> {
+        let ssh = self.ssh(via, "")?;
+        let options: Vec<_> = ssh.get_args().take_while(|a| *a != "127.0.0.1").collect();
+        let mut command = Command::new(program("sftp")?);
+        command.args(options).args(["-b", "-", "127.0.0.1"]);
+        Ok(command)
+    }
+
     /// Runs `remote` on the server, with `input`, and shows it in the transcript.
     ///
     /// # Errors

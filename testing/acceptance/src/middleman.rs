@@ -1,0 +1,241 @@
+//! Somebody on the network between a client and a gateway.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use anyhow::Result;
+
+/// Kind, version and three bytes of length.
+const HEADER: usize = 5;
+
+/// The first byte of a frame that holds the first message of a context (docs/protocol).
+pub const CONTEXT_FIRST: u8 = 0xC4;
+/// Of the second message of a context.
+pub const CONTEXT_SECOND: u8 = 0xC5;
+/// Of a client's greeting.
+pub const HELLO: u8 = 0xC0;
+/// Of a refusal.
+pub const REFUSAL: u8 = 0xC2;
+/// Of a wrapped message.
+pub const WRAPPED: u8 = 0xCC;
+/// Of the opening of a stream.
+pub const STREAM_OPEN: u8 = 0xCD;
+/// Of the answer to it.
+pub const STREAM_REPLY: u8 = 0xCE;
+
+/// One of the two who talk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// Whoever dialled.
+    Client,
+    /// Whoever answered.
+    Gateway,
+}
+
+/// What is done to bytes beside forwarding them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tamper {
+    /// Nothing.
+    Not,
+    /// One bit is flipped in the next frame of this kind by that side; once.
+    FlipIn(u8, Sender),
+    /// One bit is flipped in what follows the next frame of this kind; once.
+    FlipBehind(u8),
+    /// The next connection on which a frame of this kind passes ends when so many bytes have followed it; once.
+    CutBehind(u8, usize),
+}
+
+/// What passed on one connection.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// Bytes that the client sent.
+    pub from_client: Vec<u8>,
+    /// Bytes that the gateway sent.
+    pub from_gateway: Vec<u8>,
+    /// The kinds of all frames, and whose they were, in the order in which they came.
+    pub order: Vec<(u8, Sender)>,
+}
+
+/// A TCP proxy that writes down what passes. It lives as long as the test's process.
+#[derive(Debug)]
+pub struct Middleman {
+    address: String,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    tamper: Tamper,
+    passed: Vec<Passed>,
+}
+
+impl Middleman {
+    /// Stands before the gateway at a port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// When there is no port to be had.
+    pub fn before(gateway: u16) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?.to_string();
+        let state = Arc::new(Mutex::new(State { tamper: Tamper::Not, passed: Vec::new() }));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                // A gateway that is down shows as a connection that ends.
+                if let Ok(gateway) = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway)) {
+                    carry(client, gateway, &shared).ok();
+                }
+            }
+        });
+        Ok(Self { address, state })
+    }
+
+    /// Where clients connect, `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Tampers with what comes from now on.
+    pub fn tamper(&self, how: Tamper) {
+        lock(&self.state).tamper = how;
+    }
+
+    /// Whether what was to be tampered with has come.
+    #[must_use]
+    pub fn has_tampered(&self) -> bool {
+        lock(&self.state).tamper == Tamper::Not
+    }
+
+    /// All connections so far, oldest first.
+    #[must_use]
+    pub fn passed(&self) -> Vec<Passed> {
+        lock(&self.state).passed.clone()
+    }
+
+    /// The newest connection on which the client's first byte was `kind`.
+    #[must_use]
+    pub fn newest(&self, kind: u8) -> Option<Passed> {
+        lock(&self.state).passed.iter().rev().find(|p| p.from_client.first() == Some(&kind)).cloned()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn carry(client: TcpStream, gateway: TcpStream, state: &Arc<Mutex<State>>) -> Result<()> {
+    let connection = {
+        let mut state = lock(state);
+        state.passed.push(Passed::default());
+        state.passed.len() - 1
+    };
+    for (from, to, sender) in
+        [(client.try_clone()?, gateway.try_clone()?, Sender::Client), (gateway, client, Sender::Gateway)]
+    {
+        let way =
+            Way { state: Arc::clone(state), connection, sender, frames: Vec::new(), raw: None, cut: None };
+        // Either end breaking off is the affair of those who talk.
+        thread::spawn(move || way.forward(from, to).ok());
+    }
+    Ok(())
+}
+
+/// One direction of a connection.
+struct Way {
+    state: Arc<Mutex<State>>,
+    connection: usize,
+    sender: Sender,
+    /// Bytes that are not a whole frame yet.
+    frames: Vec<u8>,
+    /// The kind of the frame after which everything is records, once it has passed.
+    raw: Option<u8>,
+    /// Bytes until the connection is cut.
+    cut: Option<usize>,
+}
+
+impl Way {
+    fn forward(mut self, mut from: TcpStream, mut to: TcpStream) -> Result<()> {
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let n = from.read(&mut buffer).unwrap_or(0);
+            if n == 0 {
+                to.write_all(&self.frames)?;
+                return Ok(to.shutdown(Shutdown::Write)?);
+            }
+            let mut out = self.take(&buffer[..n]);
+            if let Some(left) = &mut self.cut {
+                out.truncate(*left);
+                *left -= out.len();
+            }
+            to.write_all(&out)?;
+            if self.cut == Some(0) {
+                to.shutdown(Shutdown::Both)?;
+                return Ok(from.shutdown(Shutdown::Both)?);
+            }
+        }
+    }
+
+    /// Writes down what came; returns what is to be sent on.
+    fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let state = Arc::clone(&self.state);
+        let mut state = lock(&state);
+        let passed = &mut state.passed[self.connection];
+        match self.sender {
+            Sender::Client => passed.from_client.extend_from_slice(bytes),
+            Sender::Gateway => passed.from_gateway.extend_from_slice(bytes),
+        }
+        if let Some(kind) = self.raw {
+            return self.tampered(&mut state, kind, bytes.to_vec());
+        }
+        self.frames.extend_from_slice(bytes);
+        let mut out = Vec::new();
+        while let Some(end) = first_frame(&self.frames) {
+            let mut frame: Vec<u8> = self.frames.drain(..end).collect();
+            let kind = frame[0];
+            state.passed[self.connection].order.push((kind, self.sender));
+            if state.tamper == Tamper::FlipIn(kind, self.sender) {
+                state.tamper = Tamper::Not;
+                let middle = HEADER + (end - HEADER) / 2;
+                frame[middle] ^= 0x10;
+            }
+            out.extend(frame);
+            if matches!(kind, STREAM_OPEN | STREAM_REPLY) {
+                self.raw = Some(kind);
+                let rest = std::mem::take(&mut self.frames);
+                let rest = self.tampered(&mut state, kind, rest);
+                if let Some(left) = &mut self.cut {
+                    *left += out.len();
+                }
+                out.extend(rest);
+                break;
+            }
+        }
+        out
+    }
+
+    fn tampered(&mut self, state: &mut State, kind: u8, mut bytes: Vec<u8>) -> Vec<u8> {
+        match state.tamper {
+            Tamper::FlipBehind(k) if k == kind && !bytes.is_empty() => {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0x10;
+                state.tamper = Tamper::Not;
+            }
+            Tamper::CutBehind(k, length) if k == kind => {
+                self.cut = Some(length);
+                state.tamper = Tamper::Not;
+            }
+            _ => {}
+        }
+        bytes
+    }
+}
+
+/// The length of the first frame, if it is there as a whole.
+fn first_frame(bytes: &[u8]) -> Option<usize> {
+    let [kind, _, a, b, c] = *bytes.first_chunk::<HEADER>()?;
+    let end = HEADER + u32::from_be_bytes([0, a, b, c]) as usize;
+    ((HELLO..0xD0).contains(&kind) && bytes.len() >= end).then_some(end)
+}
