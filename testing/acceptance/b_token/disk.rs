@@ -1,0 +1,89 @@
+//! A file system of a few hundred kilobytes that nobody else sees, to be filled and made read-only.
+
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command};
+
+use anyhow::{Context, Result, ensure};
+use symbolon_acceptance::{Finished, LIMIT, Running, finish, program};
+
+/// A tmpfs in a mount namespace of its own; both are gone when the guard is.
+pub(crate) struct SmallDisk {
+    holder: Running,
+    /// The holder reads it until its end.
+    _input: ChildStdin,
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    /// Mounts one at `at`, which is made.
+    pub(crate) fn at(at: &Path, kibibytes: u32) -> Result<Self> {
+        std::fs::create_dir_all(at)?;
+        let mut holder = Command::new(program("unshare")?);
+        if !is_root() {
+            holder.args(["--user", "--map-root-user"]);
+        }
+        let script = format!("mount -t tmpfs -o size={kibibytes}k,mode=0700 none \"$1\" && echo mounted && exec cat");
+        holder.args(["--mount", "sh", "-c", &script, "sh"]).arg(at);
+        let (holder, input) = Running::start_with_input("unshare", &mut holder)?;
+        holder.wait_line(|l| l == "mounted").context("a small disk needs root, or user namespaces")?;
+        Ok(Self { holder, _input: input, at: at.to_owned() })
+    }
+
+    /// The same command, run where the disk is seen.
+    pub(crate) fn enter(&self, command: &Command) -> Result<Command> {
+        let mut nsenter = Command::new(program("nsenter")?);
+        nsenter.args(["--target", &self.holder.pid().to_string(), "--mount"]);
+        if !is_root() {
+            nsenter.args(["--user", "--preserve-credentials"]);
+        }
+        nsenter.arg("--").arg(command.get_program()).args(command.get_args());
+        for (key, value) in command.get_envs() {
+            match value {
+                Some(value) => nsenter.env(key, value),
+                None => nsenter.env_remove(key),
+            };
+        }
+        if let Some(dir) = command.get_current_dir() {
+            nsenter.current_dir(dir);
+        }
+        Ok(nsenter)
+    }
+
+    /// Runs a command there to its end.
+    pub(crate) fn run(&self, command: &Command) -> Result<Finished> {
+        finish(&mut self.enter(command)?, b"", LIMIT)
+    }
+
+    fn shell(&self, script: &str) -> Result<Finished> {
+        let mut sh = Command::new(program("sh")?);
+        sh.args(["-c", script, "sh"]).arg(&self.at);
+        self.run(&sh)
+    }
+
+    /// Takes every byte that is free.
+    pub(crate) fn fill(&self) -> Result<()> {
+        let full = self.shell("cat /dev/zero > \"$1/filler\"")?;
+        ensure!(full.complaint().contains("No space left"), "{}", full.complaint());
+        Ok(())
+    }
+
+    /// Gives them back.
+    pub(crate) fn free(&self) -> Result<()> {
+        self.shell("rm \"$1/filler\"")?.success().map(drop)
+    }
+
+    /// `ro` or `rw`.
+    pub(crate) fn remount(&self, how: &str) -> Result<()> {
+        self.shell(&format!("mount -o remount,{how} \"$1\""))?.success().map(drop)
+    }
+
+    /// A file's content.
+    pub(crate) fn read(&self, file: &Path) -> Result<Vec<u8>> {
+        let mut cat = Command::new(program("cat")?);
+        Ok(self.run(cat.arg(file))?.success()?.stdout)
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}

@@ -1,0 +1,275 @@
+//! B8, B9, B11: one round trip proves both sides, and what a person may reach follows place, machine and network.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use symbolon_acceptance::{Behaviour, LIMIT, OddServer, scenario, step, until};
+
+use crate::proxy::{CONTEXT_FIRST, CONTEXT_SECOND, Proxy, WRAPPED, kinds};
+use crate::stage::{Gateway, Person, contains};
+
+fn sessions(gateway: &Gateway) -> Result<usize> {
+    let sessions = gateway.admin(&["sessions", "list"])?;
+    Ok(sessions["sessions"].as_array().context("no sessions")?.len())
+}
+
+/// Waits until `ls` shows these and nothing else.
+fn until_ls(person: &Person, apps: &[&str]) -> Result<()> {
+    until(LIMIT, &format!("{} to reach {apps:?}", person.name), || {
+        person.ls().is_ok_and(|ls| ls == apps).then_some(())
+    })
+}
+
+fn echo(gateway: &Gateway, apps: &[&str]) -> Result<OddServer> {
+    let echo = OddServer::start(Behaviour::Echo)?;
+    for app in apps {
+        gateway.publish(app, echo.port())?;
+    }
+    Ok(echo)
+}
+
+#[test]
+fn a_sign_in_is_one_round_trip_between_the_two_alone() -> Result<()> {
+    scenario!("B8: alice signs in");
+    let gateway = Gateway::start("gw.example")?;
+    let alice = Person::registered("alice", &gateway)?;
+    let proxy = Proxy::to(gateway.port())?;
+    let agent = alice.sign_in(&["--address", &proxy.address])?;
+    assert_eq!(alice.machine.json(["whoami"])?["signed_in_by"], "challenge");
+    agent.stop()?;
+
+    step!("a number encrypted with a second one goes there, its answer comes back, and all else is wrapped");
+    let passed = proxy.passed();
+    assert_eq!(passed.len(), 1, "no other connection");
+    let (there, back) = (kinds(&passed[0].from_client), kinds(&passed[0].from_gateway));
+    assert_eq!((there[0], back[0]), (CONTEXT_FIRST, CONTEXT_SECOND));
+    assert!(there[1..].iter().chain(&back[1..]).all(|kind| *kind == WRAPPED), "{there:x?} {back:x?}");
+    for clear in ["alice", "/people", "uid ", "Linux"] {
+        assert!(!contains(&passed[0].from_client, clear.as_bytes()), "{clear} went by in clear");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_recorded_opens_nothing() -> Result<()> {
+    scenario!("B8: somebody plays alice's messages again, and the gateway's");
+    let gateway = Gateway::start("gw.example")?;
+    let alice = Person::registered("alice", &gateway)?;
+    let proxy = Proxy::to(gateway.port())?;
+    alice.sign_in(&["--address", &proxy.address])?.stop()?;
+    until(LIMIT, "the session to end", || sessions(&gateway).is_ok_and(|n| n == 0).then_some(()))?;
+    let recorded = proxy.passed().into_iter().next().context("nothing recorded")?;
+
+    step!("to the gateway: no session comes of it");
+    let answer = recorded.replay_to(gateway.port())?;
+    assert!(!kinds(&answer).contains(&CONTEXT_SECOND) && !kinds(&answer).contains(&WRAPPED), "{answer:x?}");
+    assert_eq!(sessions(&gateway)?, 0);
+
+    step!("to alice: she does not take it for her gateway");
+    let impostor = Proxy::playing(recorded.from_gateway)?;
+    alice.sign_in_refused(1, &["--address", &impostor.address])?;
+    alice.sign_in(&[])?.stop()?;
+    Ok(())
+}
+
+#[test]
+fn a_token_that_is_unknown_revoked_or_of_a_locked_user_is_denied_in_the_same_words() -> Result<()> {
+    scenario!("B8: whoever may not come in is not told why");
+    let mut gateway = Gateway::start("gw.example")?;
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person::registered(name, &gateway));
+    let (alice, bob, carol) = (alice?, bob?, carol?);
+    gateway.admin(&["users", "lock", "alice"])?;
+    gateway.admin(&["users", "remove", "carol"])?;
+    let tokens = gateway.admin(&["tokens", "list"])?;
+    let tokens = tokens["tokens"].as_array().context("no tokens")?;
+    let of_bob =
+        tokens.iter().find(|t| t["user"] == "bob").and_then(|t| t["id"].as_str()).context("no token")?;
+    gateway.admin(&["tokens", "revoke", of_bob])?;
+    let complaints =
+        [alice.sign_in_refused(3, &[])?, bob.sign_in_refused(3, &[])?, carol.sign_in_refused(3, &[])?];
+    assert!(complaints.iter().all(|c| c.contains("denied") && *c == complaints[0]), "{complaints:?}");
+
+    step!("the operator is told");
+    let audit = gateway.admin_text(&["audit", "list"])?;
+    for reason in ["user alice is locked", "unknown or revoked token"] {
+        assert!(audit.contains(reason), "{reason}: {audit}");
+    }
+
+    step!("an unlocked user comes in again");
+    gateway.admin(&["users", "unlock", "alice"])?;
+    alice.sign_in(&[])?.stop()?;
+    gateway.stop()
+}
+
+#[test]
+fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<()> {
+    scenario!("B9, B11: alice carries her machine from the office to her home");
+    let gateway = Gateway::start("gw.example")?;
+    let alice = Person::registered("alice", &gateway)?;
+    let _echo = echo(&gateway, &["archive", "mail", "printer"])?;
+    gateway.grant("alice", "mail", &[])?;
+    gateway.grant("alice", "printer", &["--place", "office"])?;
+    gateway.grant("alice", "archive", &["--place", "home", "--place", "train"])?;
+    let agent = alice.sign_in(&["--place", "office"])?;
+    let pid = alice.machine.json(["status"])?["pid"].clone();
+    until_ls(&alice, &["mail", "printer"])?;
+    assert_eq!(alice.talk("printer", b"a page")?.success()?.text(), "a page");
+    alice.machine.refused(3, ["connect", "archive", "--stdio"])?;
+
+    step!("a page is still printing when she leaves");
+    let (printing, input) = symbolon_acceptance::Running::start_with_input(
+        "connect printer",
+        &mut alice.machine.symbolon(["connect", "printer", "--stdio"]),
+    )?;
+    (&input).write_line("page one")?;
+    printing.wait_line(|l| l == "page one")?;
+    alice.machine.ok(["place", "home"])?;
+    until_ls(&alice, &["archive", "mail"])?;
+    let mut printing = printing;
+    assert_eq!(printing.wait_exit()?.code(), Some(3), "{}", printing.output());
+    assert!(printing.output().contains("withdrawn"), "{}", printing.output());
+    alice.machine.refused(3, ["connect", "printer", "--stdio"])?;
+    assert_eq!(alice.talk("archive", b"a file")?.success()?.text(), "a file");
+    assert_eq!(alice.machine.json(["status"])?["pid"], pid, "nothing was started again");
+    drop(input);
+
+    step!("the administrator sees what the gateway was told");
+    let told = gateway.admin(&["sessions", "list"])?.to_string();
+    assert!(told.contains("home"), "{told}");
+    agent.stop()?;
+
+    step!("the place may also stand in her configuration file");
+    alice.machine.write("home/.config/symbolon/config.toml", "place = \"train\"\n")?;
+    let _agent = alice.sign_in(&[])?;
+    assert_eq!(alice.machine.json(["whoami"])?["reported"]["place"], "train");
+    until_ls(&alice, &["archive", "mail"])
+}
+
+/// Writes a line to a pipe.
+trait WriteLine {
+    fn write_line(&mut self, line: &str) -> Result<()>;
+}
+
+impl<W: std::io::Write> WriteLine for W {
+    fn write_line(&mut self, line: &str) -> Result<()> {
+        Ok(writeln!(self, "{line}")?)
+    }
+}
+
+#[test]
+fn the_same_token_on_another_machine_in_another_network_gets_another_configuration() -> Result<()> {
+    scenario!("B11: alice signs in from her desk and from a hotel, with one token");
+    let gateway = Gateway::start("gw.example")?;
+    let desk = Person::registered("alice", &gateway)?;
+    let _echo = echo(&gateway, &["db", "mail", "shop"])?;
+    gateway.grant("alice", "mail", &[])?;
+    gateway.grant("alice", "db", &["--network", "127.0.0.1/32", "--network", "10.0.0.0/8"])?;
+    gateway.grant("alice", "shop", &["--network", "127.9.0.0/16"])?;
+    let copy = desk.machine.path("copy");
+    desk.machine.ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
+    let hotel = Person::new("alice")?;
+    let brought = hotel.machine.write("brought", std::fs::read(copy)?)?.display().to_string();
+    hotel.machine.ok(hotel.with_my_pin(&["token", "import", &brought]))?;
+
+    let _at_desk = desk.sign_in(&["--place", "office"])?;
+    let way = Proxy::from_source(gateway.port(), Ipv4Addr::new(127, 9, 0, 7))?;
+    let _at_hotel = hotel.sign_in(&["--place", "hotel", "--address", &way.address])?;
+    until_ls(&desk, &["db", "mail"])?;
+    until_ls(&hotel, &["mail", "shop"])?;
+    assert_eq!(hotel.talk("shop", b"hello")?.success()?.text(), "hello");
+    let refused = hotel.machine.refused(3, ["connect", "db", "--stdio"])?;
+    assert!(refused.contains("not among your destinations"), "{refused}");
+
+    step!("who moves to the other network with a running session is reconfigured too");
+    let [of_desk, of_hotel] = [&desk, &hotel].map(|p| p.machine.json(["whoami"]));
+    let (of_desk, of_hotel) = (of_desk?, of_hotel?);
+    assert_eq!(of_desk["user_code"], of_hotel["user_code"]);
+    assert_eq!(
+        (&of_desk["reported"]["place"], &of_hotel["reported"]["place"]),
+        (&"office".into(), &"hotel".into())
+    );
+    Ok(())
+}
+
+fn explain(gateway: &Gateway, app: &str, circumstances: &[&str]) -> Result<(bool, String)> {
+    let explained = gateway.admin(&[&["explain", "alice", app], circumstances].concat())?;
+    let text = gateway.admin_text(&[&["explain", "alice", app], circumstances].concat())?;
+    Ok((explained["permitted"] == true, text))
+}
+
+#[test]
+fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
+    scenario!("B9: entitlements under conditions");
+    let gateway = Gateway::start("gw.example")?;
+    let alice = Person::registered("alice", &gateway)?;
+    let apps = ["class", "group", "hours", "later", "machine", "path", "plain"];
+    let _echo = echo(&gateway, &apps)?;
+    let machine = alice_machine(&gateway, &alice)?;
+    gateway.grant("alice", "class", &["--class", "hardware"])?;
+    gateway.grant("group:staff", "group", &[])?;
+    gateway.grant("alice", "hours", &["--hours", "mon-sun 00:00-24:00"])?;
+    gateway.grant("alice", "later", &["--from", "2099-01-01T00:00:00Z"])?;
+    gateway.grant("alice", "machine", &["--machine", &machine])?;
+    gateway.grant("/people", "path", &["--class", "software"])?;
+    gateway.grant("alice", "plain", &["--until", "2099-01-01T00:00:00Z"])?;
+    let _agent = alice.sign_in(&[])?;
+    until_ls(&alice, &["hours", "machine", "path", "plain"])?;
+
+    step!("a membership acts at once");
+    gateway.admin(&["users", "groups", "alice", "staff"])?;
+    until_ls(&alice, &["group", "hours", "machine", "path", "plain"])?;
+    gateway.admin(&["users", "groups", "alice", "--none"])?;
+    until_ls(&alice, &["hours", "machine", "path", "plain"])?;
+
+    step!("an administrator asks why, here and now and under other circumstances");
+    let cases: &[(&str, &[&str], bool, &str)] = &[
+        ("class", &["--class", "software"], false, "hardware"),
+        ("class", &["--class", "hardware"], true, "hardware"),
+        ("group", &[], false, "staff"),
+        ("later", &["--time", "2098-12-31T23:59:59Z"], false, "2099"),
+        ("later", &["--time", "2099-01-01T00:00:01Z"], true, "2099"),
+        ("machine", &["--machine", "another"], false, &machine),
+        ("machine", &["--machine", &machine], true, &machine),
+        ("plain", &["--time", "2099-01-01T00:00:01Z"], false, "2099"),
+        ("path", &["--class", "software"], true, "/people"),
+    ];
+    for (app, circumstances, permitted, because) in cases {
+        let (answer, text) = explain(&gateway, app, circumstances)?;
+        assert_eq!(answer, *permitted, "{app} {circumstances:?}: {text}");
+        assert!(text.contains(because), "{app} {circumstances:?}: {text}");
+    }
+
+    step!("hours are looked at while the session goes on");
+    gateway.admin(&["users", "lock", "alice"])?;
+    let (answer, text) = explain(&gateway, "plain", &[])?;
+    assert!(!answer && text.contains("locked"), "{text}");
+    Ok(())
+}
+
+/// What the gateway is told of alice's machine.
+fn alice_machine(_gateway: &Gateway, alice: &Person) -> Result<String> {
+    let agent = alice.sign_in(&[])?;
+    let who: Value = alice.machine.json(["whoami"])?;
+    agent.stop()?;
+    Ok(who["reported"]["machine"].as_str().context("no machine")?.to_owned())
+}
+
+#[test]
+fn an_entitlement_that_ends_by_the_clock_ends_its_streams() -> Result<()> {
+    scenario!("B9: a contract that ends while alice works");
+    let gateway = Gateway::start("gw.example")?;
+    let alice = Person::registered("alice", &gateway)?;
+    let _echo = echo(&gateway, &["db"])?;
+    let _agent = alice.sign_in(&[])?;
+    let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 4;
+    let until_then = gateway.utc(soon)?;
+    gateway.grant("alice", "db", &["--until", &until_then])?;
+    until_ls(&alice, &["db"])?;
+    let (mut stream, _input) = symbolon_acceptance::Running::start_with_input(
+        "connect db",
+        &mut alice.machine.symbolon(["connect", "db", "--stdio"]),
+    )?;
+    assert_eq!(stream.wait_exit()?.code(), Some(3), "{}", stream.output());
+    until_ls(&alice, &[])
+}
