@@ -13,6 +13,7 @@ mod start;
 
 use crate::connection::Connection;
 use crate::dialogue::{Decision, Dialogue, GatewayInfo, Step};
+use crate::files::check_room;
 use crate::gateway::{Met, Trust, meet};
 use crate::status::{Enrolled, SCHEMA};
 use crate::token::Replace;
@@ -29,6 +30,9 @@ use symbolon_token::{
     AwaitDone, AwaitReply, Hello, InvitationLink, Registered, RegistrationRequest, RegistrationTemplate,
 };
 use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
+
+/// More than a token takes that is registered with a dozen gateways, in bytes.
+const TOKEN_ROOM: usize = 64 * 1024;
 
 /// Where to enrol.
 #[derive(Debug)]
@@ -152,6 +156,8 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
     };
     dialogue.progress(Step::Sealing);
     let mut holder = start.open(&paths, &met, dialogue, pin_cost)?;
+    // From the request on the invitation is bound to this attempt: a full disk is noticed before.
+    check_room(&paths.token, TOKEN_ROOM)?;
 
     dialogue.progress(Step::Registering);
     let request = RegistrationRequest {

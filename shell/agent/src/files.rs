@@ -54,6 +54,21 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), AgentError>
     })
 }
 
+/// Checks that the file at `path` could be replaced by one of `bytes` bytes, by writing as many beside it for a moment.
+pub(crate) fn check_room(path: &Path, bytes: usize) -> Result<(), AgentError> {
+    let dir = directory_of(path);
+    make_private_dir(&dir)?;
+    let probe = beside(path, &format!("room-{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+        file.write_all(&vec![0; bytes])?;
+        file.sync_all()
+    };
+    let written = write();
+    let _ = fs::remove_file(&probe);
+    written.map_err(|e| AgentError::file("write", path, &e))
+}
+
 fn directory_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
@@ -144,6 +159,16 @@ mod tests {
         write_private(&file, b"x").unwrap();
         let error = write_private(&file.join("token"), b"y").unwrap_err();
         assert!(error.message.contains("not-a-directory"), "{error}");
+    }
+
+    #[test]
+    fn room_is_found_where_a_file_can_be_written_and_nothing_stays_of_the_search() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/token");
+        check_room(&path, 1000).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 0);
+        write_private(&path, b"x").unwrap();
+        assert!(check_room(&path.join("below-a-file"), 1000).is_err());
     }
 
     #[test]
