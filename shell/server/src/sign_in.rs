@@ -150,7 +150,11 @@ impl Shared {
                 fresh.binding(),
                 now(),
             )
-            .map_err(|_| Refused::denied(format!("no proof of the key of {} ({id})", claimed.user())))?;
+            .map_err(|_| {
+                let why =
+                    if known.is_some() { "no proof of the key of" } else { "unknown or revoked token of" };
+                Refused::denied(format!("{why} {} ({id})", claimed.user()))
+            })?;
         let (registration, mut user) =
             known.ok_or_else(|| Refused::denied(format!("unknown or revoked token {id}")))?;
         if registration.state == RegistrationState::Provisional {
