@@ -56,6 +56,7 @@ pub(crate) fn gateway_name(text: &str) -> Result<GatewayName, String> {
     GatewayName::parse(text).map_err(|_| "is not a DNS name such as gateway.example".to_owned())
 }
 
+/// What came of it.
 #[derive(Serialize)]
 struct Registered {
     #[serde(flatten)]
@@ -95,7 +96,9 @@ pub(crate) fn run(global: &Global, args: EnrolArgs) -> Outcome {
     let mut conversation = Conversation::new(output, args.pin, asking);
     let enrolled = runtime::small()?.block_on(symbolon_agent::enrol(options, &mut conversation))?;
     let paste = Paste::new(global);
-    let (export, login) = (paste.user(["token", "export", "token.copy"]), paste.user(["login"]));
+    let export = paste.user(["token", "export", "token.copy"]);
+    // named, because the token may know other gateways too
+    let login = paste.user(["login", "--gateway", &enrolled.gateway]);
     output.report(&Registered { enrolled, export, login });
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::output::{Output, Page, Report};
 use crate::paste::Paste;
 use crate::pin::{self, PinArgs};
 use crate::serve::Signals;
-use crate::user::destinations_table;
+use crate::user::{NOTHING, destinations_table};
 use crate::{notify, runtime};
 
 /// As whom, and where.
@@ -114,13 +114,13 @@ impl Report for SignedIn {
                 let already = if self.already { "already " } else { "" };
                 page.line(format!("You are {already}signed in to {gateway} ({address}) as {user}."));
             }
-            _ => page.line(format!("The agent is trying to reach {gateway} ({address}).")),
+            _ => {
+                return page
+                    .line(format!("The agent tries to reach {gateway} ({address}), and goes on trying."));
+            }
         }
         page.gap();
-        page.table(
-            &destinations_table(&self.destinations),
-            "Nothing may be reached yet: an administrator grants it.",
-        );
+        page.table(&destinations_table(&self.destinations), NOTHING);
         if let Some(first) = self.destinations.first() {
             page.gap();
             page.line("Next:");

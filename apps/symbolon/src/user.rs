@@ -140,10 +140,11 @@ impl Report for Told<Status> {
 impl Report for Told<Destinations> {
     fn write(&self, page: &mut Page) {
         let destinations = &self.reply.destinations;
-        page.table(
-            &destinations_table(destinations),
-            "Nothing may be reached yet: an administrator grants it.",
-        );
+        if self.reply.configuration.is_none() {
+            page.line("The agent is not signed in yet, so nothing is known. It says why with");
+            return page.command(&self.paste.user(["status"]));
+        }
+        page.table(&destinations_table(destinations), NOTHING);
         if let Some(first) = destinations.first() {
             page.gap();
             page.line("Reach one of them with");
@@ -151,6 +152,9 @@ impl Report for Told<Destinations> {
         }
     }
 }
+
+/// Said instead of an empty table.
+pub(crate) const NOTHING: &str = "Nothing may be reached yet: an administrator grants it.";
 
 /// What may be reached, as a table.
 pub(crate) fn destinations_table(destinations: &[DestinationInfo]) -> Table {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
-use symbolon_policy::{CanonName, GroupName, TemplateName};
+use symbolon_policy::{AppName, CanonName, GroupName, TemplateName};
 
 use super::listing::{Done, Listing, rows};
 use super::{Desk, path};
@@ -47,6 +47,9 @@ pub(crate) struct InviteArgs {
     /// By this registration template [default: the node's]
     #[arg(long, value_name = "NAME")]
     template: Option<TemplateName>,
+    /// For the sake of this application: by its own template, unless one is named
+    #[arg(long, value_name = "NAME")]
+    app: Option<AppName>,
     /// Into this group; may stand several times
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<GroupName>,
@@ -164,7 +167,8 @@ async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
     }
     let mut file = out.as_ref().map(|path| private::create(path)).transpose()?;
     let body = json!({
-        "user": args.user, "template": args.template, "groups": args.groups, "expires_secs": args.expires,
+        "user": args.user, "template": args.template, "app": args.app, "groups": args.groups,
+        "expires_secs": args.expires,
     });
     let answer = match desk.node.post(INVITATIONS, &body).await {
         Ok(answer) => answer,
