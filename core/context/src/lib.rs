@@ -22,7 +22,7 @@
 
 mod acceptor;
 mod error;
-// gss
+pub mod gss;
 mod initiator;
 mod messages;
 mod password;

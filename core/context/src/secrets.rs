@@ -8,7 +8,7 @@ pub struct ContextSecrets {
     pub wrap: WrapSecrets,
     /// Root of what the session derives later: attaching, streams.
     pub session: Secret<32>,
-    exporter: Secret<32>,
+    pub(crate) exporter: Secret<32>,
 }
 
 impl ContextSecrets {

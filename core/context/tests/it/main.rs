@@ -1,7 +1,7 @@
 //! Contexts from outside: both parties in memory, a clock that stands still unless moved, and
 //! somebody on the path between them.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up its facts has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set up its facts has failed")]
 
 mod arbitrary;
 mod cookie;
