@@ -93,8 +93,8 @@ const PADDING_STEP: usize = 512;
 /// names and codes.
 const MAX_AROUND_ANSWERS: usize = 3 * 1024;
 
-/// A half key with a grant, at most: an access path is the longest field of it.
-const MAX_GRANT: usize = 4 * 1024;
+/// A half key with a grant, at most: an access path, 16 segments of 256 bytes, is the longest field.
+const MAX_GRANT: usize = 6 * 1024;
 
 /// What goes into the keys besides the half keys.
 struct Shared {
