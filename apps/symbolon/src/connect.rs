@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 
 use clap::Args;
 use serde::Serialize;
-use symbolon_agent::{AgentError, Client, ErrorKind, Paths, RawStream};
+use symbolon_agent::{Client, Paths, RawStream};
 use symbolon_policy::AppName;
 use tokio::runtime::Runtime;
 
@@ -114,17 +114,8 @@ fn bridge(runtime: &Runtime, mut stream: RawStream) -> Outcome {
         _ => {
             // whoever still types types to nobody
             let _ = socket.shutdown(Shutdown::Both);
-            ended(runtime.block_on(stream.outcome()))
+            Ok(runtime.block_on(stream.outcome())?)
         }
-    }
-}
-
-/// The agent writes down why a stream was cut before it closes our side, so what it does not know is a proper end that
-/// it has not come to write down.
-fn ended(outcome: Result<(), AgentError>) -> Outcome {
-    match outcome {
-        Err(e) if e.kind == ErrorKind::Failure && e.message.starts_with("it is not known") => Ok(()),
-        outcome => Ok(outcome?),
     }
 }
 
