@@ -111,8 +111,10 @@ impl AgentError {
         match refusal.code {
             RefusalCode::Clock => Self::clock(refusal.time, now),
             RefusalCode::Invitation => {
-                Self::denied("the invitation is unknown, was used, has expired or is for somebody else")
-                    .fix("ask for a new invitation (symbolon admin tokens invite)")
+                Self::denied("the invitation is unknown, was used, has expired or is for somebody else").fix(
+                    "if an enrolment with it broke off, it is good again ten minutes later; otherwise ask for a \
+                     new one (symbolon admin tokens invite)",
+                )
             }
             RefusalCode::NameTaken => Self::denied(with_text("the name is taken, or looks like one that is"))
                 .fix("choose another name; or, for a name that was made for you, use the invitation for it"),

@@ -170,10 +170,10 @@ pub struct ListenerStatus {
     pub address: std::net::SocketAddr,
 }
 
-/// Something that went wrong.
+/// Something that went wrong, once or several times in a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// When, RFC 3339.
+    /// When last, RFC 3339.
     pub time: String,
     /// What, one sentence.
     pub text: String,

@@ -176,8 +176,8 @@ impl Carrier<'_> {
             ControlMessage::NextNumber(number) => {
                 if let Some(secret) = self.renewal.in_force() {
                     self.term.renew();
-                    self.shared
-                        .renewed(StreamRoot::new(crypto(), self.session.id(), &secret), self.term.expires);
+                    let root = StreamRoot::new(crypto(), self.session.id(), &secret);
+                    self.shared.renewed(root, self.term.expires);
                     tracing::info!(session = %self.session.id(), "session renewed");
                 }
                 self.account.keep_number(number).await;
@@ -202,11 +202,10 @@ impl Carrier<'_> {
                 }
                 Ok(())
             }
-            ControlMessage::ReportRequest => {
-                self.send(&ControlMessage::Report(report(&self.shared.place()))).await
-            }
+            ControlMessage::ReportRequest => self.report().await,
             ControlMessage::Stopping { detail } => {
-                self.shared.problem(&format!("the gateway stops soon {detail}"));
+                let detail = if detail.as_str().is_empty() { String::new() } else { format!(": {detail}") };
+                self.shared.problem(&format!("the gateway stops soon{detail}"));
                 Ok(())
             }
             other => {

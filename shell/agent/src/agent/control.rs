@@ -42,8 +42,8 @@ struct Control {
 /// What follows a session.
 enum Next {
     Logout,
-    /// A session that was opened beside the old one.
-    Renewed(Box<SignedIn>),
+    /// A session that was opened, the first or another.
+    Session(Box<SignedIn>),
     SignIn,
     /// The gateway will not have this user for now.
     Unwelcome(AgentError),
@@ -51,11 +51,11 @@ enum Next {
 
 impl Control {
     async fn run(&mut self, first: Option<SignedIn>) -> Result<(), AgentError> {
-        let mut next = first.map_or(Next::SignIn, |s| Next::Renewed(Box::new(s)));
+        let mut next = first.map_or(Next::SignIn, |s| Next::Session(Box::new(s)));
         loop {
             next = match next {
                 Next::Logout => return Ok(()),
-                Next::Renewed(signed_in) => self.live(*signed_in).await,
+                Next::Session(signed_in) => self.live(*signed_in).await,
                 Next::SignIn => self.sign_in().await?,
                 Next::Unwelcome(e) => {
                     self.shared.session_over();
@@ -79,7 +79,7 @@ impl Control {
             };
             let error = tokio::select! {
                 result = attempt => match result {
-                    Ok(signed_in) => return Ok(Next::Renewed(Box::new(signed_in))),
+                    Ok(signed_in) => return Ok(Next::Session(Box::new(signed_in))),
                     Err(e) => e,
                 },
                 () = self.shared.logout.notified() => return Ok(Next::Logout),
@@ -118,7 +118,7 @@ impl Control {
                 Over::RenewalDue => match self.account.sign_in().await {
                     Ok(renewed) => {
                         self.leave(carried, &session).await;
-                        return Next::Renewed(Box::new(renewed));
+                        return Next::Session(Box::new(renewed));
                     }
                     Err(e) => {
                         self.shared.problem(&format!("renewing the session: {}", e.message));

@@ -129,6 +129,8 @@ impl Shared {
         let mut state = self.state();
         state.link = Link::Connected;
         state.user = signed_in.subject.clone();
+        // Shown until the new session's own come; the gateway decides about each stream anyway.
+        let destinations = state.live.take().map(|before| before.destinations).unwrap_or_default();
         state.live = Some(Live {
             id: signed_in.session.id(),
             epoch: signed_in.session.epoch(),
@@ -140,7 +142,7 @@ impl Shared {
             node: signed_in.carried.node(),
             latency: None,
             configuration: None,
-            destinations: Vec::new(),
+            destinations,
         });
         drop(state);
         self.tell();
@@ -223,12 +225,19 @@ impl Shared {
 
     /// Remembers what went wrong, and logs it.
     pub(crate) fn problem(&self, text: &str) {
-        tracing::warn!(gateway = %self.gateway, "{text}");
+        let time = format_time(clock::now());
         let mut state = self.state();
+        if let Some(last) = state.problems.back_mut().filter(|p| p.text == text) {
+            // A gateway that is away for a night is one problem, not a thousand.
+            last.time = time;
+            tracing::debug!(gateway = %self.gateway, "{text}");
+            return;
+        }
+        tracing::warn!(gateway = %self.gateway, "{text}");
         if state.problems.len() == MAX_PROBLEMS {
             state.problems.pop_front();
         }
-        state.problems.push_back(Problem { time: format_time(clock::now()), text: text.to_owned() });
+        state.problems.push_back(Problem { time, text: text.to_owned() });
     }
 
     // --- the side of commands and streams --------------------------------------------------------

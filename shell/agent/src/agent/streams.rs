@@ -166,11 +166,13 @@ pub(crate) struct StreamGuard {
 }
 
 impl StreamGuard {
+    /// Tells that the stream was cut.
+    pub(crate) fn problem(&self, why: &AgentError) {
+        self.shared.problem(&format!("a stream to {} was cut: {}", self.entry.app, why.message));
+    }
+
     /// Takes the stream off the list and remembers how it ended.
     pub(crate) fn ended(self, result: Result<(), AgentError>) {
-        if let Err(e) = &result {
-            self.shared.problem(&format!("a stream to {} ended: {}", self.entry.app, e.message));
-        }
         let mut state = self.shared.state();
         if state.ends.len() == MAX_ENDS {
             state.ends.pop_front();

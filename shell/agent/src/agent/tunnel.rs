@@ -169,7 +169,12 @@ impl Tunnel {
             let _ = timeout(LAST_WORDS, remote_write.write_all(&last)).await;
         }
         let _ = timeout(LAST_WORDS, remote_write.shutdown()).await;
-        let result = cut.map_or(Ok(()), |cut| Err(cut.into()));
+        // Programs break off as they like: only what comes from elsewhere is a problem.
+        let is_problem = !matches!(cut, None | Some(Cut::Local(_)));
+        let result = cut.map_or(Ok(()), |cut| Err(AgentError::from(cut)));
+        if let (true, Err(why)) = (is_problem, &result) {
+            guard.problem(why);
+        }
         guard.ended(result.clone());
         result
     }

@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) reports: Vec<Report>,
     pub(crate) applied: Vec<u64>,
     pub(crate) goodbyes: usize,
+    /// Reasons with which clients ended streams.
+    pub(crate) ends: Vec<String>,
     pub(crate) answers: Vec<BTreeMap<String, String>>,
     // faults
     pub(crate) cookies: usize,
@@ -82,6 +84,7 @@ impl Fake {
             reports: Vec::new(),
             applied: Vec::new(),
             goodbyes: 0,
+            ends: Vec::new(),
             answers: Vec::new(),
             cookies: 0,
             ahead_secs: 0,

@@ -199,7 +199,7 @@ impl Session {
         let app = claimed.request().app.clone();
         let (body, records) = claimed.accept(&mut SystemEntropy).map_err(denied)?;
         wire.send(FrameKind::StreamReply, body).await?;
-        pipe(wire, application, records, app, cut).await.map_err(Refused::from)
+        pipe(world, wire, application, records, app, cut).await.map_err(Refused::from)
     }
 }
 
@@ -268,6 +268,7 @@ fn grant(state: &mut State, id: SessionId) -> ControlMessage {
 }
 
 async fn pipe(
+    world: &World,
     wire: &mut Wire,
     mut application: TcpStream,
     records: symbolon_record::StreamRecords,
@@ -283,7 +284,10 @@ async fn pipe(
                 match event {
                     StreamEvent::Data(data) => app_write.write_all(data).await?,
                     StreamEvent::PeerClosed => return app_write.shutdown().await,
-                    StreamEvent::Ended(end) => return Err(std::io::Error::other(end.reason().to_owned())),
+                    StreamEvent::Ended(end) => {
+                        world.lock().unwrap().ends.push(end.reason().to_owned());
+                        return Err(std::io::Error::other("ended"));
+                    }
                     StreamEvent::KeyUpdated(_) => {}
                 }
             }

@@ -230,11 +230,10 @@ async fn a_program_that_breaks_off_is_told_to_the_gateway_as_such() {
     };
     until("the answer", waiting).await;
     drop(program);
-    let told = async || {
-        let status = scene.home.client().await.status().await.unwrap();
-        status.problems.into_iter().find(|p| p.text.contains("local program broke off"))
-    };
-    until("the problem", told).await;
+    let told = async || scene.gateway.state().ends.pop();
+    assert!(until("the end", told).await.contains("local program broke off"));
+    let status = scene.home.client().await.status().await.unwrap();
+    assert_eq!(status.problems, [], "programs may do that");
 }
 
 #[tokio::test]
