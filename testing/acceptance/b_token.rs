@@ -18,8 +18,6 @@ mod faults;
 mod handing_out;
 #[path = "b_token/pin.rs"]
 mod pin;
-#[path = "b_token/proxy.rs"]
-mod proxy;
 #[path = "b_token/registration.rs"]
 mod registration;
 #[path = "b_token/sign_in.rs"]

@@ -22,7 +22,8 @@ impl SmallDisk {
         if !is_root() {
             holder.args(["--user", "--map-root-user"]);
         }
-        let script = format!("mount -t tmpfs -o size={kibibytes}k,mode=0700 none \"$1\" && echo mounted && exec cat");
+        let script =
+            format!("mount -t tmpfs -o size={kibibytes}k,mode=0700 none \"$1\" && echo mounted && exec cat");
         holder.args(["--mount", "sh", "-c", &script, "sh"]).arg(at);
         let (holder, input) = Running::start_with_input("unshare", &mut holder)?;
         holder.wait_line(|l| l == "mounted").context("a small disk needs root, or user namespaces")?;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use symbolon_acceptance::middleman::{CONTEXT_FIRST, CONTEXT_SECOND, Middleman, OFFER, Sender, Tamper};
 use symbolon_acceptance::{Behaviour, LIMIT, OddServer, Running, Signal, free_port, scenario, step, until};
 
 use crate::disk::SmallDisk;
-use crate::proxy::{CONTEXT_FIRST, CONTEXT_SECOND, HELLO, OFFER, Proxy};
 use crate::stage::{Gateway, Person};
 
 /// More than all buffers between two programs hold together.
@@ -283,7 +283,10 @@ fn a_node_that_cannot_have_its_directory_or_port_says_why() -> Result<()> {
 
     step!("where one runs already: its process is named");
     let refused = serve(&dir, &free)?;
-    assert!(refused.contains(&gateway.running()?.pid().to_string()) && refused.contains("--dir"), "{refused}");
+    assert!(
+        refused.contains(&gateway.running()?.pid().to_string()) && refused.contains("--dir"),
+        "{refused}"
+    );
 
     step!("on a port that is taken: how to see by whom, and how to take another");
     let other = gateway.machine.path("other").display().to_string();
@@ -297,7 +300,11 @@ fn a_node_that_cannot_have_its_directory_or_port_says_why() -> Result<()> {
     let serve = gateway.machine.symbolon(["--dir", &dir, "serve", "--listen", &free, "--name", "gw.example"]);
     let refused = disk.run(&serve)?;
     assert_eq!(refused.code, Some(1), "{}", refused.complaint());
-    assert!(refused.complaint().contains(&dir) && refused.complaint().contains("fix: "), "{}", refused.complaint());
+    assert!(
+        refused.complaint().contains(&dir) && refused.complaint().contains("fix: "),
+        "{}",
+        refused.complaint()
+    );
 
     step!("under another name than its certificate has");
     let mut gateway = gateway;
@@ -332,8 +339,9 @@ fn a_node_told_to_stop_lets_go_in_order_and_comes_back_to_its_people() -> Result
     writeln!(input, "hello")?;
     talking.wait_line(|l| l == "hello")?;
     let bob = Person::new("bob")?;
-    let proxy = Proxy::withholding(gateway.port(), OFFER)?;
-    let link = crate::stage::at_address(&gateway.invite(&[])?, &proxy.address)?;
+    let proxy = Middleman::before(gateway.port())?;
+    proxy.tamper(Tamper::Withhold(OFFER));
+    let link = crate::stage::at_address(&gateway.invite(&[])?, proxy.address())?;
     let mut enrol = bob.machine.start(bob.enrol_args(&link, &[])?)?;
     proxy.wait_for(OFFER)?;
     gateway.stop()?;
@@ -362,14 +370,15 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
     gateway.grant("alice", "echo", &[])?;
 
     step!("an agent that waits for the gateway's answer");
-    let proxy = Proxy::withholding(gateway.port(), CONTEXT_SECOND)?;
+    let proxy = Middleman::before(gateway.port())?;
+    proxy.tamper(Tamper::Withhold(CONTEXT_SECOND));
     let token = alice.token_info()?["token_id"].clone();
-    let mut waiting = alice.machine.start(alice.with_my_pin(&["agent", "--address", &proxy.address]))?;
+    let mut waiting = alice.machine.start(alice.with_my_pin(&["agent", "--address", proxy.address()]))?;
     proxy.wait_for(CONTEXT_SECOND)?;
     waiting.signal(Signal::TERM)?;
     assert_eq!(waiting.wait_exit()?.code(), Some(1), "{}", waiting.output());
-    assert_eq!(proxy.from_clients().iter().filter(|k| **k == CONTEXT_FIRST).count(), 1);
-    assert!(!proxy.from_clients().contains(&HELLO));
+    let said: Vec<u8> = proxy.passed().iter().flat_map(|p| p.kinds(Sender::Client)).collect();
+    assert_eq!(said, [CONTEXT_FIRST]);
     assert_eq!(alice.token_info()?["token_id"], token);
 
     step!("a local port");

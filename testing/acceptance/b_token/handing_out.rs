@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use symbolon_acceptance::middleman::{HELLO, Middleman, OFFER, Sender};
 use symbolon_acceptance::{LIMIT, finish, program, scenario, step};
 
-use crate::proxy::{HELLO, OFFER, Proxy, kinds};
 use crate::stage::{Gateway, Person, at_address, contains};
 
 /// What stands before a token's id: the magic line and the version.
@@ -175,12 +175,12 @@ fn a_gateway_of_another_issuer_is_refused_with_an_explanation() -> Result<()> {
 
 /// What a client says to whoever answers in place of the gateway that its link names.
 fn said_to(rogue: &Gateway, ours: &Gateway, alice: &Person) -> Result<String> {
-    let proxy = Proxy::to(rogue.port())?;
-    let refused = alice.enrol_refused(3, &at_address(&ours.invite(&[])?, &proxy.address)?, &[])?;
+    let proxy = Middleman::before(rogue.port())?;
+    let refused = alice.enrol_refused(3, &at_address(&ours.invite(&[])?, proxy.address())?, &[])?;
     let passed = proxy.passed();
     assert_eq!(passed.len(), 1, "one connection, and no second try");
-    assert_eq!(kinds(&passed[0].from_gateway), [OFFER], "the rogue did show its certificates");
-    assert_eq!(kinds(&passed[0].from_client), [HELLO], "and got a hello, nothing else");
+    assert_eq!(passed[0].kinds(Sender::Gateway), [OFFER], "the rogue did show its certificates");
+    assert_eq!(passed[0].kinds(Sender::Client), [HELLO], "and got a hello, nothing else");
     // kind, version, length, and a body that names no template: nothing that tells one client from another
     assert!(passed[0].from_client.len() <= 8, "{:?}", passed[0].from_client);
     assert!(!alice.token().exists(), "nothing is kept of it");
@@ -214,8 +214,8 @@ fn a_registered_token_gives_a_rogue_nothing_that_it_can_use() -> Result<()> {
     let mut ours = Gateway::start("gw.example")?;
     let rogue = Gateway::start("gw.example")?;
     let alice = Person::registered("alice", &ours)?;
-    let proxy = Proxy::to(rogue.port())?;
-    let refused = alice.sign_in_refused(3, &["--address", &proxy.address])?;
+    let proxy = Middleman::before(rogue.port())?;
+    let refused = alice.sign_in_refused(3, &["--address", proxy.address()])?;
     assert!(refused.contains("not from the issuer"), "{refused}");
     assert_eq!(rogue.admin(&["sessions", "list"])?["sessions"].as_array().map(Vec::len), Some(0));
 

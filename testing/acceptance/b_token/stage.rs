@@ -6,7 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use symbolon_acceptance::{Finished, LIMIT, Machine, Running, Signal, finish, free_port, program, transcript};
+use symbolon_acceptance::{
+    Finished, LIMIT, Machine, Running, Signal, finish, free_port, program, transcript,
+};
 
 use crate::disk::SmallDisk;
 

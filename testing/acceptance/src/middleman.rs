@@ -1,11 +1,14 @@
 //! Somebody on the network between a client and a gateway.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::Result;
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+
+use crate::{LIMIT, until};
 
 /// Kind, version and three bytes of length.
 const HEADER: usize = 5;
@@ -16,6 +19,16 @@ pub const CONTEXT_FIRST: u8 = 0xC4;
 pub const CONTEXT_SECOND: u8 = 0xC5;
 /// Of a client's greeting.
 pub const HELLO: u8 = 0xC0;
+/// Of a gateway's certificates.
+pub const OFFER: u8 = 0xC1;
+/// Of a registration with its first half key.
+pub const REGISTRATION_REQUEST: u8 = 0xC6;
+/// Of the second half key.
+pub const REGISTRATION_REPLY: u8 = 0xC7;
+/// Of the proof that the client has both.
+pub const REGISTRATION_CONFIRM: u8 = 0xC8;
+/// Of the last word of a registration.
+pub const REGISTRATION_DONE: u8 = 0xC9;
 /// Of a refusal.
 pub const REFUSAL: u8 = 0xC2;
 /// Of a wrapped message.
@@ -45,6 +58,8 @@ pub enum Tamper {
     FlipBehind(u8),
     /// The next connection on which a frame of this kind passes ends when so many bytes have followed it; once.
     CutBehind(u8, usize),
+    /// The gateway's frames of this kind are withheld, and whatever comes after them on that connection.
+    Withhold(u8),
 }
 
 /// What passed on one connection.
@@ -56,6 +71,36 @@ pub struct Passed {
     pub from_gateway: Vec<u8>,
     /// The kinds of all frames, and whose they were, in the order in which they came.
     pub order: Vec<(u8, Sender)>,
+}
+
+impl Passed {
+    /// The kinds of the frames that one side sent.
+    #[must_use]
+    pub fn kinds(&self, of: Sender) -> Vec<u8> {
+        self.order.iter().filter(|(_, sender)| *sender == of).map(|(kind, _)| *kind).collect()
+    }
+
+    /// Whether a text went by in clear, either way.
+    #[must_use]
+    pub fn shows(&self, text: &str) -> bool {
+        let within = |bytes: &[u8]| bytes.windows(text.len()).any(|w| w == text.as_bytes());
+        within(&self.from_client) || within(&self.from_gateway)
+    }
+
+    /// Plays to a gateway what the client sent, and returns what it answers until it hangs up.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn replay_to(&self, gateway: u16) -> Result<Vec<u8>> {
+        let mut gateway = dial(gateway, None)?;
+        gateway.set_read_timeout(Some(LIMIT))?;
+        gateway.write_all(&self.from_client)?;
+        gateway.shutdown(Shutdown::Write)?;
+        let mut answer = Vec::new();
+        // A reset is an answer too.
+        let _ = gateway.read_to_end(&mut answer);
+        Ok(answer)
+    }
 }
 
 /// A TCP proxy that writes down what passes. It lives as long as the test's process.
@@ -77,6 +122,39 @@ impl Middleman {
     /// # Errors
     /// When there is no port to be had.
     pub fn before(gateway: u16) -> Result<Self> {
+        Self::with_source(gateway, None)
+    }
+
+    /// The same, from another address of this machine, as if from another network.
+    ///
+    /// # Errors
+    /// When there is no port to be had.
+    pub fn from(source: Ipv4Addr, gateway: u16) -> Result<Self> {
+        Self::with_source(gateway, Some(source))
+    }
+
+    /// Stands where no gateway is, and answers whoever says something with the same bytes.
+    ///
+    /// # Errors
+    /// When there is no port to be had.
+    pub fn playing(bytes: Vec<u8>) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?.to_string();
+        thread::spawn(move || {
+            for mut client in listener.incoming().map_while(Result::ok) {
+                let bytes = bytes.clone();
+                thread::spawn(move || {
+                    client.read_exact(&mut [0; 1])?;
+                    client.write_all(&bytes)?;
+                    std::io::copy(&mut client, &mut std::io::sink())
+                });
+            }
+        });
+        let state = State { tamper: Tamper::Not, passed: Vec::new() };
+        Ok(Self { address, state: Arc::new(Mutex::new(state)) })
+    }
+
+    fn with_source(gateway: u16, source: Option<Ipv4Addr>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?.to_string();
         let state = Arc::new(Mutex::new(State { tamper: Tamper::Not, passed: Vec::new() }));
@@ -84,7 +162,7 @@ impl Middleman {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 // A gateway that is down shows as a connection that ends.
-                if let Ok(gateway) = TcpStream::connect((Ipv4Addr::LOCALHOST, gateway)) {
+                if let Ok(gateway) = dial(gateway, source) {
                     carry(client, gateway, &shared).ok();
                 }
             }
@@ -115,6 +193,17 @@ impl Middleman {
         lock(&self.state).passed.clone()
     }
 
+    /// Waits until the gateway has sent a frame of this kind, whatever became of it.
+    ///
+    /// # Errors
+    /// When it has not within [`LIMIT`].
+    pub fn wait_for(&self, kind: u8) -> Result<()> {
+        until(LIMIT, &format!("a frame {kind:#x} of the gateway"), || {
+            let passed = self.passed();
+            passed.iter().any(|p| p.order.contains(&(kind, Sender::Gateway))).then_some(())
+        })
+    }
+
     /// The newest connection on which the client's first byte was `kind`.
     #[must_use]
     pub fn newest(&self, kind: u8) -> Option<Passed> {
@@ -126,6 +215,15 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn dial(gateway: u16, source: Option<Ipv4Addr>) -> Result<TcpStream> {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    if let Some(source) = source {
+        bind(&socket, &SocketAddr::from((source, 0)))?;
+    }
+    connect(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, gateway)))?;
+    Ok(socket.into())
+}
+
 fn carry(client: TcpStream, gateway: TcpStream, state: &Arc<Mutex<State>>) -> Result<()> {
     let connection = {
         let mut state = lock(state);
@@ -135,8 +233,15 @@ fn carry(client: TcpStream, gateway: TcpStream, state: &Arc<Mutex<State>>) -> Re
     for (from, to, sender) in
         [(client.try_clone()?, gateway.try_clone()?, Sender::Client), (gateway, client, Sender::Gateway)]
     {
-        let way =
-            Way { state: Arc::clone(state), connection, sender, frames: Vec::new(), raw: None, cut: None };
+        let way = Way {
+            state: Arc::clone(state),
+            connection,
+            sender,
+            frames: Vec::new(),
+            raw: None,
+            cut: None,
+            withheld: false,
+        };
         // Either end breaking off is the affair of those who talk.
         thread::spawn(move || way.forward(from, to).ok());
     }
@@ -154,6 +259,8 @@ struct Way {
     raw: Option<u8>,
     /// Bytes until the connection is cut.
     cut: Option<usize>,
+    /// Whether nothing is sent on any more.
+    withheld: bool,
 }
 
 impl Way {
@@ -161,6 +268,10 @@ impl Way {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let n = from.read(&mut buffer).unwrap_or(0);
+            if n == 0 && self.withheld {
+                // What was withheld is lost, and so is the connection.
+                return Ok(to.shutdown(Shutdown::Both)?);
+            }
             if n == 0 {
                 to.write_all(&self.frames)?;
                 return Ok(to.shutdown(Shutdown::Write)?);
@@ -196,6 +307,10 @@ impl Way {
             let mut frame: Vec<u8> = self.frames.drain(..end).collect();
             let kind = frame[0];
             state.passed[self.connection].order.push((kind, self.sender));
+            self.withheld |= state.tamper == Tamper::Withhold(kind) && self.sender == Sender::Gateway;
+            if self.withheld {
+                continue;
+            }
             if state.tamper == Tamper::FlipIn(kind, self.sender) {
                 state.tamper = Tamper::Not;
                 let middle = HEADER + (end - HEADER) / 2;
