@@ -136,10 +136,9 @@ impl Shared {
         if let Some(template) = terms.as_ref().and_then(|t| t.template.as_ref())
             && *template != request.template
         {
-            return Err(Refused::new(
-                RefusalCode::Answers,
-                format!("the invitation is for template {template}"),
-            ));
+            // Whoever holds the invitation may know, and is asked the right questions next time.
+            let text = format!("the invitation is for the template {template}: --template {template}");
+            return Err(Refused { told: text.clone(), ..Refused::new(RefusalCode::Answers, text) });
         }
         let template = self.template(Some(&request.template)).await?;
         let answers = valid_answers(&template, &request.answers)?;
