@@ -32,14 +32,14 @@ pub(crate) struct Carried<'a> {
 }
 
 impl Shared {
-    /// Carries a session that was just opened. Its first wrapped message is the last confirmation of
-    /// the context; nothing acts before it.
-    pub(crate) async fn carry_new(
+    /// A session that was just opened, with its first wrapped message: that is the last confirmation
+    /// of the context, and nothing acts before it.
+    pub(crate) async fn confirm(
         &self,
         connection: &mut Connection,
         session: Arc<LiveSession>,
-        secrets: ContextSecrets,
-    ) -> Result<(), Ended> {
+        secrets: Box<ContextSecrets>,
+    ) -> Result<(Box<Carried<'_>>, ControlMessage), Ended> {
         let epoch = Epoch(session.epoch());
         let channel = SessionChannel::from_secrets(self.gateway.crypto, Role::Acceptor, epoch, secrets.wrap);
         let first = connection.expect(FrameKind::Wrapped).await;
@@ -53,7 +53,7 @@ impl Shared {
         let number = session.connect(epoch.0, connection.source());
         let mut carried = Carried::new(self, session, channel, number);
         match carried.channel.open(&mut first) {
-            Ok(message) => carried.run(connection, Some(message)).await,
+            Ok(message) => Ok((carried, message)),
             Err(e) => {
                 self.forget(&carried.session).await;
                 Err(Refused::denied(format!("the first wrapped message: {e}")).into())
@@ -67,8 +67,12 @@ impl Shared {
         let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
     }
 
-    /// Carries on a session whose connection, or whose node, was lost.
-    pub(crate) async fn attach(&self, connection: &mut Connection, body: &[u8]) -> Result<(), Ended> {
+    /// A session whose connection, or whose node, was lost.
+    pub(crate) async fn attach(
+        &self,
+        connection: &mut Connection,
+        body: &[u8],
+    ) -> Result<Box<Carried<'_>>, Ended> {
         let over = |reason: String| Refused::new(RefusalCode::SessionOver, reason);
         let claimed =
             Attachment::receive(body).map_err(|e| Refused::malformed(format!("malformed attach: {e}")))?;
@@ -112,17 +116,26 @@ impl Shared {
         };
         connection.send(FrameKind::Attached, answer).await?;
         let number = session.connect(epoch, connection.source());
-        let carried = Carried::new(self, session, channel, number);
-        carried.run(connection, None).await
+        Ok(Carried::new(self, session, channel, number))
     }
 }
 
 impl<'a> Carried<'a> {
-    fn new(shared: &'a Shared, session: Arc<LiveSession>, channel: SessionChannel, connection: u64) -> Self {
-        Self { shared, session, channel, connection, renewal: Renewal::None }
+    fn new(
+        shared: &'a Shared,
+        session: Arc<LiveSession>,
+        channel: SessionChannel,
+        connection: u64,
+    ) -> Box<Self> {
+        Box::new(Self { shared, session, channel, connection, renewal: Renewal::None })
     }
 
-    async fn run(mut self, connection: &mut Connection, first: Option<ControlMessage>) -> Result<(), Ended> {
+    /// Talks with the client until one of them ends it; `first` is what it has said already.
+    pub(crate) async fn run(
+        mut self: Box<Self>,
+        connection: &mut Connection,
+        first: Option<ControlMessage>,
+    ) -> Result<(), Ended> {
         connection.enter_session();
         connection.keep_alive();
         self.shared.review_session(&self.session);
@@ -139,21 +152,23 @@ impl<'a> Carried<'a> {
         }
     }
 
+    /// Thousands of sessions wait here and do nothing, so whatever acts is boxed: its place is given
+    /// back before the next wait.
     async fn converse(
         &mut self,
         connection: &mut Connection,
         first: Option<ControlMessage>,
     ) -> Result<(), Ended> {
-        self.deal_streams(connection).await?;
+        Box::pin(self.deal_streams(connection)).await?;
         let number = self.shared.gateway.number(now());
-        self.send(connection, &ControlMessage::NextNumber(number)).await?;
+        Box::pin(self.send(connection, &ControlMessage::NextNumber(number))).await?;
         if let Some(message) = first
-            && !self.heard(connection, message).await?
+            && !Box::pin(self.heard(connection, message)).await?
         {
             return Ok(());
         }
         loop {
-            if !self.tell(connection).await? {
+            if !Box::pin(self.tell(connection)).await? {
                 return Ok(());
             }
             let next_step = self.next_step();
@@ -163,14 +178,14 @@ impl<'a> Carried<'a> {
                     Some(mut frame) if frame.kind == FrameKind::Wrapped => {
                         let message = self.channel.open(&mut frame.body)
                             .map_err(|e| Refused::malformed(format!("wrapped message: {e}")))?;
-                        if !self.heard(connection, message).await? {
+                        if !Box::pin(self.heard(connection, message)).await? {
                             return Ok(());
                         }
                     }
                     Some(frame) => return Err(ConnectionError::Unexpected(frame.kind).into()),
                 },
                 () = self.session.wake.notified() => {}
-                () = tokio::time::sleep(next_step) => self.time_has_come(connection).await?,
+                () = tokio::time::sleep(next_step) => Box::pin(self.time_has_come(connection)).await?,
             }
         }
     }

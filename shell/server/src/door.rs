@@ -82,7 +82,9 @@ impl Shared {
             let mut connection = Connection::new(stream, peer);
             let _ = connection.stream.set_nodelay(true);
             let deadline = tokio::time::Instant::now() + Duration::from_secs(secs);
-            let greeting = tokio::time::timeout_at(deadline, self.greet(&mut connection)).await;
+            // What is only needed for a while lies apart: a guest's task lasts as long as the session.
+            let greet = Box::pin(self.greet(&mut connection));
+            let greeting = tokio::time::timeout_at(deadline, greet).await;
             let outcome = match greeting {
                 Err(_) => {
                     tracing::debug!(%peer, "nothing proved within {secs} s: closed");
@@ -91,19 +93,25 @@ impl Shared {
                 Ok(Err(e)) => Err(e),
                 Ok(Ok(Proved::Stream(body))) => {
                     drop(stranger);
-                    match self.open_stream(&mut connection, body).await {
-                        Ok(Some(stream)) => return stream.run(connection.into_stream()).await,
+                    match Box::pin(self.open_stream(&mut connection, body)).await {
+                        Ok(Some(stream)) => return Box::pin(stream.run(connection.into_stream())).await,
                         Ok(None) => Ok(()),
                         Err(e) => Err(e),
                     }
                 }
                 Ok(Ok(Proved::Context(session, secrets))) => {
                     drop(stranger);
-                    self.carry_new(&mut connection, session, *secrets).await
+                    match Box::pin(self.confirm(&mut connection, session, secrets)).await {
+                        Ok((carried, first)) => Box::pin(carried.run(&mut connection, Some(first))).await,
+                        Err(e) => Err(e),
+                    }
                 }
                 Ok(Ok(Proved::Attach(body))) => {
                     drop(stranger);
-                    self.attach(&mut connection, &body).await
+                    match Box::pin(self.attach(&mut connection, &body)).await {
+                        Ok(carried) => Box::pin(carried.run(&mut connection, None)).await,
+                        Err(e) => Err(e),
+                    }
                 }
                 Ok(Ok(Proved::Nothing)) => Ok(()),
             };
@@ -112,7 +120,7 @@ impl Shared {
                 Err(Ended::Refused(refused)) => {
                     let Refused { code, told, reason } = refused;
                     tracing::warn!(%peer, ?code, "refused: {reason}");
-                    self.note_refusal(&connection, code, &reason).await;
+                    Box::pin(self.note_refusal(&connection, code, &reason)).await;
                     connection.refuse(code, &told).await;
                 }
                 Err(Ended::Connection(ConnectionError::Malformed(e))) => {
