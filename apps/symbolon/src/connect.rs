@@ -1,12 +1,13 @@
 //! `symbolon connect`: an application by a local port, or by standard input and output.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 
 use clap::Args;
+use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
 use symbolon_agent::{Client, Paths, RawStream};
 use symbolon_policy::AppName;
@@ -90,18 +91,18 @@ fn hints(protocol: &str, app: &AppName, address: SocketAddr, paste: &Paste) -> V
     }
 }
 
-/// Moves bytes both ways until the application's side has ended; the end of one direction ends only that one.
+/// Moves bytes both ways; the end of one direction ends only that one. Only who sits at a terminal is not waited for when
+/// the application's side has ended.
 ///
-/// Threads, because standard input cannot be read without blocking one, and a stream that waits for it would keep the
-/// process alive after the application has gone.
+/// Threads, because standard input cannot be read without blocking one.
 fn bridge(runtime: &Runtime, mut stream: RawStream) -> Outcome {
     let socket = runtime.block_on(async { duplicate(&mut stream) });
     let socket = socket.map_err(|e| Complaint::failure(format!("the stream: {}", plain(&e))))?;
     let up = socket.try_clone().map_err(|e| Complaint::failure(format!("the stream: {}", plain(&e))))?;
     let (mut input, mut output) = standard_streams().map_err(|e| Complaint::failure(plain(&e)))?;
-    std::thread::spawn(move || {
+    let up = std::thread::spawn(move || {
         // an application that has closed its end says so on the other direction
-        let _ = copy(&mut input, &mut &up);
+        let _ = feed(&mut input, &up);
         let _ = up.shutdown(Shutdown::Write);
     });
     let down = copy(&mut &socket, &mut output);
@@ -111,10 +112,40 @@ fn bridge(runtime: &Runtime, mut stream: RawStream) -> Outcome {
         Err(e) if e.kind() != io::ErrorKind::ConnectionReset => {
             Err(Complaint::failure(format!("the stream: {}", plain(&e))))
         }
-        _ => {
+        down => {
+            if down.is_ok() && !io::stdin().is_terminal() {
+                // whoever reads our output learns of its end while the other direction goes on
+                drop(output);
+                let _ = File::options().write(true).open("/dev/null").map(rustix::stdio::dup2_stdout);
+                let _ = up.join();
+            }
             // whoever still types types to nobody
             let _ = socket.shutdown(Shutdown::Both);
             Ok(runtime.block_on(stream.outcome())?)
+        }
+    }
+}
+
+/// Hands on what is typed, until its end or until the agent has closed both directions.
+fn feed(input: &mut File, socket: &UnixStream) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let mut watched = [PollFd::new(&*input, PollFlags::IN), PollFd::new(socket, PollFlags::empty())];
+        match poll(&mut watched, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(e) => return Err(e.into()),
+        }
+        let [typed, closed] = watched.map(|fd| !fd.revents().is_empty());
+        if closed {
+            return Ok(());
+        }
+        if typed {
+            let n = input.read(&mut buffer)?;
+            if n == 0 {
+                return Ok(());
+            }
+            (&*socket).write_all(&buffer[..n])?;
         }
     }
 }
