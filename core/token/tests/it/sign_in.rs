@@ -131,6 +131,34 @@ fn a_response_that_is_cut_or_altered_is_refused() {
 }
 
 #[test]
+fn a_response_is_made_as_the_document_says() {
+    // docs/protocol/token.md, with HMAC and AES-GCM alone. HKDF-Expand to 32 bytes is one HMAC.
+    let hmac = |key: &[u8], parts: &[&[u8]]| crypto().hmac_sha256(key, parts);
+    let derive = |key: &[u8], label: &[u8], x: &[&[u8]]| {
+        let mut parts = vec![label, &[0]];
+        parts.extend_from_slice(x);
+        parts.push(&[1]);
+        hmac(key, &parts)
+    };
+    let (key, user, binding, n1) = (key(1), code(), binding(b"exchange"), issued());
+    let presented = token(&key, &user, n1).present(&binding).unwrap();
+    let body = presented.body.expose();
+    let (head, rest) = body.split_at(16 + 1 + user.as_str().len());
+    assert_eq!(head, [&[6; 16][..], &[10], b"alice-7f3a"].concat().as_slice());
+    let (e, n2) = rest.split_at(48);
+    let k = hmac(
+        key.secret().expose(),
+        &[&[24], b"symbolon/1 challenge key", &[0, 10], b"gw.example", &[0, 10], b"alice-7f3a", &binding.0],
+    );
+    let sealing = derive(&k, b"symbolon/1 challenge number", &[n2]);
+    let mut opened = e.to_vec();
+    let length = crypto().aes256_gcm(&Secret::new(sealing)).open(&[0; 12], n2, &mut opened).unwrap();
+    assert_eq!(opened[..length], n1);
+    let contribution = derive(&k, b"symbolon/1 challenge session", &[e, n2, &binding.0]);
+    assert_eq!(presented.contribution.unwrap().expose(), &contribution);
+}
+
+#[test]
 fn nothing_secret_is_printed() {
     let (key, user) = (key(0xab), code());
     let printed = format!("{key:?} {:?} {:?}", token(&key, &user, issued()), numbers());
