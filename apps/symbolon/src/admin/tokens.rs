@@ -180,12 +180,15 @@ async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
     };
     let link = answer["link"].as_str().unwrap_or_default().to_owned();
     let expires = answer["expires"].as_str().unwrap_or_default().to_owned();
+    // the client asks the questions of the node's own template unless it is told
+    let template = answer["template"].as_str().map(|t| format!(" --template {t}")).unwrap_or_default();
     let enrol = match (&out, &mut file) {
         (Some(path), Some(file)) => {
             private::fill(file, path, format!("{link}\n").as_bytes())?;
-            format!("{} \"$(cat {})\"", desk.paste.user(["enrol"]), quote(&path.display().to_string()))
+            let file = quote(&path.display().to_string());
+            format!("{} \"$(cat {file})\"{template}", desk.paste.user(["enrol"]))
         }
-        _ => desk.paste.user(["enrol", &link]),
+        _ => format!("{}{template}", desk.paste.user(["enrol", &link])),
     };
     let link = out.is_none().then_some(link);
     desk.global.output().report(&Invitation { link, file: out, user: args.user, expires, enrol });

@@ -102,6 +102,8 @@ pub(super) struct InviteBody {
 #[derive(Serialize)]
 pub(super) struct InvitationLinkView {
     link: String,
+    /// By which template it is used, when not by the node's.
+    template: Option<String>,
     expires: String,
 }
 
@@ -114,10 +116,11 @@ pub(super) async fn invite(State(node): Node, Json(body): Json<InviteBody>) -> A
     if let Some(template) = &template {
         node.store.template(template).await?;
     }
+    let named = template.as_ref().map(ToString::to_string);
     let secs = body.expires_secs.unwrap_or(INVITATION_SECS);
     let terms = InvitationTerms { for_user: body.user, template, groups: body.groups, secs };
     let (link, expires) = node.invite(&administrator(), terms).await?;
-    Ok(Json(InvitationLinkView { link: link.to_link(), expires }))
+    Ok(Json(InvitationLinkView { link: link.to_link(), template: named, expires }))
 }
 
 pub(super) async fn revoke_invitation(State(node): Node, Path(hash): Path<String>) -> Answer<Done> {
