@@ -181,7 +181,6 @@ fn the_same_token_on_another_machine_in_another_network_gets_another_configurati
     let refused = hotel.machine.refused(3, ["connect", "db", "--stdio"])?;
     assert!(refused.contains("not among your destinations"), "{refused}");
 
-    step!("who moves to the other network with a running session is reconfigured too");
     let [of_desk, of_hotel] = [&desk, &hotel].map(|p| p.machine.json(["whoami"]));
     let (of_desk, of_hotel) = (of_desk?, of_hotel?);
     assert_eq!(of_desk["user_code"], of_hotel["user_code"]);
@@ -189,6 +188,13 @@ fn the_same_token_on_another_machine_in_another_network_gets_another_configurati
         (&of_desk["reported"]["place"], &of_hotel["reported"]["place"]),
         (&"office".into(), &"hotel".into())
     );
+
+    step!("she drives to the office: her session comes along, and is entitled to what the office is");
+    let session = hotel.machine.json(["status"])?["session"]["id"].clone();
+    way.move_to(Ipv4Addr::LOCALHOST);
+    until_ls(&hotel, &["db", "mail"])?;
+    assert_eq!(hotel.machine.json(["status"])?["session"]["id"], session);
+    assert_eq!(hotel.talk("db", b"hello")?.success()?.text(), "hello");
     Ok(())
 }
 
@@ -240,7 +246,7 @@ fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
         assert!(text.contains(because), "{app} {circumstances:?}: {text}");
     }
 
-    step!("hours are looked at while the session goes on");
+    step!("who is locked may nothing, and the explanation begins with it");
     gateway.admin(&["users", "lock", "alice"])?;
     let (answer, text) = explain(&gateway, "plain", &[])?;
     assert!(!answer && text.contains("locked"), "{text}");

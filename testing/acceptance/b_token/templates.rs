@@ -131,6 +131,15 @@ fn an_operator_asks_questions_of_their_own() -> Result<()> {
     step!("an application has the template of those who come for it");
     gateway.admin(&["apps", "add", "records", "127.0.0.1:9", "--template", "patient"])?;
     assert_eq!(gateway.admin(&["apps", "show", "records"])?["template"], "patient");
+    let late = Person::new("late")?;
+    let text = "login = \"late\"\ninsurance = \"B123456780\"\nborn = 1990-01-01\n";
+    let answers = late.machine.write("patient.toml", text)?.display().to_string();
+    let invited = gateway.admin_text(&["tokens", "invite", "--app", "records"])?;
+    assert!(invited.contains("--template patient"), "{invited}");
+    let link = gateway.invite(&["--app", "records"])?;
+    let refused = late.enrol_refused(2, &link, &[])?;
+    assert!(refused.contains("--template patient"), "{refused}");
+    late.enrol(&link, &["--template", "patient", "--answers", &answers])?;
 
     step!("what is no template is refused with the place, and the one that is there stays");
     let broken = CLINIC.replace("kind = \"date\"", "kind = \"day\"");

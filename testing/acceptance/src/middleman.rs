@@ -114,6 +114,10 @@ pub struct Middleman {
 struct State {
     tamper: Tamper,
     passed: Vec<Passed>,
+    /// The address that gateways see; any when absent.
+    source: Option<Ipv4Addr>,
+    /// The clients' sides of all connections.
+    clients: Vec<TcpStream>,
 }
 
 impl Middleman {
@@ -150,18 +154,18 @@ impl Middleman {
                 });
             }
         });
-        let state = State { tamper: Tamper::Not, passed: Vec::new() };
-        Ok(Self { address, state: Arc::new(Mutex::new(state)) })
+        Ok(Self { address, state: state(None) })
     }
 
     fn with_source(gateway: u16, source: Option<Ipv4Addr>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?.to_string();
-        let state = Arc::new(Mutex::new(State { tamper: Tamper::Not, passed: Vec::new() }));
+        let state = state(source);
         let shared = Arc::clone(&state);
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 // A gateway that is down shows as a connection that ends.
+                let source = lock(&shared).source;
                 if let Ok(gateway) = dial(gateway, source) {
                     carry(client, gateway, &shared).ok();
                 }
@@ -179,6 +183,16 @@ impl Middleman {
     /// Tampers with what comes from now on.
     pub fn tamper(&self, how: Tamper) {
         lock(&self.state).tamper = how;
+    }
+
+    /// Takes the clients to another network: their connections end, and new ones come from `source`.
+    pub fn move_to(&self, source: Ipv4Addr) {
+        let mut state = lock(&self.state);
+        state.source = Some(source);
+        for client in state.clients.drain(..) {
+            // one that has ended already is gone as it should be
+            let _ = client.shutdown(Shutdown::Both);
+        }
     }
 
     /// Whether what was to be tampered with has come.
@@ -211,6 +225,11 @@ impl Middleman {
     }
 }
 
+fn state(source: Option<Ipv4Addr>) -> Arc<Mutex<State>> {
+    let state = State { tamper: Tamper::Not, passed: Vec::new(), source, clients: Vec::new() };
+    Arc::new(Mutex::new(state))
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -228,6 +247,7 @@ fn carry(client: TcpStream, gateway: TcpStream, state: &Arc<Mutex<State>>) -> Re
     let connection = {
         let mut state = lock(state);
         state.passed.push(Passed::default());
+        state.clients.push(client.try_clone()?);
         state.passed.len() - 1
     };
     for (from, to, sender) in
