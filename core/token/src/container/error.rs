@@ -1,0 +1,55 @@
+use super::{MAX_ATTEMPTS, MAX_PIN, MIN_PIN};
+use symbolon_crypto::X509Error;
+use symbolon_wire::WireError;
+
+/// Why a token file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not a token, cut, or altered.
+    #[error("the token file is damaged ({0}); import it again from your copy, or enrol anew")]
+    Damaged(&'static str),
+    /// Made by a newer program.
+    #[error("the token file has version {0}, which this program does not know; use a newer symbolon")]
+    NewerVersion(u8),
+    /// The issuer's certificate in it is not one.
+    #[error("the token's issuer: {0}")]
+    Issuer(#[from] X509Error),
+    /// Wrong PIN.
+    #[error("wrong PIN; {left} attempts left")]
+    WrongPin {
+        /// Attempts before the token locks.
+        left: u8,
+    },
+    /// Too soon after a wrong PIN.
+    #[error("wait {secs} s before the next attempt")]
+    Wait {
+        /// Seconds to wait.
+        secs: u64,
+    },
+    /// Ten wrong PINs.
+    #[error(
+        "the token is locked after {MAX_ATTEMPTS} wrong PINs; ask an administrator for a new invitation \
+         (symbolon admin tokens invite USER) and enrol again with --replace"
+    )]
+    Locked,
+    /// The token has no registration, hence no PIN, yet.
+    #[error("the token is not registered with any gateway yet; run symbolon enrol")]
+    NotRegistered,
+    /// A PIN that is too short or too long.
+    #[error("a PIN has {MIN_PIN} to {MAX_PIN} characters")]
+    PinLength,
+    /// Already as many gateways as one token can hold.
+    #[error("the token holds as many registrations as it can")]
+    Full,
+}
+
+impl From<WireError> for TokenError {
+    fn from(e: WireError) -> Self {
+        match e {
+            WireError::Truncated => Self::Damaged("it ends too early"),
+            WireError::TrailingBytes => Self::Damaged("it is too long"),
+            WireError::TooLong(what) | WireError::BadValue(what) => Self::Damaged(what),
+            WireError::UnknownVersion(v) => Self::NewerVersion(v),
+        }
+    }
+}

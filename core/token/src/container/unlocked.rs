@@ -1,0 +1,121 @@
+use super::{MAX_REGISTRATIONS, Pin, PinCost, Registration, Sealed, Token, TokenError, header};
+use symbolon_crypto::{Crypto, Entropy, GatewayName, Secret, SecretBytes, TAG, TrustedIssuer};
+use symbolon_wire::{Encode, Time};
+
+/// A token that is open: its registrations can be used and changed.
+pub struct UnlockedToken {
+    pub(super) id: [u8; 16],
+    pub(super) issuer: TrustedIssuer,
+    pub(super) cost: PinCost,
+    pub(super) salt: [u8; 16],
+    pub(super) key: Secret<32>,
+    pub(super) registrations: Vec<Registration>,
+}
+
+impl std::fmt::Debug for UnlockedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "UnlockedToken({}, {} registrations)", self.issuer.fingerprint(), self.registrations.len())
+    }
+}
+
+impl UnlockedToken {
+    /// Gives a blank token its first PIN. A token that has one already must be unlocked with it.
+    ///
+    /// # Errors
+    /// [`TokenError::Damaged`] when `cost` is impossible or the token is registered already.
+    pub fn first_pin(
+        crypto: Crypto,
+        entropy: &mut dyn Entropy,
+        token: Token,
+        pin: &Pin,
+        cost: PinCost,
+    ) -> Result<Self, TokenError> {
+        if token.is_registered() {
+            return Err(TokenError::Damaged("it has a PIN already"));
+        }
+        let salt = entropy.number();
+        let key = cost.key(crypto, pin, &salt)?;
+        Ok(Self { id: token.id, issuer: token.issuer, cost, salt, key, registrations: Vec::new() })
+    }
+
+    /// Another PIN, with a fresh salt.
+    ///
+    /// # Errors
+    /// [`TokenError::Damaged`] when `cost` is impossible.
+    pub fn change_pin(
+        &mut self,
+        crypto: Crypto,
+        entropy: &mut dyn Entropy,
+        pin: &Pin,
+        cost: PinCost,
+    ) -> Result<(), TokenError> {
+        let salt = entropy.number();
+        self.key = cost.key(crypto, pin, &salt)?;
+        (self.salt, self.cost) = (salt, cost);
+        Ok(())
+    }
+
+    /// Names the token.
+    #[must_use]
+    pub const fn id(&self) -> &[u8; 16] {
+        &self.id
+    }
+
+    /// The root of trust in it.
+    #[must_use]
+    pub const fn issuer(&self) -> &TrustedIssuer {
+        &self.issuer
+    }
+
+    /// All registrations.
+    #[must_use]
+    pub fn registrations(&self) -> &[Registration] {
+        &self.registrations
+    }
+
+    /// The registration with a gateway.
+    #[must_use]
+    pub fn registration(&self, gateway: &GatewayName) -> Option<&Registration> {
+        self.registrations.iter().find(|r| r.gateway == *gateway)
+    }
+
+    /// The same, to keep a newer number or key set in it.
+    pub fn registration_mut(&mut self, gateway: &GatewayName) -> Option<&mut Registration> {
+        self.registrations.iter_mut().find(|r| r.gateway == *gateway)
+    }
+
+    /// Puts a registration in; it replaces one with the same gateway.
+    ///
+    /// # Errors
+    /// [`TokenError::Full`].
+    pub fn put(&mut self, registration: Registration) -> Result<(), TokenError> {
+        self.registrations.retain(|r| r.gateway != registration.gateway);
+        if self.registrations.len() >= MAX_REGISTRATIONS {
+            return Err(TokenError::Full);
+        }
+        self.registrations.push(registration);
+        Ok(())
+    }
+
+    /// The sealed token, with no failed attempts: write it back.
+    #[must_use]
+    pub fn seal(&self, crypto: Crypto, entropy: &mut dyn Entropy) -> Token {
+        let bound = 2 + self.registrations.iter().map(Registration::encoded_bound).sum::<usize>();
+        let plaintext = SecretBytes::written(bound, |w| w.list16(&self.registrations, |w, r| r.encode(w)));
+        let nonce: [u8; 12] = entropy.number();
+        let aad = header(&self.id, &self.issuer, Some(self.cost), &self.salt);
+        let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);
+        ciphertext.extend_from_slice(plaintext.expose());
+        let tag = crypto.aes256_gcm(&self.key).seal(&nonce, &aad, &mut ciphertext);
+        ciphertext.extend_from_slice(&tag);
+        let sealed = Sealed {
+            cost: self.cost,
+            salt: self.salt,
+            failures: 0,
+            last_failure: Time(0),
+            nonce,
+            ciphertext,
+        };
+        Token { id: self.id, issuer: self.issuer.clone(), sealed: Some(sealed) }
+    }
+}
