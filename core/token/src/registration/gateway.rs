@@ -33,7 +33,7 @@ impl std::fmt::Debug for RegistrationOpened {
 }
 
 impl RegistrationOpened {
-    /// Reads what an envelope for [`Purpose::Registration`] held.
+    /// Reads what an envelope for [`symbolon_crypto::Purpose::Registration`] held.
     ///
     /// # Errors
     /// [`RegistrationError::Malformed`], [`RegistrationError::Clock`].
