@@ -1,14 +1,15 @@
 //! The main job as people live it: bring a gateway up, enrol, and use applications that know nothing of it.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use symbolon_acceptance::{
-    Gateway, HttpServer, LIMIT, Machine, Person, Postgres, Running, Signal, Sshd, Via, curl, finish,
-    free_port, program, scenario, step, transcript, until,
+    Behaviour, Finished, Gateway, HttpServer, LIMIT, Machine, OddServer, Person, Postgres, Running, Signal,
+    Sshd, Via, curl, finish, free_port, program, scenario, step, transcript, until,
 };
 
 /// More than the buffers of all sockets on the way hold, so that a reader who pauses holds the sender.
@@ -239,7 +240,7 @@ fn chapter_4_a_node_that_died_carries_on_with_the_sessions_it_had() -> Result<()
     let carol = Person::enrolled("carol", &gateway)?;
     let web = HttpServer::start()?;
     File::create(web.directory().join("long"))?.set_len(LONG)?;
-    let some = 30 * 1024 * 1024;
+    let some = 24 * 1024 * 1024;
     File::create(web.directory().join("some"))?.set_len(some)?;
     gateway.publish("web", web.port(), "http")?;
     gateway.grant("user:carol", "web")?;
@@ -255,36 +256,30 @@ fn chapter_4_a_node_that_died_carries_on_with_the_sessions_it_had() -> Result<()
     assert!(matches!(download.wait_exit()?.code(), Some(18 | 56)), "no clean end: {}", download.output());
     carol.until_status("the loss", |s| (s["link"] != "connected").then_some(()))?;
     gateway.up()?;
-    let after =
-        carol.until_status("the agent to come back", |s| (s["link"] == "connected").then(|| s.clone()))?;
+    let after = came_back(&carol, &before)?;
     step!("session {id}: epoch {} → {}", before["session"]["epoch"], after["session"]["epoch"]);
     assert_eq!(session(&after)?, id, "the same session");
-    assert!(after["session"]["epoch"].as_u64() > before["session"]["epoch"].as_u64(), "{after}");
     assert_eq!(gateway.sessions()?, [id.as_str()]);
     step!("the local port that was open leads on");
     assert_eq!(curl(&url, &[])?.success()?.stdout, HttpServer::GREETING.as_bytes());
 
     scenario!("The node is stopped in order while Carol downloads");
-    step!("what can finish does, and is whole");
-    let mut short = self::curl_to(&carol, port, "some", "12M")?;
+    let mut short = curl_to(&carol, port, "some", "12M")?;
+    let mut download = self::download(&carol, port)?;
     gateway.signal(Signal::TERM)?;
+    step!("what can finish does, and is whole");
     assert_eq!(short.wait_exit()?.code(), Some(0), "{}", short.output());
     assert_eq!(fs::metadata(carol.machine().path("some"))?.len(), some);
-    assert_eq!(gateway.gone()?, Some(0), "{}", gateway.log());
-    gateway.up()?;
-    carol.until_status("the agent to come back", |s| (s["link"] == "connected").then_some(()))?;
-
     step!("what cannot is cut, with the reason");
-    let mut download = self::download(&carol, port)?;
-    gateway.stop()?;
+    assert_eq!(gateway.gone()?, Some(0), "{}", gateway.log());
     assert!(matches!(download.wait_exit()?.code(), Some(18 | 56)), "{}", download.output());
-    let reason =
-        carol.until_status("the reason", |_| carol.problems().ok().filter(|p| p.contains("stopping")))?;
+    let reason = carol.until_status("the reason", |_| {
+        let told = carol.problems().ok()?;
+        told.lines().find(|l| l.contains("stream to web") && l.contains("is stopping")).map(str::to_owned)
+    })?;
     transcript::output(&reason);
     gateway.up()?;
-    let again =
-        carol.until_status("the agent to come back", |s| (s["link"] == "connected").then(|| s.clone()))?;
-    assert_eq!(session(&again)?, id);
+    assert_eq!(session(&came_back(&carol, &after)?)?, id);
     curl(&url, &[])?.success()?;
     gateway.admin(&["audit", "verify"])?;
     assert!(!carol.agent_log().contains("panicked"), "{}", carol.agent_log());
@@ -369,6 +364,83 @@ fn chapter_6_an_altered_audit_row_is_found() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn chapter_7_an_application_that_misbehaves_is_told_apart_from_the_gateway() -> Result<()> {
+    scenario!("Applications that are down, break off, or close one direction");
+    let gateway = Gateway::start("gw.example")?;
+    let frank = Person::enrolled("frank", &gateway)?;
+    let (reset, half) = (OddServer::start(Behaviour::Reset)?, OddServer::start(Behaviour::HalfClose)?);
+    let (echo, slow) = (OddServer::start(Behaviour::Echo)?, OddServer::start(Behaviour::SlowReader)?);
+    for (app, port) in [
+        ("down", free_port()?),
+        ("echo", echo.port()),
+        ("half", half.port()),
+        ("reset", reset.port()),
+        ("slow", slow.port()),
+    ] {
+        gateway.publish(app, port, "tcp")?;
+        gateway.grant("user:frank", app)?;
+    }
+    frank.login()?;
+    let joined = |app: &str, input: &[u8]| -> Result<Finished> {
+        frank.machine().run_with(["connect", app, "--stdio"], input, LIMIT)
+    };
+    step!("down: the gateway says that it is the application");
+    let finished = joined("down", b"hello")?;
+    assert_eq!(finished.code, Some(4));
+    assert!(finished.complaint().contains("application"), "{}", finished.complaint());
+    step!("it breaks off: what it said arrives, and the end is not taken for a proper one");
+    let finished = joined("reset", b"x")?;
+    assert_eq!(finished.code, Some(1));
+    assert!(OddServer::GREETING.starts_with(&finished.stdout), "{}", finished.text());
+    assert!(finished.complaint().contains("broke off"), "{}", finished.complaint());
+    step!("it closes its direction: the other one goes on");
+    let finished = joined("half", &[7; 100_000])?.success()?;
+    assert_eq!(finished.stdout, OddServer::GREETING);
+    until(LIMIT, "what was sent after the close", || (half.received() == 100_000).then_some(()))?;
+    step!("everything comes back, and both ends");
+    let film = film();
+    let finished = joined_quietly(&frank, "echo", &film)?.success()?;
+    assert!(finished.stdout == film, "{} bytes", finished.stdout.len());
+    step!("it reads slowly: whoever sends is held back");
+    let mut command = frank.machine().symbolon(["connect", "slow", "--stdio"]);
+    let (running, mut typing) = Running::start_with_input("connect --stdio", &mut command)?;
+    let sender = std::thread::spawn(move || typing.write_all(&vec![0; 64 * 1024 * 1024]).is_ok());
+    let taken = |status: &Value| status["streams"][0]["sent"].as_u64();
+    let mut last = None;
+    frank.until_status("the sender to be held back", |s| {
+        let now = taken(s)?;
+        (last.replace(now) == Some(now) && now > 0).then_some(())
+    })?;
+    assert!(last < Some(48 * 1024 * 1024) && slow.received() > 0, "{last:?}");
+    drop(running);
+    assert!(!sender.join().unwrap_or(true), "it was still waiting when it was ended");
+    assert!(frank.status()?["link"] == "connected", "the session took no harm");
+    Ok(())
+}
+
+#[test]
+fn chapter_8_a_directory_has_one_node() -> Result<()> {
+    scenario!("Somebody starts a second node in the directory of the first");
+    let gateway = Gateway::start("gw.example")?;
+    let dir = gateway.dir().display().to_string();
+    let listen = format!("127.0.0.1:{}", free_port()?);
+    let second = gateway.machine().run(["serve", "--dir", &dir, "--listen", &listen])?;
+    assert_eq!(second.code, Some(1));
+    assert!(second.complaint().contains("fix:"), "{}", second.complaint());
+    step!("the first took no harm");
+    gateway.admin(&["status"])?;
+    gateway.admin(&["users", "add", "grace"])?;
+    Ok(())
+}
+
+/// Joins standard input and output to an application, with more of both than anybody wants to read.
+fn joined_quietly(person: &Person, app: &str, input: &[u8]) -> Result<Finished> {
+    let mut command = person.machine().symbolon(["connect", app, "--stdio"]);
+    transcript::command(&command);
+    finish(&mut command, input, LIMIT * 2)
+}
+
 /// A line that somebody pastes into another terminal.
 fn pasted(machine: &Machine, line: &str) -> Result<Command> {
     let mut shell = Command::new(program("sh")?);
@@ -393,6 +465,16 @@ fn session(status: &Value) -> Result<String> {
     Ok(status["session"]["id"].as_str().with_context(|| format!("no session in {status}"))?.to_owned())
 }
 
+/// Waits until the agent's session goes on under a later epoch than it had.
+fn came_back(person: &Person, before: &Value) -> Result<Value> {
+    let epoch = before["session"]["epoch"].as_u64();
+    // The agent's pauses between attempts grow with the time that the node is away.
+    until(LIMIT * 3, "the agent to come back", || {
+        let status = person.status().ok()?;
+        (status["link"] == "connected" && status["session"]["epoch"].as_u64() > epoch).then_some(status)
+    })
+}
+
 /// A download through `port` that takes longer than any test, well under way.
 fn download(person: &Person, port: u16) -> Result<Running> {
     curl_to(person, port, "long", "4M")
@@ -400,6 +482,9 @@ fn download(person: &Person, port: u16) -> Result<Running> {
 
 /// A download with a reader who takes `rate` bytes a second, well under way.
 fn curl_to(person: &Person, port: u16, file: &str, rate: &str) -> Result<Running> {
+    let is_under_way = |s: &&Value| s["received"].as_u64() > Some(1024 * 1024);
+    let under_way = |status: &Value| Some(status["streams"].as_array()?.iter().filter(is_under_way).count());
+    let before = under_way(&person.status()?);
     let mut command = Command::new(program("curl")?);
     command
         .args(["--silent", "--show-error", "--noproxy", "*", "--limit-rate", rate, "--output"])
@@ -407,10 +492,7 @@ fn curl_to(person: &Person, port: u16, file: &str, rate: &str) -> Result<Running
         .arg(format!("http://127.0.0.1:{port}/{file}"));
     transcript::command(&command);
     let running = Running::start("curl", &mut command)?;
-    person.until_status("bytes of the download", |status| {
-        let streams = status["streams"].as_array()?;
-        streams.iter().any(|s| s["received"].as_u64() > Some(1024 * 1024)).then_some(())
-    })?;
+    person.until_status("bytes of the download", |status| (under_way(status) > before).then_some(()))?;
     Ok(running)
 }
 
