@@ -16,6 +16,7 @@ use symbolon_provider::SystemEntropy;
 use symbolon_session::{Line, Report, SessionId, SessionSecret, SessionState};
 use symbolon_store::{
     Actor, HotStore as _, KeyedRegistration, NewSession, RegistrationId, RegistrationState, StoreError, User,
+    UserId,
 };
 use symbolon_token::SoftwareKey;
 use symbolon_token::challenge::ClaimedResponse;
@@ -49,6 +50,9 @@ impl Shared {
         let opened = Opened::read(self.gateway.crypto, content, now()).map_err(Refused::from)?;
         let absent = self.remember(opened.replay_key(), opened.remember_until()).await?;
         let fresh = opened.first_time(absent).map_err(Refused::from)?;
+        if *fresh.channel_bindings() != [0; 32] {
+            return Err(Refused::denied("bound to a channel, and there is none here").into());
+        }
         let signed_in = match fresh.token_kind() {
             TokenKind::Challenge => self.by_token(&fresh).await?,
             TokenKind::Password => self.by_password(&fresh, connection).await?,
@@ -180,10 +184,9 @@ impl Shared {
             },
             Err(()) => None,
         };
-        let verifier = match &user {
-            Some(user) => self.store.password(user.id).await?.map(PasswordVerifier::from_phc),
-            None => None,
-        };
+        // Asked for nobody too, so that nobody takes as long as somebody.
+        let id = user.as_ref().map_or_else(|| UserId(draw()), |u| u.id);
+        let verifier = self.store.password(id).await?.map(PasswordVerifier::from_phc);
         let claimed = claimed.map_or_else(|()| "an impossible name".to_owned(), |n| n.to_string());
         let token = fresh.token().duplicate();
         let proof = self
