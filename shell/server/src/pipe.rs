@@ -4,6 +4,7 @@
 //! and each ends by itself (half-close).
 
 use crate::live::StreamPlace;
+use std::io::{IoSlice, IoSliceMut};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Mutex;
@@ -13,7 +14,7 @@ use symbolon_record::{
     DATA_ROOM, DATA_TAIL, MAX_PLAINTEXT, ReceiveHalf, RecordError, SendHalf, StreamEvent, StreamRecords,
 };
 use symbolon_session::{EndReason, Line};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
@@ -39,12 +40,12 @@ enum Stop {
 pub(crate) async fn run<R, W>(
     client: TcpStream,
     records: StreamRecords,
-    mut app_read: R,
+    app_read: R,
     mut app_write: W,
     mut place: StreamPlace,
 ) -> PipeEnd
 where
-    R: AsyncRead + Unpin,
+    R: ReadReady,
     W: AsyncWrite + Unpin + BreakOff,
 {
     let _ = client.set_nodelay(true);
@@ -54,7 +55,7 @@ where
     let counters = place.counters.clone();
     let mut outgoing = Outgoing::new();
     let up = upwards(&mut client_read, &mut receive, &send, &mut app_write, &counters.up);
-    let down = downwards(&mut app_read, &send, &mut outgoing, &mut client_write, &counters.down);
+    let down = downwards(&app_read, &send, &mut outgoing, &mut client_write, &counters.down);
     let both = async { tokio::try_join!(up, down) };
     let outcome = tokio::select! {
         result = both => result.map(|_| ()),
@@ -114,15 +115,15 @@ async fn upwards<W: AsyncWrite + Unpin>(
 }
 
 /// Application to client.
-async fn downwards<R: AsyncRead + Unpin>(
-    application: &mut R,
+async fn downwards<R: ReadReady>(
+    application: &R,
     send: &Mutex<SendHalf>,
     outgoing: &mut Outgoing,
     client: &mut OwnedWriteHalf,
     counter: &std::sync::atomic::AtomicU64,
 ) -> Result<(), Stop> {
     loop {
-        let n = application.read(outgoing.room()).await.map_err(|e| Stop::Application(e.to_string()))?;
+        let n = outgoing.fill(application).await.map_err(|e| Stop::Application(e.to_string()))?;
         if n == 0 {
             let closing = send.lock().unwrap_or_else(PoisonError::into_inner).close();
             client
@@ -131,7 +132,7 @@ async fn downwards<R: AsyncRead + Unpin>(
                 .map_err(|e| Stop::Client(e.to_string()))?;
             return client.shutdown().await.map_err(|e| Stop::Client(e.to_string()));
         }
-        outgoing.seal(send, n).map_err(client_error)?;
+        outgoing.seal(send).map_err(client_error)?;
         outgoing.flush(client).await.map_err(|e| Stop::Client(e.to_string()))?;
         counter.fetch_add(n as u64, Ordering::Relaxed);
     }
@@ -141,41 +142,110 @@ fn client_error(e: RecordError) -> Stop {
     Stop::Client(e.to_string())
 }
 
-/// A record on its way to the client. It outlives the direction that writes it, because what comes after half a record
-/// cannot be read: a stream that is cut ends behind the whole one.
+/// Room for one record, as [`SendHalf::seal_data`] wants it.
+const SLOT: usize = DATA_ROOM + MAX_PLAINTEXT + DATA_TAIL;
+/// Records that leave together when the application has so much ready: as many bytes as our receive
+/// buffer has, so that calls to the kernel cost little beside the bytes.
+const SLOTS: usize = 4;
+
+/// Records on their way to the client. They outlive the direction that writes them, because what comes after half a
+/// record cannot be read: a stream that is cut ends behind the whole ones.
 struct Outgoing {
+    /// One slot, or all of them for an application that has filled one.
     buffer: Vec<u8>,
-    unsent: Range<usize>,
+    /// How much was taken last.
+    last: usize,
+    unsent: [Range<usize>; SLOTS],
 }
 
 impl Outgoing {
     fn new() -> Self {
-        Self { buffer: vec![0; DATA_ROOM + MAX_PLAINTEXT + DATA_TAIL], unsent: 0..0 }
+        Self { buffer: vec![0; SLOT], last: 0, unsent: [const { 0..0 }; SLOTS] }
     }
 
-    /// Where the next record's content is put.
-    fn room(&mut self) -> &mut [u8] {
-        &mut self.buffer[DATA_ROOM..DATA_ROOM + MAX_PLAINTEXT]
+    /// Waits for bytes of the application and takes what is ready then. Returns how much that is:
+    /// nothing at its end.
+    async fn fill<R: ReadReady>(&mut self, application: &R) -> std::io::Result<usize> {
+        if self.buffer.len() == SLOT && self.last == MAX_PLAINTEXT {
+            self.buffer.resize(SLOTS * SLOT, 0);
+        }
+        let mut slots = self.buffer.chunks_exact_mut(SLOT);
+        let mut rooms: [_; SLOTS] = std::array::from_fn(|_| {
+            let room = slots.next().map(|slot| &mut slot[DATA_ROOM..][..MAX_PLAINTEXT]);
+            IoSliceMut::new(room.unwrap_or_default())
+        });
+        loop {
+            application.readable().await?;
+            match application.try_read_vectored(&mut rooms) {
+                Ok(n) => {
+                    self.last = n;
+                    return Ok(n);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(e) => return Err(e),
+            }
+        }
     }
 
-    /// Seals the `n` bytes that were put there.
-    fn seal(&mut self, send: &Mutex<SendHalf>, n: usize) -> Result<(), RecordError> {
+    /// Seals what was taken, a record for each slot.
+    fn seal(&mut self, send: &Mutex<SendHalf>) -> Result<(), RecordError> {
         let mut send = send.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = send.seal_data(&mut self.buffer, n)?.len();
-        let end = DATA_ROOM + n + DATA_TAIL;
-        self.unsent = end - length..end;
+        let mut left = self.last;
+        for (i, slot) in self.buffer.chunks_exact_mut(SLOT).enumerate() {
+            let n = left.min(MAX_PLAINTEXT);
+            left -= n;
+            if n > 0 {
+                let length = send.seal_data(slot, n)?.len();
+                let end = i * SLOT + DATA_ROOM + n + DATA_TAIL;
+                self.unsent[i] = end - length..end;
+            }
+        }
         Ok(())
     }
 
     /// Writes what is left; dropped halfway, it goes on where it was.
     async fn flush(&mut self, client: &mut OwnedWriteHalf) -> std::io::Result<()> {
-        while !self.unsent.is_empty() {
-            match client.write(&self.buffer[self.unsent.clone()]).await? {
-                0 => return Err(std::io::ErrorKind::WriteZero.into()),
-                n => self.unsent.start += n,
+        while self.unsent.iter().any(|r| !r.is_empty()) {
+            let records = self.unsent.each_ref().map(|r| IoSlice::new(&self.buffer[r.clone()]));
+            let mut written = client.write_vectored(&records).await?;
+            if written == 0 {
+                return Err(std::io::ErrorKind::WriteZero.into());
+            }
+            for record in &mut self.unsent {
+                let of_this = written.min(record.len());
+                record.start += of_this;
+                written -= of_this;
             }
         }
         Ok(())
+    }
+}
+
+/// A socket whose bytes can be taken into several places at once.
+pub(crate) trait ReadReady {
+    /// Waits until there is something to read, or the end.
+    fn readable(&self) -> impl Future<Output = std::io::Result<()>> + Send;
+    /// Reads what is there; [`std::io::ErrorKind::WouldBlock`] when it is nothing after all.
+    fn try_read_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> std::io::Result<usize>;
+}
+
+impl ReadReady for OwnedReadHalf {
+    fn readable(&self) -> impl Future<Output = std::io::Result<()>> + Send {
+        Self::readable(self)
+    }
+
+    fn try_read_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> std::io::Result<usize> {
+        Self::try_read_vectored(self, rooms)
+    }
+}
+
+impl ReadReady for tokio::net::unix::OwnedReadHalf {
+    fn readable(&self) -> impl Future<Output = std::io::Result<()>> + Send {
+        Self::readable(self)
+    }
+
+    fn try_read_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> std::io::Result<usize> {
+        Self::try_read_vectored(self, rooms)
     }
 }
 
