@@ -280,3 +280,19 @@ async fn the_doctor_names_what_is_wrong_and_how_to_mend_it() {
     home.configure("gatewy = 1");
     assert_eq!(found("configuration").await, Some((Finding::Fail, true)));
 }
+
+#[tokio::test]
+async fn a_token_that_was_swapped_under_a_running_agent_is_noticed() {
+    let (town, home) = (Town::new(), Home::new());
+    let gateway = town.gateway("gw.example").await;
+    home.enrol(&town, &gateway, "alice").await.unwrap();
+    let agent = home.agent().await;
+    std::fs::write(&home.paths.token, Town::new().blank_token()).unwrap();
+    let diagnosis = doctor(&home.paths, None).await;
+    let swapped =
+        |c: &symbolon_agent::Check| c.finding == Finding::Fail && c.detail.contains("another issuer");
+    assert!(diagnosis.checks.iter().any(swapped), "{diagnosis:#?}");
+    // The agent goes on with what it opened, and does not write over what is there now.
+    agent.logout().await.unwrap();
+    assert!(!token::info(&home.paths).unwrap().registered);
+}
