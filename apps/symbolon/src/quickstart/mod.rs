@@ -33,6 +33,9 @@ use next::WhatNext;
 use progress::{Progress, StepTime};
 use request::Answer;
 
+/// Where the gateway listens unless another place is named.
+const DEFAULT_LISTEN: &str = "127.0.0.1:7843";
+
 /// How to bring it up.
 #[derive(Args, Debug)]
 pub(crate) struct QuickstartArgs {
@@ -43,7 +46,7 @@ pub(crate) struct QuickstartArgs {
     #[arg(long, conflicts_with_all = ["once", "listen"])]
     clean: bool,
     /// Where the gateway listens
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7843")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
     listen: SocketAddr,
 }
 
@@ -95,8 +98,12 @@ impl Report for Done {
             None => {
                 page.gap();
                 page.line("It is stopped again. To bring it up, and to leave it up:");
-                let dir = self.dir.display().to_string();
-                page.command(&Paste::plain().user(["quickstart", "--dir", &dir]));
+                let (dir, address) = (self.dir.display().to_string(), self.address.to_string());
+                let mut words = vec!["quickstart", "--dir", &dir];
+                if address != DEFAULT_LISTEN {
+                    words.extend(["--listen", &address]);
+                }
+                page.command(&Paste::plain().user(words));
             }
         }
     }
