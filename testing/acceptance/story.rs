@@ -33,7 +33,8 @@ fn chapter_1_a_whole_system_comes_up_by_one_command_and_its_advice_works() -> Re
         assert!(steps.len() > 3 && steps.iter().all(|s| s["step"].is_string() && s["ms"].is_u64()), "{done}");
         step!("and once more in the same directory");
     }
-    machine.run(&once)?.success()?;
+    let text = machine.ok(&once)?;
+    let advised = text.lines().rfind(|l| l.starts_with("  /")).context("no advice")?.trim();
 
     step!("the port is taken");
     let other = std::net::TcpListener::bind(&listen)?;
@@ -44,8 +45,7 @@ fn chapter_1_a_whole_system_comes_up_by_one_command_and_its_advice_works() -> Re
     drop(other);
 
     step!("it stays up, and what it advises is pasted into other terminals");
-    let mut command = machine.symbolon(quickstart);
-    transcript::command(&command);
+    let mut command = pasted(&machine, &format!("exec {advised}"))?;
     let mut up = Running::start("quickstart", &mut command)?.ended_by(Signal::INT);
     up.wait_line(|line| line.contains("quickstart") && line.contains("--clean"))?;
     let said = up.output();
