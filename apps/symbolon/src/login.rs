@@ -4,6 +4,7 @@ mod background;
 
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -24,6 +25,9 @@ use crate::pin::{self, PinArgs};
 use crate::serve::Signals;
 use crate::user::{NOTHING, destinations_table};
 use crate::{notify, runtime};
+
+/// How long an agent that is stopped while it signs in may take to sign out again: many times what either takes.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// As whom, and where.
 #[derive(Args, Clone, Debug, Default)]
@@ -182,9 +186,17 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
     let options = sign_in.options(paths.clone(), secret, patience)?;
     runtime::large()?.block_on(async {
         let mut signals = Signals::new()?;
+        let start = Agent::start(options);
+        tokio::pin!(start);
         let agent = tokio::select! {
-            agent = Agent::start(options) => agent?,
-            () = signals.stop() => return Err(Complaint::failure("stopped before the sign-in was done")),
+            agent = &mut start => agent?,
+            () = signals.stop() => {
+                // otherwise the gateway would keep a session that nobody uses
+                if let Ok(Ok(agent)) = tokio::time::timeout(LAST_WORDS, start).await {
+                    agent.logout().await?;
+                }
+                return Err(Complaint::failure("stopped before the sign-in was done"));
+            }
         };
         ready(global.output(), &paths, Paste::new(global)).await?;
         let wait = agent.wait();
