@@ -37,6 +37,11 @@ fn dial(port: u16) -> Result<TcpStream> {
     Ok(stream)
 }
 
+fn sessions(gateway: &Gateway) -> Result<usize> {
+    let sessions = gateway.admin(&["sessions", "list"])?;
+    Ok(sessions["sessions"].as_array().context("no sessions")?.len())
+}
+
 /// Resident memory in KiB.
 fn memory(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -381,6 +386,13 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
     assert_eq!(said, [CONTEXT_FIRST]);
     assert_eq!(alice.token_info()?["token_id"], token);
 
+    step!("an agent that has just come in, and has not said so yet");
+    let mut hasty = alice.machine.start(alice.with_my_pin(&["agent"]))?;
+    hasty.wait_line(|l| l.contains("signed in"))?;
+    hasty.signal(Signal::TERM)?;
+    hasty.wait_exit()?;
+    assert_eq!(sessions(&gateway)?, 0);
+
     step!("a local port");
     let agent = alice.sign_in(&[])?;
     let (connect, port) = port_to(&alice, "echo")?;
@@ -391,8 +403,7 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
 
     step!("the agent: its session ends with it");
     assert_eq!(agent.stop()?.code(), Some(0));
-    let sessions = gateway.admin(&["sessions", "list"])?;
-    assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(0));
+    assert_eq!(sessions(&gateway)?, 0);
     alice.machine.refused(4, ["status"])?;
 
     step!("killed, it leaves a socket that hinders nobody");

@@ -1,11 +1,12 @@
 //! B8, B9, B11: one round trip proves both sides, and what a person may reach follows place, machine and network.
 
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use symbolon_acceptance::middleman::{CONTEXT_FIRST, CONTEXT_SECOND, Middleman, Sender, WRAPPED};
-use symbolon_acceptance::{Behaviour, LIMIT, OddServer, scenario, step, until};
+use symbolon_acceptance::{Behaviour, LIMIT, OddServer, Running, scenario, step, until};
 
 use crate::stage::{Gateway, Person};
 
@@ -74,6 +75,36 @@ fn what_was_recorded_opens_nothing() -> Result<()> {
 }
 
 #[test]
+fn a_session_is_renewed_by_proving_both_sides_anew() -> Result<()> {
+    scenario!("B8: a session of six seconds, on which alice goes on working");
+    let settings = tempfile::NamedTempFile::new()?;
+    std::fs::write(settings.path(), "session_lifetime_secs = 6\n")?;
+    let settings = settings.path().display().to_string();
+    let gateway = Gateway::start_with("gw.example", &["--config", &settings])?;
+    let alice = Person::registered("alice", &gateway)?;
+    let _echo = echo(&gateway, &["db"])?;
+    gateway.grant("alice", "db", &[])?;
+    let _agent = alice.sign_in(&[])?;
+    let (stream, mut input) =
+        Running::start_with_input("connect db", &mut alice.machine.symbolon(["connect", "db", "--stdio"]))?;
+    writeln!(input, "before")?;
+    stream.wait_line(|l| l == "before")?;
+    let session = || anyhow::Ok(alice.machine.json(["status"])?["session"].clone());
+    let first = session()?;
+    for _ in 0..2 {
+        let expires = session()?["expires"].clone();
+        until(LIMIT, "the session to be renewed", || {
+            session().is_ok_and(|s| s["expires"] != expires).then_some(())
+        })?;
+    }
+    let now = session()?;
+    assert_eq!((&now["id"], &now["since"]), (&first["id"], &first["since"]), "it is the same session");
+    writeln!(input, "after")?;
+    stream.wait_line(|l| l == "after")?;
+    Ok(())
+}
+
+#[test]
 fn a_token_that_is_unknown_revoked_or_of_a_locked_user_is_denied_in_the_same_words() -> Result<()> {
     scenario!("B8: whoever may not come in is not told why");
     let mut gateway = Gateway::start("gw.example")?;
@@ -118,15 +149,14 @@ fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<(
     alice.machine.refused(3, ["connect", "archive", "--stdio"])?;
 
     step!("a page is still printing when she leaves");
-    let (printing, input) = symbolon_acceptance::Running::start_with_input(
+    let (mut printing, mut input) = Running::start_with_input(
         "connect printer",
         &mut alice.machine.symbolon(["connect", "printer", "--stdio"]),
     )?;
-    (&input).write_line("page one")?;
+    writeln!(input, "page one")?;
     printing.wait_line(|l| l == "page one")?;
     alice.machine.ok(["place", "home"])?;
     until_ls(&alice, &["archive", "mail"])?;
-    let mut printing = printing;
     assert_eq!(printing.wait_exit()?.code(), Some(3), "{}", printing.output());
     assert!(printing.output().contains("withdrawn"), "{}", printing.output());
     alice.machine.refused(3, ["connect", "printer", "--stdio"])?;
@@ -144,17 +174,6 @@ fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<(
     let _agent = alice.sign_in(&[])?;
     assert_eq!(alice.machine.json(["whoami"])?["reported"]["place"], "train");
     until_ls(&alice, &["archive", "mail"])
-}
-
-/// Writes a line to a pipe.
-trait WriteLine {
-    fn write_line(&mut self, line: &str) -> Result<()>;
-}
-
-impl<W: std::io::Write> WriteLine for W {
-    fn write_line(&mut self, line: &str) -> Result<()> {
-        Ok(writeln!(self, "{line}")?)
-    }
 }
 
 #[test]
@@ -272,10 +291,8 @@ fn an_entitlement_that_ends_by_the_clock_ends_its_streams() -> Result<()> {
     let until_then = gateway.utc(soon)?;
     gateway.grant("alice", "db", &["--until", &until_then])?;
     until_ls(&alice, &["db"])?;
-    let (mut stream, _input) = symbolon_acceptance::Running::start_with_input(
-        "connect db",
-        &mut alice.machine.symbolon(["connect", "db", "--stdio"]),
-    )?;
+    let (mut stream, _input) =
+        Running::start_with_input("connect db", &mut alice.machine.symbolon(["connect", "db", "--stdio"]))?;
     assert_eq!(stream.wait_exit()?.code(), Some(3), "{}", stream.output());
     until_ls(&alice, &[])
 }

@@ -257,7 +257,7 @@ impl Person {
     pub(crate) fn sign_in(&self, args: &[&str]) -> Result<Running> {
         let agent =
             self.machine.start(self.with_my_pin(&[&["agent", "--first-try", "--json"], args].concat()))?;
-        agent.wait_line(|l| l.contains("\"destinations\""))?;
+        agent.wait_line(|l| l.starts_with("{\"schema\"") && l.contains("\"destinations\":["))?;
         Ok(agent)
     }
 
