@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use symbolon_acceptance::middleman::Sender::Client;
 use symbolon_acceptance::middleman::{
-    CONTEXT_FIRST, CONTEXT_SECOND, HELLO, Middleman, REFUSAL, STREAM_OPEN, STREAM_REPLY, Sender, Tamper,
-    WRAPPED,
+    CONTEXT_FIRST, CONTEXT_SECOND, HELLO, Middleman, OFFER, REFUSAL, STREAM_OPEN, STREAM_REPLY, Sender,
+    Tamper, WRAPPED,
 };
 use symbolon_acceptance::{
     Behaviour, Finished, Gateway, HttpServer, LIMIT, OddServer, Person, clock_from, clock_off_by, curl,
@@ -20,13 +20,13 @@ use symbolon_acceptance::{
 /// A request whose answer has no end but the connection's.
 const REQUEST: &[u8] = b"GET /large HTTP/1.0\r\n\r\n";
 
-/// More than a node's limit for strangers gives full patience to.
+/// Strangers at once; a node lets in 4,096 and gives half of them full patience.
 const STALLED: usize = 2000;
 
 #[test]
 fn two_messages_open_a_context_and_show_no_name() -> Result<()> {
     scenario!("Ann signs in, and somebody listens on the network");
-    let gateway = Gateway::start("gw.example")?;
+    let mut gateway = Gateway::start("gw.example")?;
     let ann = Person::enrolled("ann", &gateway)?;
     let listener = Middleman::before(gateway.port())?;
     through(&ann, &listener)?.success()?;
@@ -51,9 +51,20 @@ fn two_messages_open_a_context_and_show_no_name() -> Result<()> {
             assert!(!heard.windows(name.len()).any(|w| w == name.as_bytes()), "{name} in clear");
         }
     }
-    step!("without what is in the token, the gateway is asked for its certificates first");
-    let bea = Person::enrolled("bea", &gateway)?;
-    assert!(bea.try_login(&["--address", &format!("127.0.0.1:{}", gateway.port())], &[])?.code == Some(0));
+    step!("a node that was started anew has new keys: it says so, and is asked for its certificates");
+    ann.machine().ok(["logout"])?;
+    gateway.stop()?;
+    gateway.up()?;
+    let before = listener.passed().len();
+    through(&ann, &listener)?.success()?;
+    let orders: Vec<_> = listener.passed().drain(before..).map(|p| p.order).collect();
+    ensure!(orders.len() == 2, "{orders:02x?}");
+    assert_eq!(orders[0], [(CONTEXT_FIRST, Client), (REFUSAL, Sender::Gateway)]);
+    let asked = [(HELLO, Client), (OFFER, Sender::Gateway)];
+    assert_eq!(
+        orders[1][..4],
+        [&asked[..], &[(CONTEXT_FIRST, Client), (CONTEXT_SECOND, Sender::Gateway)]].concat()
+    );
     Ok(())
 }
 
