@@ -25,7 +25,7 @@ pub(crate) struct FirstInner {
 
 /// The part of the inner message that the token itself is bound to.
 pub(crate) fn bound_part(ephemeral: &KemPublicKey, time: Time, bindings: &[u8; 32]) -> Vec<u8> {
-    let mut w = Writer::new();
+    let mut w = Writer::with_capacity(ephemeral.as_bytes().len() + 64);
     ephemeral.encode(&mut w);
     time.encode(&mut w);
     w.fixed(bindings);
@@ -75,6 +75,12 @@ impl Encode for SecondMessage {
     fn encode(&self, w: &mut Writer) {
         w.bytes16(&self.enc);
         w.bytes16(&self.sealed);
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut w = Writer::with_capacity(self.enc.len() + self.sealed.len() + 4);
+        self.encode(&mut w);
+        w.into_bytes()
     }
 }
 

@@ -6,9 +6,10 @@
 //! A gateway takes it apart in the order of cost: parse, [`CheapCheck::check`] (one HMAC), under load
 //! [`CookieJar::accepts`] (one more), and only then [`CheapChecked::open`] (a private-key operation).
 
+use crate::hpke::open_base_in_place;
 use crate::{
     ContextKeyId, Crypto, CryptoError, Entropy, HpkeSender, KemPrivateKey, KeySetError, Secret, SecretBytes,
-    Suite, Transcript, VerifiedKeySet, constant_time_eq, label, open_base,
+    Suite, Transcript, VerifiedKeySet, constant_time_eq, label,
 };
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
@@ -260,7 +261,7 @@ impl CheapChecked {
         if key.public().suite() != suite {
             return Err(CryptoError::BadKey);
         }
-        let opened = open_base(crypto, key, &enc, &purpose.info(key_set), &id.0, &ciphertext)?;
+        let opened = open_base_in_place(crypto, key, &enc, &purpose.info(key_set), &id.0, ciphertext)?;
         Ok(EnvelopeContent {
             plaintext: opened.plaintext,
             exporter: opened.exporter,

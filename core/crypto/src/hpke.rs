@@ -97,12 +97,23 @@ pub fn open_base(
     aad: &[u8],
     ciphertext: &[u8],
 ) -> Result<HpkeOpened, CryptoError> {
+    open_base_in_place(crypto, key, enc, info, aad, ciphertext.to_vec())
+}
+
+/// The same where the ciphertext lies.
+pub(crate) fn open_base_in_place(
+    crypto: Crypto,
+    key: &KemPrivateKey,
+    enc: &[u8],
+    info: &[u8],
+    aad: &[u8],
+    mut ciphertext: Vec<u8>,
+) -> Result<HpkeOpened, CryptoError> {
     let secret = key.decapsulate(crypto, enc)?;
     let schedule = Schedule::base(crypto, key.public().suite(), &secret, info);
-    let mut buffer = ciphertext.to_vec();
-    let length = crypto.aes256_gcm(&schedule.key).open(&schedule.base_nonce, aad, &mut buffer)?;
-    buffer.truncate(length);
-    Ok(HpkeOpened { plaintext: SecretBytes::new(buffer), exporter: schedule.exporter })
+    let length = crypto.aes256_gcm(&schedule.key).open(&schedule.base_nonce, aad, &mut ciphertext)?;
+    ciphertext.truncate(length);
+    Ok(HpkeOpened { plaintext: SecretBytes::new(ciphertext), exporter: schedule.exporter })
 }
 
 struct Schedule {

@@ -119,6 +119,21 @@ impl TemplateName {
 
 /// The spelling rules of [`CanonName`], which path segments and groups follow too.
 pub(crate) fn canonical_spelling(text: &str) -> Result<String, NameError> {
+    if is_plain(text) { Ok(text.to_owned()) } else { worked_out_spelling(text) }
+}
+
+/// Whether `text` is a name of lower-case ASCII that all the rules leave as it is: nearly every name
+/// is, and the rules take longer than a dozen hashes.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let letter = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    bytes.len() <= MAX_NAME_CHARS
+        && bytes.first().is_some_and(letter)
+        && bytes.last().is_some_and(|b| letter(b) || *b == b'_')
+        && bytes.iter().all(|b| letter(b) || matches!(b, b'-' | b'.' | b'_'))
+}
+
+fn worked_out_spelling(text: &str) -> Result<String, NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
@@ -222,4 +237,26 @@ fn check_hyphens(label: &str) -> Result<(), NameError> {
         return Err(NameError::End);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_name_is_what_the_rules_make_of_it() {
+        let characters = ["", "a", "z", "0", "9", "-", ".", "_", "A", " ", "/", "~", "é"];
+        for a in characters {
+            for b in characters {
+                for c in characters {
+                    let text = [a, b, "x", c].concat();
+                    for text in [&text, &text.repeat(16), &format!("{text}{a}"), &format!("{a}{b}{c}")] {
+                        if is_plain(text) {
+                            assert_eq!(worked_out_spelling(text).as_ref(), Ok(text));
+                        }
+                    }
+                }
+            }
+        }
+    }
 }

@@ -64,7 +64,10 @@ impl Primitives for AwsLc {
         let key = kem::EncapsulationKey::new(&kem::ML_KEM_768, public).map_err(|_| CryptoError::BadKey)?;
         let (ciphertext, shared) = key.encapsulate().map_err(|_| CryptoError::BadKey)?;
         let secret = Secret::from_slice(shared.as_ref()).ok_or(CryptoError::BadKey)?;
-        Ok((ciphertext.as_ref().to_vec(), secret))
+        // With room for X25519's part of X-Wing, which is appended.
+        let mut bytes = Vec::with_capacity(ciphertext.as_ref().len() + 32);
+        bytes.extend_from_slice(ciphertext.as_ref());
+        Ok((bytes, secret))
     }
 
     fn certificate_algorithms(&self) -> &'static [&'static dyn SignatureVerificationAlgorithm] {
@@ -95,7 +98,7 @@ fn short_hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     outer[HASH_BLOCK..].copy_from_slice(digest::digest(&digest::SHA256, &inner[..end]).as_ref());
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, &outer).as_ref());
-    inner.fill(0);
+    inner[..end].fill(0);
     outer.fill(0);
     zeroize::optimization_barrier(&inner);
     zeroize::optimization_barrier(&outer);
@@ -126,7 +129,7 @@ fn short_digest_of(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u
     }
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(algorithm, &message[..end]).as_ref());
-    message.fill(0);
+    message[..end].fill(0);
     zeroize::optimization_barrier(&message);
     out
 }
