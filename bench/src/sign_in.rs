@@ -42,8 +42,8 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
     report.value(name("p50 until configured"), wall.at(0.5), "ms", Target::None);
     report.value(name("p99 until configured"), wall.at(0.99), "ms", Target::None);
     report.note(
-        "Whole sign-in: from connect to the configuration applied, client and node on one machine; the",
+        "Whole sign-in: from connect until configured, client and node on one machine. The node's part",
     );
-    report.note("node's part has four commits to its store, each waiting for the disk.");
+    report.note("is mostly its store: replay cache, audit row, session, stream numbers, report.");
     Ok(())
 }
