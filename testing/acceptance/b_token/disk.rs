@@ -75,7 +75,8 @@ impl SmallDisk {
 
     /// `ro` or `rw`.
     pub(crate) fn remount(&self, how: &str) -> Result<()> {
-        self.shell(&format!("mount -o remount,{how} \"$1\""))?.success().map(drop)
+        // with type and source, because otherwise `mount` reads options of users that are unknown in the namespace
+        self.shell(&format!("mount -t tmpfs -o remount,{how} none \"$1\""))?.success().map(drop)
     }
 
     /// A file's content.

@@ -37,9 +37,12 @@ fn dial(port: u16) -> Result<TcpStream> {
     Ok(stream)
 }
 
-fn sessions(gateway: &Gateway) -> Result<usize> {
-    let sessions = gateway.admin(&["sessions", "list"])?;
-    Ok(sessions["sessions"].as_array().context("no sessions")?.len())
+/// Waits until the gateway has no session left.
+fn until_no_session(gateway: &Gateway) -> Result<()> {
+    until(LIMIT, "the sessions to end", || {
+        let sessions = gateway.admin(&["sessions", "list"]).ok()?;
+        sessions["sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
 }
 
 /// Resident memory in KiB.
@@ -51,14 +54,20 @@ fn memory(pid: u32) -> Result<u64> {
 
 #[test]
 fn what_an_application_does_wrong_reaches_the_client_as_it_is() -> Result<()> {
-    scenario!("B10: applications that are down, half-closing, resetting and silent");
+    scenario!("B10: applications that are down, half-closing, resetting, slow and silent");
     let gateway = Gateway::start("gw.example")?;
     let alice = Person::registered("alice", &gateway)?;
     let half = OddServer::start(Behaviour::HalfClose)?;
     let reset = OddServer::start(Behaviour::Reset)?;
     let silent = OddServer::start(Behaviour::Silent)?;
-    let apps =
-        [("down", free_port()?), ("half", half.port()), ("reset", reset.port()), ("silent", silent.port())];
+    let slow = OddServer::start(Behaviour::SlowReader)?;
+    let apps = [
+        ("down", free_port()?),
+        ("half", half.port()),
+        ("reset", reset.port()),
+        ("silent", silent.port()),
+        ("slow", slow.port()),
+    ];
     for (app, port) in apps {
         gateway.publish(app, port)?;
         gateway.grant("alice", app, &[])?;
@@ -93,6 +102,13 @@ fn what_an_application_does_wrong_reaches_the_client_as_it_is() -> Result<()> {
     let refused = alice.talk("reset", b"x")?;
     assert_eq!(refused.stdout, OddServer::GREETING);
     assert!(refused.code != Some(0) && refused.complaint().contains("broke off"), "{}", refused.complaint());
+
+    step!("one that reads slowly gets all of it, after the client has long gone");
+    let (_connect, port) = port_to(&alice, "slow")?;
+    let mut stream = dial(port)?;
+    stream.write_all(&[5; 512 * 1024])?;
+    drop(stream);
+    until(LIMIT, "the slow reader", || (slow.received() == 512 * 1024).then_some(()))?;
 
     step!("one that says nothing waits as long as the client does, and no longer");
     let (_connect, port) = port_to(&alice, "silent")?;
@@ -391,7 +407,7 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
     hasty.wait_line(|l| l.contains("signed in"))?;
     hasty.signal(Signal::TERM)?;
     hasty.wait_exit()?;
-    assert_eq!(sessions(&gateway)?, 0);
+    until_no_session(&gateway)?;
 
     step!("a local port");
     let agent = alice.sign_in(&[])?;
@@ -403,7 +419,7 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
 
     step!("the agent: its session ends with it");
     assert_eq!(agent.stop()?.code(), Some(0));
-    assert_eq!(sessions(&gateway)?, 0);
+    until_no_session(&gateway)?;
     alice.machine.refused(4, ["status"])?;
 
     step!("killed, it leaves a socket that hinders nobody");

@@ -229,7 +229,7 @@ fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
     let gateway = Gateway::start("gw.example")?;
     let alice = Person::registered("alice", &gateway)?;
     let apps = ["class", "group", "hours", "later", "machine", "path", "plain"];
-    let _echo = echo(&gateway, &apps)?;
+    let echo = echo(&gateway, &apps)?;
     let machine = alice_machine(&gateway, &alice)?;
     gateway.grant("alice", "class", &["--class", "hardware"])?;
     gateway.grant("group:staff", "group", &[])?;
@@ -248,6 +248,8 @@ fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
     until_ls(&alice, &["hours", "machine", "path", "plain"])?;
 
     step!("an administrator asks why, here and now and under other circumstances");
+    gateway.publish("office", echo.port())?;
+    gateway.grant("alice", "office", &["--hours", "mon-fri 08:00-18:00"])?;
     let cases: &[(&str, &[&str], bool, &str)] = &[
         ("class", &["--class", "software"], false, "hardware"),
         ("class", &["--class", "hardware"], true, "hardware"),
@@ -256,6 +258,9 @@ fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
         ("later", &["--time", "2099-01-01T00:00:01Z"], true, "2099"),
         ("machine", &["--machine", "another"], false, &machine),
         ("machine", &["--machine", &machine], true, &machine),
+        ("office", &["--time", "2026-11-18T08:00:00Z"], true, "08:00-18:00"),
+        ("office", &["--time", "2026-11-18T18:00:00Z"], false, "08:00-18:00"),
+        ("office", &["--time", "2026-11-21T12:00:00Z"], false, "08:00-18:00"),
         ("plain", &["--time", "2099-01-01T00:00:01Z"], false, "2099"),
         ("path", &["--class", "software"], true, "/people"),
     ];
@@ -287,7 +292,7 @@ fn an_entitlement_that_ends_by_the_clock_ends_its_streams() -> Result<()> {
     let alice = Person::registered("alice", &gateway)?;
     let _echo = echo(&gateway, &["db"])?;
     let _agent = alice.sign_in(&[])?;
-    let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 4;
+    let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 6;
     let until_then = gateway.utc(soon)?;
     gateway.grant("alice", "db", &["--until", &until_then])?;
     until_ls(&alice, &["db"])?;
