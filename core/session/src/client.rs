@@ -38,4 +38,9 @@ impl ClientSession {
     pub fn stream_root(&self, crypto: Crypto) -> StreamRoot {
         StreamRoot::new(crypto, self.id, &self.secret)
     }
+
+    /// Goes on with the secret of a renewal, as the node does: streams and attaches grow from it.
+    pub fn renewed(&mut self, secret: SessionSecret) {
+        self.secret = secret;
+    }
 }

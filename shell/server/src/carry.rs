@@ -263,11 +263,8 @@ impl<'a> Carried<'a> {
                 let number = self.shared.gateway.number(now());
                 self.send(connection, &ControlMessage::NextNumber(number)).await?;
             }
-            ControlMessage::StreamsRequest => {
-                if self.session.unused_numbers() < u64::from(STREAMS_AT_ONCE) {
-                    self.deal_streams(connection).await?;
-                }
-            }
+            // What is unused may be forgotten on the other side, as after an attach.
+            ControlMessage::StreamsRequest => self.deal_streams(connection).await?,
             ControlMessage::RenewFirst(first) => self.answer_renewal(connection, first.as_bytes()).await?,
             ControlMessage::RenewSecond(answer) => {
                 self.conclude_renewal(connection, answer.as_bytes()).await?

@@ -225,10 +225,6 @@ impl LiveSession {
         self.inner().claims.grant(range)
     }
 
-    pub(crate) fn unused_numbers(&self) -> u64 {
-        self.inner().claims.unused()
-    }
-
     /// Authenticates a stream's opening.
     pub(crate) fn authenticate(&self, opening: ClaimedStream) -> Result<AuthenticStream, StreamError> {
         let inner = self.inner();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbolon_crypto::VerifiedKeySet;
 use symbolon_provider::crypto;
-use symbolon_session::{ClientSession, ControlMessage, EndReason, Line, SessionChannel, StreamRoot};
+use symbolon_session::{ClientSession, ControlMessage, EndReason, Line, SessionChannel};
 use symbolon_token::{Configuration, ConfigurationError};
 use symbolon_wire::{Frame, FrameKind};
 use tokio::io::AsyncWriteExt;
@@ -41,7 +41,7 @@ pub(crate) enum Over {
 struct Carrier<'a> {
     shared: &'a Arc<Shared>,
     account: &'a Account,
-    session: &'a ClientSession,
+    session: &'a mut ClientSession,
     verified: &'a VerifiedKeySet,
     term: &'a mut Term,
     write: WriteHalf<'a>,
@@ -55,7 +55,7 @@ pub(crate) async fn carry(
     shared: &Arc<Shared>,
     account: &Account,
     carried: &mut Carried,
-    session: &ClientSession,
+    session: &mut ClientSession,
     verified: &VerifiedKeySet,
     term: &mut Term,
 ) -> Over {
@@ -176,7 +176,8 @@ impl Carrier<'_> {
             ControlMessage::NextNumber(number) => {
                 if let Some(secret) = self.renewal.in_force() {
                     self.term.renew();
-                    let root = StreamRoot::new(crypto(), self.session.id(), &secret);
+                    self.session.renewed(secret);
+                    let root = self.session.stream_root(crypto());
                     self.shared.renewed(root, self.term.expires);
                     tracing::info!(session = %self.session.id(), "session renewed");
                 }

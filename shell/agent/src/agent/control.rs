@@ -103,7 +103,8 @@ impl Control {
         tracing::info!(session = %session.id(), gateway = %self.shared.gateway, "signed in");
         loop {
             let since = Instant::now();
-            let over = carry(&self.shared, &self.account, &mut carried, &session, &verified, &mut term).await;
+            let over =
+                carry(&self.shared, &self.account, &mut carried, &mut session, &verified, &mut term).await;
             if since.elapsed() > STOOD {
                 self.pause = Pause::default();
             }
@@ -131,10 +132,6 @@ impl Control {
                 Over::Lost(why) => {
                     self.shared.lost();
                     self.shared.problem(&format!("the connection to the gateway was lost: {why}"));
-                    // What is left of the session after a renewal opens streams, but does not attach.
-                    if term.renewed {
-                        return Next::SignIn;
-                    }
                     match self.attach(&mut session, term.expires).await {
                         Ok(again) => carried = again,
                         Err(next) => return next,

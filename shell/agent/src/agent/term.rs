@@ -9,15 +9,13 @@ pub(crate) struct Term {
     pub(crate) expires: Time,
     /// When to renew it, or to try again.
     pub(crate) renew_at: Time,
-    /// Whether it was renewed within itself.
-    pub(crate) renewed: bool,
 }
 
 impl Term {
     /// Of a session that was opened at `opened`.
     pub(crate) fn new(opened: Time, lifetime_secs: u32) -> Self {
         let expires = opened.plus_secs(lifetime_secs.into());
-        Self { lifetime_secs, expires, renew_at: four_fifths(opened, lifetime_secs), renewed: false }
+        Self { lifetime_secs, expires, renew_at: four_fifths(opened, lifetime_secs) }
     }
 
     /// A renewal gives as much time as the session had at first.
@@ -25,7 +23,6 @@ impl Term {
         let now = clock::now();
         self.expires = now.plus_secs(self.lifetime_secs.into());
         self.renew_at = four_fifths(now, self.lifetime_secs);
-        self.renewed = true;
     }
 
     /// The next try comes when half of what is left is over: often enough before the end, whatever
@@ -53,6 +50,6 @@ mod tests {
         term.try_later();
         assert!(now < term.renew_at && term.renew_at < term.expires);
         term.renew();
-        assert!(term.renewed && term.renew_at >= now.plus_secs(80) && term.expires >= now.plus_secs(100));
+        assert!(term.renew_at >= now.plus_secs(80) && term.expires >= now.plus_secs(100));
     }
 }
