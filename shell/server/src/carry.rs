@@ -8,6 +8,7 @@ use crate::refusal::{Ended, Refused};
 use crate::renew::Renewal;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 use symbolon_context::ContextSecrets;
 use symbolon_provider::SystemEntropy;
 use symbolon_record::Role;
@@ -42,8 +43,9 @@ impl Shared {
     ) -> Result<(Box<Carried<'_>>, ControlMessage), Ended> {
         let epoch = Epoch(session.epoch());
         let channel = SessionChannel::from_secrets(self.gateway.crypto, Role::Acceptor, epoch, secrets.wrap);
-        let first = connection.expect(FrameKind::Wrapped).await;
-        let mut first = match first {
+        let within = Duration::from_secs(self.config.limits.stranger_secs);
+        let first = tokio::time::timeout(within, connection.expect(FrameKind::Wrapped)).await;
+        let mut first = match first.unwrap_or(Err(ConnectionError::Stalled)) {
             Ok(first) => first,
             Err(e) => {
                 self.forget(&session).await;

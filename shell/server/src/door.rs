@@ -7,6 +7,7 @@ use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use symbolon_store::Actor;
 use symbolon_token::Hello;
@@ -101,7 +102,8 @@ impl Shared {
                 }
                 Ok(Ok(Proved::Context(session, secrets))) => {
                     drop(stranger);
-                    match Box::pin(self.confirm(&mut connection, session, secrets)).await {
+                    let confirm = Box::pin(self.confirm(&mut connection, session, secrets));
+                    match confirm.await {
                         Ok((carried, first)) => Box::pin(carried.run(&mut connection, Some(first))).await,
                         Err(e) => Err(e),
                     }
@@ -131,13 +133,18 @@ impl Shared {
         });
     }
 
-    /// Refused sign-ins and registrations are written down; noise is not, lest strangers fill the
-    /// audit.
+    /// Refused sign-ins and registrations are written down; noise is not, and of a flood only so many
+    /// a second with the number of the others, lest strangers fill the audit.
     async fn note_refusal(&self, connection: &Connection, code: RefusalCode, reason: &str) {
         if !matches!(code, RefusalCode::Denied | RefusalCode::Invitation | RefusalCode::NameTaken) {
             return;
         }
-        let detail = serde_json::json!({ "reason": reason });
+        if self.refusals.exceeds(now()) {
+            self.refusals_unwritten.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let unwritten = self.refusals_unwritten.swap(0, Ordering::Relaxed);
+        let detail = serde_json::json!({ "reason": reason, "unwritten before": unwritten });
         let actor = Actor::user("a stranger");
         let source = connection.source().to_string();
         if let Err(e) = self.store.record(&actor, "refused", &source, &detail, now()).await {

@@ -1,9 +1,9 @@
 //! What a gateway needs to be talked to: its keys, its numbers, and what a stranger must do before
 //! it costs a private-key operation.
 
+use crate::meter::Meter;
 use crate::refusal::Refused;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use symbolon_crypto::{
     CheapCheck, Cookie, CookieJar, Crypto, CryptoError, Entropy, Envelope, EnvelopeContent, GatewayName,
@@ -22,7 +22,8 @@ pub(crate) struct Gateway {
     answering: RwLock<Answering>,
     pub(crate) numbers: GatewayNumbers,
     cookies: CookieJar,
-    load: Load,
+    /// First messages in the current second.
+    load: Meter,
 }
 
 /// The context keys with the cheap checks of their sets.
@@ -64,7 +65,7 @@ impl Gateway {
             numbers: GatewayNumbers::new(crypto, domain_key),
             cookies: CookieJar::new(entropy.secret()),
             answering: RwLock::new(Answering::new(crypto, keys)),
-            load: Load { limit: cookie_above_per_sec, second_and_count: AtomicU64::new(0) },
+            load: Meter::new(cookie_above_per_sec),
         }
     }
 
@@ -129,7 +130,7 @@ impl Gateway {
         let checked = check
             .check(self.crypto, envelope)
             .map_err(|_| Refused::malformed("the cheap check of the envelope does not fit".into()))?;
-        if self.load.is_high(now) {
+        if self.load.exceeds(now) {
             let address = address_bytes(source);
             if !self.cookies.accepts(self.crypto, &checked, &address, now) {
                 return Ok(Opening::Retry(self.cookies.bake(self.crypto, &checked, &address, now)));
@@ -151,23 +152,5 @@ fn address_bytes(source: IpAddr) -> Vec<u8> {
     match source {
         IpAddr::V4(a) => a.octets().to_vec(),
         IpAddr::V6(a) => a.octets().to_vec(),
-    }
-}
-
-/// First messages in the current second.
-struct Load {
-    limit: u32,
-    second_and_count: AtomicU64,
-}
-
-impl Load {
-    fn is_high(&self, now: Time) -> bool {
-        let second = now.secs() & 0xffff_ffff;
-        let mut count = 0;
-        let _ = self.second_and_count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
-            count = if old >> 32 == second { (old & 0xffff_ffff) + 1 } else { 1 };
-            Some(second << 32 | count.min(0xffff_ffff))
-        });
-        count > u64::from(self.limit)
     }
 }

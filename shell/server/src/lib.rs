@@ -25,6 +25,7 @@ mod error;
 mod gateway;
 mod keys;
 mod live;
+mod meter;
 mod node;
 mod passwords;
 mod pipe;

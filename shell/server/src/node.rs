@@ -9,10 +9,12 @@ use crate::error::NodeError;
 use crate::gateway::Gateway;
 use crate::keys::NodeKeys;
 use crate::live::LiveSessions;
+use crate::meter::Meter;
 use crate::passwords::Passwords;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use symbolon_crypto::{Secret, TrustedIssuer};
 use symbolon_issuer::ContextKeys;
@@ -25,6 +27,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+/// Refusals written to the audit in a second: more than people and their programs mistype, and half a
+/// percent of what the disk can take.
+const REFUSALS_PER_SEC: u32 = 20;
 /// How long streams may go on after the node was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -46,6 +51,9 @@ pub(crate) struct Shared {
     pub(crate) code_key: Secret<32>,
     pub(crate) default_template: TemplateName,
     pub(crate) strangers: Semaphore,
+    /// Refusals that are audited in the current second, and how many were not before.
+    pub(crate) refusals: Meter,
+    pub(crate) refusals_unwritten: AtomicU64,
     pub(crate) reviewing: tokio::sync::Mutex<()>,
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -109,6 +117,8 @@ impl Node {
             desk: Desk::open(&store).await?,
             live: LiveSessions::default(),
             strangers: Semaphore::new(config.limits.strangers),
+            refusals: Meter::new(REFUSALS_PER_SEC),
+            refusals_unwritten: AtomicU64::new(0),
             reviewing: tokio::sync::Mutex::new(()),
             stopping: watch::Sender::new(false),
             config,

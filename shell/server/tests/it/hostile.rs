@@ -149,3 +149,32 @@ async fn a_wrapped_message_that_was_altered_ends_the_connection_but_not_the_sess
     }
     session.attach(&world).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_that_never_confirms_its_context_leaves_no_session() {
+    let world = World::with(|c| c.limits.stranger_secs = 1).await;
+    let link = InvitationLink::parse(&world.first_invitation).unwrap();
+    let token = register(&world, link, "alice").await.unwrap();
+    let mut stream = world.connect().await;
+    let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
+    send(&mut stream, FrameKind::ContextFirst, bytes).await;
+    assert_eq!(receive(&mut stream).await.unwrap().kind, FrameKind::ContextSecond);
+    assert!(closed(stream).await);
+    assert_eq!(world.ok("GET", "/v1/sessions", None).await, serde_json::json!([]));
+}
+
+#[tokio::test]
+async fn a_flood_of_refusals_does_not_fill_the_audit() {
+    let world = World::new().await;
+    let link = InvitationLink::parse(&world.first_invitation).unwrap();
+    let mut token = register(&world, link, "alice").await.unwrap();
+    token.registered.grant.registration_id = [9; 16];
+    let before = world.ok("GET", "/v1/audit/verify", None).await["rows"].as_u64().unwrap();
+    let began = std::time::Instant::now();
+    for _ in 0..150 {
+        assert_eq!(sign_in(&world, &token).await.err().unwrap().code, RefusalCode::Denied);
+    }
+    let seconds = began.elapsed().as_secs() + 2;
+    let rows = world.ok("GET", "/v1/audit/verify", None).await["rows"].as_u64().unwrap() - before;
+    assert!(rows <= 20 * seconds && rows > 0, "{rows} rows in {seconds} s");
+}
