@@ -66,6 +66,7 @@ pub(crate) fn run(dir: &str) -> Result<()> {
     config.name = Some(GATEWAY.to_owned());
     // One machine stands for thousands of clients here.
     config.limits.cookie_above_per_sec = u32::MAX;
+    config.limits.sessions_per_user = usize::MAX;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let node = runtime.block_on(Node::start(config))?;
     let invitation = node.first_invitation().ok_or_else(|| anyhow!("no first invitation"))?;

@@ -3,6 +3,7 @@
 use crate::clock::now;
 use crate::connection::{Connection, ConnectionError};
 use crate::live::{LiveSession, Next};
+use crate::meter::Meter;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
 use crate::renew::Renewal;
@@ -23,12 +24,18 @@ use tokio::io::AsyncWriteExt;
 /// Stream numbers that are dealt at once: a browser's worth of connections, many times.
 const STREAMS_AT_ONCE: u32 = 256;
 
+/// Control messages of one client in a second: far more than an agent has to say.
+const MESSAGES_PER_SEC: u32 = 50;
+
 /// A session on its connection.
 pub(crate) struct Carried<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) session: Arc<LiveSession>,
     channel: SessionChannel,
     connection: u64,
+    /// Under which this connection has the session: what it writes is fenced by it.
+    pub(crate) epoch: u64,
+    messages: Meter,
     pub(crate) renewal: Renewal,
 }
 
@@ -100,8 +107,14 @@ impl Shared {
             Err(e) => return Err(e.into()),
         };
         let epoch = taken.session.epoch;
+        // What was published between the look and the claim counts, not what we saw first.
+        let fresh = SessionState::from_secret_bytes(&taken.state)
+            .map_err(|e| Refused::new(RefusalCode::Internal, format!("state of session {id}: {e}")))?;
+        if fresh.secret != state.secret || fresh.last_attach >= verified.counter() {
+            return Err(over(format!("session {id} was renewed or attached meanwhile")).into());
+        }
         self.store.hot().publish_session(id, epoch, &state.to_secret_bytes()).await?;
-        self.review().await;
+        self.review().await.map_err(Refused::from)?;
         let (answer, channel) = verified
             .accept(Epoch(epoch), &mut SystemEntropy)
             .map_err(|e| over(format!("attach to session {id}: {e}")))?;
@@ -129,7 +142,16 @@ impl<'a> Carried<'a> {
         channel: SessionChannel,
         connection: u64,
     ) -> Box<Self> {
-        Box::new(Self { shared, session, channel, connection, renewal: Renewal::None })
+        let epoch = channel.epoch().0;
+        Box::new(Self {
+            shared,
+            session,
+            channel,
+            connection,
+            epoch,
+            messages: Meter::new(MESSAGES_PER_SEC),
+            renewal: Renewal::None,
+        })
     }
 
     /// Talks with the client until one of them ends it; `first` is what it has said already.
@@ -177,6 +199,11 @@ impl<'a> Carried<'a> {
             tokio::select! {
                 frame = connection.next() => match frame? {
                     None => return Ok(()),
+                    Some(_) if !self.session.has(self.connection) => {}
+                    Some(_) if self.messages.exceeds(now()) => {
+                        let greed = format!("session {}: too many messages", self.session.id);
+                        return Err(Refused::new(RefusalCode::Busy, greed).into());
+                    }
                     Some(mut frame) if frame.kind == FrameKind::Wrapped => {
                         let message = self.channel.open(&mut frame.body)
                             .map_err(|e| Refused::malformed(format!("wrapped message: {e}")))?;
@@ -239,8 +266,7 @@ impl<'a> Carried<'a> {
 
     async fn deal_streams(&mut self, connection: &mut Connection) -> Result<(), Ended> {
         let id = SessionId(self.session.id.0);
-        let range =
-            self.shared.store.hot().deal_streams(id, Some(self.session.epoch()), STREAMS_AT_ONCE).await?;
+        let range = self.shared.store.hot().deal_streams(id, Some(self.epoch), STREAMS_AT_ONCE).await?;
         let range = StreamRange::new(range.start, range.end)
             .map_err(|e| Refused::new(RefusalCode::Internal, format!("stream numbers: {e}")))?;
         if let Err(e) = self.session.grant(range) {
@@ -285,12 +311,7 @@ impl<'a> Carried<'a> {
 
     pub(crate) async fn publish(&self) -> Result<(), Ended> {
         let state = self.session.with_state(|s| s.to_secret_bytes());
-        match self
-            .shared
-            .store
-            .hot()
-            .publish_session(SessionId(self.session.id.0), self.session.epoch(), &state)
-            .await
+        match self.shared.store.hot().publish_session(SessionId(self.session.id.0), self.epoch, &state).await
         {
             // Another node, or another connection, has it: this one ends by itself.
             Err(StoreError::Fenced | StoreError::NotFound { .. }) => Ok(()),

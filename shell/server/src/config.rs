@@ -79,6 +79,8 @@ pub struct Limits {
     pub password_checks: usize,
     /// Wrong passwords for one name or from one address within ten minutes.
     pub wrong_passwords: u32,
+    /// Sessions of one user at the same time on this node.
+    pub sessions_per_user: usize,
     /// Streams of one session at the same time.
     pub streams_per_session: usize,
     /// Time to reach an application, in seconds.
@@ -93,6 +95,7 @@ impl Default for Limits {
             cookie_above_per_sec: 500,
             password_checks: 2,
             wrong_passwords: 10,
+            sessions_per_user: 64,
             streams_per_session: 1024,
             dial_secs: 10,
         }

@@ -2,10 +2,10 @@
 //! policy, replaced whole when anything changes.
 
 use crate::error::NodeError;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use symbolon_policy::{AppName, CanonName, Policy};
-use symbolon_store::{App, Publication, Store, User, UserId};
+use symbolon_store::{App, Publication, RegistrationId, Store, User, UserId};
 
 /// Users read at once.
 const PAGE: u32 = 500;
@@ -17,6 +17,8 @@ pub(crate) struct Snapshot {
     pub(crate) policy: Policy,
     pub(crate) users: HashMap<UserId, User>,
     pub(crate) apps: BTreeMap<AppName, App>,
+    /// The registrations that are in force.
+    pub(crate) registrations: HashSet<RegistrationId>,
 }
 
 impl Snapshot {
@@ -36,7 +38,9 @@ impl Snapshot {
             }
         }
         let apps = store.apps().await?.into_iter().filter(|a| a.publication == Publication::Enabled);
-        Ok(Self { revision, policy, users, apps: apps.map(|a| (a.name.clone(), a)).collect() })
+        let apps = apps.map(|a| (a.name.clone(), a)).collect();
+        let registrations = store.active_registrations().await?;
+        Ok(Self { revision, policy, users, apps, registrations })
     }
 }
 

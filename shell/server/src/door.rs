@@ -28,7 +28,7 @@ enum Proved {
 }
 
 /// One place among the strangers, given back when dropped.
-struct Stranger(Arc<Shared>);
+pub(crate) struct Stranger(Arc<Shared>);
 
 impl Drop for Stranger {
     fn drop(&mut self) {
@@ -93,8 +93,7 @@ impl Shared {
                 }
                 Ok(Err(e)) => Err(e),
                 Ok(Ok(Proved::Stream(body))) => {
-                    drop(stranger);
-                    match Box::pin(self.open_stream(&mut connection, body)).await {
+                    match Box::pin(self.open_stream(&mut connection, body, stranger)).await {
                         Ok(Some(stream)) => return Box::pin(stream.run(connection.into_stream())).await,
                         Ok(None) => Ok(()),
                         Err(e) => Err(e),
@@ -109,10 +108,13 @@ impl Shared {
                     }
                 }
                 Ok(Ok(Proved::Attach(body))) => {
+                    let attach = Box::pin(self.attach(&mut connection, &body));
+                    let attached = tokio::time::timeout_at(deadline, attach).await;
                     drop(stranger);
-                    match Box::pin(self.attach(&mut connection, &body)).await {
-                        Ok(carried) => Box::pin(carried.run(&mut connection, None)).await,
-                        Err(e) => Err(e),
+                    match attached {
+                        Ok(Ok(carried)) => Box::pin(carried.run(&mut connection, None)).await,
+                        Ok(Err(e)) => Err(e),
+                        Err(_) => return,
                     }
                 }
                 Ok(Ok(Proved::Nothing)) => Ok(()),

@@ -18,13 +18,16 @@ use symbolon_session::{
     AuthenticStream, ClaimedStream, ControlMessage, EndReason, Line, NotClaimed, Report, SessionId,
     SessionSecret, SessionState, StreamClaimed, StreamClaims, StreamError, StreamRange, StreamRoot,
 };
-use symbolon_store::{App, UserId};
+use symbolon_store::{App, RegistrationId, UserId};
 use symbolon_token::{Configuration, Destination};
 use symbolon_wire::Time;
 use tokio::sync::{Notify, oneshot};
 
 /// Messages that may wait for a client that does not read, besides its configuration.
 const OUTBOX: usize = 256;
+
+/// How long streams that were opened before a renewal are let in after it, in seconds.
+const ROOT_BEFORE_SECS: u64 = 60;
 
 /// A session that this node carries, with or without a connection at the moment.
 pub(crate) struct LiveSession {
@@ -41,12 +44,14 @@ struct Inner {
     source: IpAddr,
     root: StreamRoot,
     /// The root before the last renewal: the client may have opened streams with it meanwhile.
-    root_before: Option<StreamRoot>,
+    root_before: Option<(StreamRoot, Time)>,
     claims: StreamClaims,
     permitted: Vec<PathPermitted>,
     shown: Vec<Destination>,
     version: u64,
     configuration_due: bool,
+    /// The revision of the directory that was last decided by.
+    reviewed: u64,
     outbox: VecDeque<ControlMessage>,
     over: Option<EndReason>,
     /// The connection that carries the control messages now; 0 when there is none.
@@ -109,6 +114,7 @@ impl LiveSession {
                 shown: Vec::new(),
                 version: 0,
                 configuration_due: false,
+                reviewed: 0,
                 outbox: VecDeque::new(),
                 over: None,
                 connection: 0,
@@ -151,9 +157,13 @@ impl LiveSession {
         f(&mut self.inner().state)
     }
 
-    /// Gives the session to a new connection; the number tells it whether it still has it.
+    /// Gives the session to a new connection; the number tells it whether it still has it. A
+    /// connection of an earlier epoch than the present one never has it.
     pub(crate) fn connect(&self, epoch: u64, source: IpAddr) -> u64 {
         let mut inner = self.inner();
+        if epoch < inner.epoch {
+            return 0;
+        }
         let number = u64::from_be_bytes(draw()) | 1;
         inner.connection = number;
         inner.epoch = epoch;
@@ -168,6 +178,17 @@ impl LiveSession {
         number
     }
 
+    /// Whether the connection with this number still has the session.
+    pub(crate) fn has(&self, connection: u64) -> bool {
+        connection != 0 && self.inner().connection == connection
+    }
+
+    /// Where its control connection comes from, and what its client says of machine and place.
+    pub(crate) fn whereabouts(&self) -> (IpAddr, Report) {
+        let inner = self.inner();
+        (inner.source, inner.state.report.clone())
+    }
+
     pub(crate) fn disconnect(&self, connection: u64) {
         let mut inner = self.inner();
         if inner.connection == connection {
@@ -178,7 +199,7 @@ impl LiveSession {
     /// What the connection with this number must do next.
     pub(crate) fn next(&self, connection: u64, gateway: &GatewayName, now: Time) -> Next {
         let mut inner = self.inner();
-        if inner.connection != connection {
+        if connection == 0 || inner.connection != connection {
             return Next::Replaced;
         }
         if let Some(reason) = inner.over {
@@ -217,7 +238,10 @@ impl LiveSession {
     }
 
     pub(crate) fn applied(&self, version: u64) {
-        self.inner().state.configuration_applied = version;
+        let mut inner = self.inner();
+        if version <= inner.version {
+            inner.state.configuration_applied = version;
+        }
     }
 
     /// Notes a range of stream numbers that the store dealt to this node.
@@ -226,21 +250,26 @@ impl LiveSession {
     }
 
     /// Authenticates a stream's opening.
-    pub(crate) fn authenticate(&self, opening: ClaimedStream) -> Result<AuthenticStream, StreamError> {
+    pub(crate) fn authenticate(
+        &self,
+        opening: ClaimedStream,
+        now: Time,
+    ) -> Result<AuthenticStream, StreamError> {
         let inner = self.inner();
         match &inner.root_before {
-            None => inner.root.authenticate(opening),
-            Some(before) => {
+            Some((before, until)) if now < *until => {
                 inner.root.authenticate(opening.clone()).or_else(|_| before.authenticate(opening))
             }
+            _ => inner.root.authenticate(opening),
         }
     }
 
     /// Takes the key of a renewal: attaches and streams grow from it, and the session lasts longer.
-    pub(crate) fn renew(&self, crypto: Crypto, secret: SessionSecret, expires: Time) {
+    pub(crate) fn renew(&self, crypto: Crypto, secret: SessionSecret, expires: Time, now: Time) {
         let mut inner = self.inner();
         let root = StreamRoot::new(crypto, self.id, &secret);
-        inner.root_before = Some(std::mem::replace(&mut inner.root, root));
+        let before = std::mem::replace(&mut inner.root, root);
+        inner.root_before = Some((before, now.plus_secs(ROOT_BEFORE_SECS)));
         inner.state.secret = secret;
         inner.state.expires = expires;
     }
@@ -267,7 +296,9 @@ impl LiveSession {
         now: Time,
     ) -> Option<StreamPlace> {
         let mut inner = self.inner();
-        if inner.streams.len() >= most || inner.over.is_some() {
+        // Decided again under the same lock as the streams: a withdrawal may have come between.
+        let permitted = inner.permitted.iter().any(|p| p.app() == path.app());
+        if inner.streams.len() >= most || inner.over.is_some() || !permitted || now >= inner.state.expires {
             return None;
         }
         let counters = Arc::new(Counters::default());
@@ -291,7 +322,16 @@ impl LiveSession {
         if user.subject.standing == Standing::Locked {
             return self.end(EndReason::UserLocked);
         }
+        let registration = self.registration().map(|r| RegistrationId(r.0));
+        if registration.is_some_and(|r| !snapshot.registrations.contains(&r)) {
+            return self.end(EndReason::TokenRevoked);
+        }
         let mut inner = self.inner();
+        // Two reviews may overlap; what is older does not undo what is newer.
+        if snapshot.revision < inner.reviewed {
+            return;
+        }
+        inner.reviewed = snapshot.revision;
         let permitted: Vec<PathPermitted> = {
             // The application of the request does not count, see `SubjectView::permitted`.
             let Some(any) = snapshot.apps.keys().next() else {
@@ -324,11 +364,10 @@ impl LiveSession {
         now: Time,
     ) {
         inner.permitted = permitted;
-        if inner.version > 0 && inner.shown == shown {
-            return;
+        if inner.version == 0 || inner.shown != shown {
+            inner.shown = shown;
+            inner.renumber(now);
         }
-        inner.shown = shown;
-        inner.renumber(now);
         let Inner { streams, permitted, outbox, .. } = &mut *inner;
         for stream in streams.iter_mut().filter(|s| !permitted.iter().any(|p| *p.app() == s.app)) {
             if let Some(cut) = stream.cut.take() {
@@ -421,7 +460,8 @@ impl Inner {
     /// Has the configuration sent under a new version. Versions are times, so that they grow from
     /// node to node without being stored.
     fn renumber(&mut self, now: Time) {
-        self.version = now.0.max(self.version + 1).max(self.state.configuration_applied + 1);
+        let last = self.version.max(self.state.configuration_applied);
+        self.version = now.0.max(last.saturating_add(1));
         self.configuration_due = true;
     }
 }

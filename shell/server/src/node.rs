@@ -21,7 +21,7 @@ use symbolon_issuer::ContextKeys;
 use symbolon_policy::TemplateName;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ControlMessage, EndReason, Line};
-use symbolon_store::{Actor, NodeId, Store, StoreError, StoreOptions};
+use symbolon_store::{Actor, HotStore as _, NodeId, Store, StoreError, StoreOptions};
 use symbolon_token::RegistrationTemplate;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -134,6 +134,7 @@ impl Node {
             .store
             .record(&Actor::node(&node_id.to_string()), "node.start", "", &serde_json::json!({}), now())
             .await?;
+        shared.store.hot().skip_streams().await?;
         let socket = admin::listen(&shared.config.dir.join("admin.sock"))?;
         let first_invitation = if first_start {
             let (link, _) = shared.invite(&Actor::system("first start"), InvitationTerms::first()).await?;

@@ -19,8 +19,8 @@ const REMEMBERED: usize = 10_000;
 
 pub(crate) struct Passwords {
     check: Arc<PasswordCheck>,
-    at_once: Semaphore,
-    failures: Mutex<HashMap<Source, Failures>>,
+    at_once: Arc<Semaphore>,
+    failures: Arc<Mutex<HashMap<Source, Failures>>>,
     wrong_allowed: u32,
 }
 
@@ -40,8 +40,8 @@ impl Passwords {
     pub(crate) fn new(limits: &Limits) -> Result<Self, symbolon_context::VerifierError> {
         Ok(Self {
             check: Arc::new(PasswordCheck::new(&mut SystemEntropy)?),
-            at_once: Semaphore::new(limits.password_checks.max(1)),
-            failures: Mutex::new(HashMap::new()),
+            at_once: Arc::new(Semaphore::new(limits.password_checks.max(1))),
+            failures: Arc::default(),
             wrong_allowed: limits.wrong_passwords,
         })
     }
@@ -57,23 +57,33 @@ impl Passwords {
         now: Time,
     ) -> Result<PasswordProved, Refused> {
         let counted = [Source::Name(claimed.to_owned()), Source::Address(source)];
-        if counted.iter().any(|s| self.failures_of(s, now) >= self.wrong_allowed) {
-            return Err(Refused::new(
-                RefusalCode::Busy,
-                format!("too many wrong passwords for {claimed} or from {source}"),
-            ));
-        }
-        let permit = self.at_once.acquire().await;
-        let _permit = permit.map_err(|_| Refused::new(RefusalCode::Stopping, "the node is stopping"))?;
-        let check = self.check.clone();
-        let outcome =
-            tokio::task::spawn_blocking(move || check.verify(&token, verifier.as_ref(), &binding)).await;
+        let too_many = || {
+            let known = counted.iter().any(|s| self.failures_of(s, now) >= self.wrong_allowed);
+            let told = || {
+                let reason = format!("too many wrong passwords for {claimed} or from {source}");
+                Refused::new(RefusalCode::Busy, reason)
+            };
+            if known { Err(told()) } else { Ok(()) }
+        };
+        too_many()?;
+        let permit = self.at_once.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Refused::new(RefusalCode::Stopping, "the node is stopping"))?;
+        // Those who waited before us may have used the attempts up.
+        too_many()?;
+        let (check, failures) = (self.check.clone(), self.failures.clone());
+        let outcome = tokio::task::spawn_blocking(move || {
+            // Counted here, so that a peer that hangs up meanwhile is counted too.
+            let outcome = check.verify(&token, verifier.as_ref(), &binding);
+            if outcome.is_err() {
+                counted.into_iter().for_each(|s| count(&failures, s, now));
+            }
+            drop(permit);
+            outcome
+        })
+        .await;
         match outcome {
             Ok(Ok(proved)) => Ok(proved),
-            Ok(Err(_)) => {
-                counted.into_iter().for_each(|s| self.count(s, now));
-                Err(Refused::denied(format!("wrong password or unknown user: {claimed}")))
-            }
+            Ok(Err(_)) => Err(Refused::denied(format!("wrong password or unknown user: {claimed}"))),
             Err(e) => Err(Refused::new(RefusalCode::Internal, format!("password check: {e}"))),
         }
     }
@@ -82,21 +92,21 @@ impl Passwords {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         failures.get(source).filter(|f| f.since.distance_secs(now) < WINDOW_SECS).map_or(0, |f| f.count)
     }
+}
 
-    fn count(&self, source: Source, now: Time) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= REMEMBERED {
-            failures.retain(|_, f| f.since.distance_secs(now) < WINDOW_SECS);
-            if failures.len() >= REMEMBERED
-                && let Some(oldest) = failures.iter().min_by_key(|(_, f)| f.since).map(|(s, _)| s.clone())
-            {
-                failures.remove(&oldest);
-            }
+fn count(failures: &Mutex<HashMap<Source, Failures>>, source: Source, now: Time) {
+    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+    if failures.len() >= REMEMBERED {
+        failures.retain(|_, f| f.since.distance_secs(now) < WINDOW_SECS);
+        if failures.len() >= REMEMBERED
+            && let Some(oldest) = failures.iter().min_by_key(|(_, f)| f.since).map(|(s, _)| s.clone())
+        {
+            failures.remove(&oldest);
         }
-        let entry = failures.entry(source).or_insert(Failures { since: now, count: 0 });
-        if entry.since.distance_secs(now) >= WINDOW_SECS {
-            *entry = Failures { since: now, count: 0 };
-        }
-        entry.count += 1;
     }
+    let entry = failures.entry(source).or_insert(Failures { since: now, count: 0 });
+    if entry.since.distance_secs(now) >= WINDOW_SECS {
+        *entry = Failures { since: now, count: 0 };
+    }
+    entry.count += 1;
 }

@@ -58,7 +58,7 @@ where
     let down = downwards(&app_read, &send, &mut outgoing, &mut client_write, &counters.down);
     let both = async { tokio::try_join!(up, down) };
     let outcome = tokio::select! {
-        result = both => result.map(|_| ()),
+        biased;
         cut = &mut place.cut => {
             let reason = cut.unwrap_or(EndReason::InternalError);
             app_write.reset();
@@ -66,6 +66,7 @@ where
             end(&mut outgoing, &mut client_write, &send, reason).await;
             return PipeEnd::Cut(reason);
         }
+        result = both => result.map(|_| ()),
     };
     match outcome {
         Ok(()) => PipeEnd::Finished,

@@ -101,3 +101,9 @@ impl From<RegistrationError> for Refused {
         Self::new(code, e.to_string())
     }
 }
+
+impl From<crate::NodeError> for Refused {
+    fn from(e: crate::NodeError) -> Self {
+        Self::new(RefusalCode::Internal, e.to_string())
+    }
+}

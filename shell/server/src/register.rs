@@ -100,7 +100,7 @@ impl Shared {
         let user = self.store.confirm_registration(&actor, id, now()).await?;
         tracing::info!(user = %user.subject.name, code = %user.code, registration = %id, source = %connection.source(),
             standing = ?user.subject.standing, "token registered");
-        self.review().await;
+        self.review().await.map_err(Refused::from)?;
         connection.send(FrameKind::RegistrationDone, done).await?;
         Ok(())
     }
@@ -119,7 +119,14 @@ impl Shared {
         // Whoever has no valid invitation learns nothing about names or templates.
         let terms = match code_hash {
             Some(hash) => match self.store.invitation(hash).await {
-                Ok(invitation) => Some(invitation.terms),
+                Ok(invitation) => {
+                    use symbolon_store::InvitationState as State;
+                    let open = matches!(invitation.state, State::Open | State::Claimed);
+                    if !open || now() >= invitation.terms.expires {
+                        return Err(StoreError::Invitation(InvitationRefusal::Expired).into());
+                    }
+                    Some(invitation.terms)
+                }
                 Err(StoreError::NotFound { .. }) => {
                     return Err(StoreError::Invitation(InvitationRefusal::Unknown).into());
                 }

@@ -115,9 +115,9 @@ impl Carried<'_> {
             .store
             .record(&Actor::user(name.as_str()), "session.renew", name.as_str(), &detail, now())
             .await?;
-        self.session.renew(self.shared.gateway.crypto, SessionSecret::new(secret), expires);
+        self.session.renew(self.shared.gateway.crypto, SessionSecret::new(secret), expires, now());
         let id = SessionId(self.session.id.0);
-        self.shared.store.hot().renew_session(id, self.session.epoch(), expires).await?;
+        self.shared.store.hot().renew_session(id, self.epoch, expires).await?;
         self.publish().await?;
         self.renewal = Renewal::None;
         let number = self.shared.gateway.number(now());

@@ -65,6 +65,10 @@ impl Shared {
         if signed_in.user.subject.standing == Standing::Locked {
             return Err(Refused::denied(format!("user {} is locked", signed_in.user.subject.name)).into());
         }
+        if self.live.of_user(signed_in.user.id).len() >= self.config.limits.sessions_per_user {
+            let name = &signed_in.user.subject.name;
+            return Err(Refused::new(RefusalCode::Busy, format!("{name} has too many sessions")).into());
+        }
         self.open_session(connection, fresh, signed_in).await
     }
 
@@ -119,7 +123,7 @@ impl Shared {
         };
         let epoch = self.store.hot().open_session(&new, now).await?;
         // Another node may have made the user a moment ago.
-        self.review().await;
+        self.review().await.map_err(Refused::from)?;
         tracing::info!(user = %user.subject.name, session = %state.id, source = %connection.source(), with = %class,
             "signed in");
         let live = self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, connection.source()));

@@ -2,12 +2,14 @@
 
 use crate::clock::now;
 use crate::connection::Connection;
-use crate::live::StreamPlace;
+use crate::door::Stranger;
+use crate::live::{LiveSession, StreamPlace};
 use crate::node::Shared;
 use crate::pipe::{self, PipeEnd};
 use crate::refusal::{Ended, Refused};
+use std::net::IpAddr;
 use std::time::Duration;
-use symbolon_policy::PathPermitted;
+use symbolon_policy::{AccessRequest, AppName, PathPermitted};
 use symbolon_provider::SystemEntropy;
 use symbolon_record::StreamRecords;
 use symbolon_session::{ClaimedStream, EndReason, Line, Refusal, SessionId, StreamClaimed, StreamError};
@@ -37,16 +39,18 @@ impl Shared {
         &self,
         connection: &mut Connection,
         body: Vec<u8>,
+        stranger: Stranger,
     ) -> Result<Option<OpenStream>, Ended> {
         let opening = ClaimedStream::receive(body)
             .map_err(|e| Refused::malformed(format!("malformed stream opening: {e}")))?;
         let id = opening.session();
         let over = || Refused::new(RefusalCode::SessionOver, format!("no live session {id} here"));
         let session = self.live.get(id).filter(|s| !s.is_over()).ok_or_else(over)?;
-        let authentic = session.authenticate(opening).map_err(|e| match e {
+        let authentic = session.authenticate(opening, now()).map_err(|e| match e {
             StreamError::Malformed(e) => Refused::malformed(format!("malformed stream opening: {e}")),
             e => Refused::denied(format!("stream of session {id}: {e}")),
         })?;
+        drop(stranger);
         let claimed = match session.claim(authentic) {
             Ok(claimed) => claimed,
             Err(refused) => {
@@ -58,11 +62,13 @@ impl Shared {
             }
         };
         let app = claimed.request().app.clone();
-        let Some(path) = session.permitted(&app, now()) else {
+        let permitted = session.permitted(&app, now());
+        let Some(path) = permitted.filter(|_| self.permitted_from(&session, &app, connection.source()))
+        else {
             tracing::info!(session = %id, user = %session.user_name(), %app, "not permitted");
             return refuse(connection, claimed, EndReason::NotPermitted).await;
         };
-        let Some(place) =
+        let Some(mut place) =
             session.enter(claimed.number(), &path, self.config.limits.streams_per_session, now())
         else {
             return refuse(connection, claimed, EndReason::TooMany).await;
@@ -74,9 +80,35 @@ impl Shared {
                 return refuse(connection, claimed, EndReason::ApplicationUnreachable).await;
             }
         };
+        if let Ok(reason) = place.cut.try_recv() {
+            return refuse(connection, claimed, reason).await;
+        }
+        tracing::info!(session = %id, user = %session.user_name(), %app, number = claimed.number(),
+            source = %connection.source(), origin = %claimed.request().origin, "stream opened");
         let (body, records) = claimed.accept(&mut SystemEntropy).map_err(internal)?;
         connection.send(FrameKind::StreamReply, body).await?;
         Ok(Some(OpenStream { session: id, path, application, records, place }))
+    }
+
+    /// A stream that comes from elsewhere than the control connection is decided by where it comes
+    /// from.
+    fn permitted_from(&self, session: &LiveSession, app: &AppName, source: IpAddr) -> bool {
+        let (control, report) = session.whereabouts();
+        if control == source {
+            return true;
+        }
+        let snapshot = self.desk.present();
+        let Some(user) = snapshot.users.get(&session.user) else { return false };
+        let request = AccessRequest {
+            subject: &user.subject,
+            app,
+            now: now(),
+            source,
+            token_class: session.class,
+            machine: report.machine.as_str(),
+            place: report.place.as_str(),
+        };
+        snapshot.policy.decide(&request).permitted().is_some()
     }
 
     /// Dials an application that may be reached, as the catalogue has it now.

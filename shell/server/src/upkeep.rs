@@ -1,13 +1,15 @@
 //! What a node does by itself: it follows the store, changes keys in time, and lets go of what is
 //! over.
 
+use crate::NodeError;
 use crate::clock::now;
 use crate::live::LiveSession;
 use crate::node::Shared;
 use std::sync::Arc;
 use std::time::Duration;
+use symbolon_policy::Standing;
 use symbolon_session::EndReason;
-use symbolon_store::{HotStore as _, RegistrationId, SessionId, SessionsOf, StoreError};
+use symbolon_store::{HotStore as _, SessionId, SessionsOf, StoreError};
 
 /// How often the store is asked whether somebody else changed it.
 const LOOK: Duration = Duration::from_millis(500);
@@ -16,13 +18,18 @@ const TICK: Duration = Duration::from_secs(5);
 
 impl Shared {
     /// Brings everybody up to date with the store.
-    pub(crate) async fn review(&self) {
+    ///
+    /// # Errors
+    /// When the directory cannot be read: then what was changed is not in force here yet.
+    pub(crate) async fn review(&self) -> Result<(), NodeError> {
         let _one = self.reviewing.lock().await;
-        match self.desk.refresh(&self.store).await {
+        let changed = self.desk.refresh(&self.store).await;
+        match &changed {
             Ok(true) => self.review_all(),
             Ok(false) => {}
             Err(e) => tracing::error!("the directory cannot be read: {e}"),
         }
+        changed.map(|_| ())
     }
 
     fn review_all(&self) {
@@ -37,10 +44,10 @@ impl Shared {
         session.review(&self.desk.present(), now());
     }
 
-    /// Ends what was opened with a token that is revoked.
-    pub(crate) async fn end_sessions_of_registration(&self, id: RegistrationId) -> Result<(), StoreError> {
-        for session in self.store.hot().end_sessions_of(SessionsOf::Registration(id)).await? {
-            self.live.end(symbolon_session::SessionId(session.0), EndReason::TokenRevoked);
+    /// Ends what a user, or a token, has open.
+    pub(crate) async fn end_sessions_of(&self, whose: SessionsOf, why: EndReason) -> Result<(), StoreError> {
+        for session in self.store.hot().end_sessions_of(whose).await? {
+            self.live.end(symbolon_session::SessionId(session.0), why);
         }
         Ok(())
     }
@@ -48,17 +55,23 @@ impl Shared {
     pub(crate) async fn look_after(self: Arc<Self>) {
         let mut look = tokio::time::interval(LOOK);
         let mut tick = tokio::time::interval(TICK);
-        let mut next_change = self.desk.present().policy.next_change(now());
+        // Asked from the last review on, so that no edge of a condition passes unseen.
+        let mut reviewed = now();
         loop {
+            let next_change = self.desk.present().policy.next_change(reviewed);
             let until_change = next_change.map_or(Duration::from_secs(3600), |t| {
                 Duration::from_micros(t.0.saturating_sub(now().0)).min(Duration::from_secs(3600))
             });
             tokio::select! {
-                _ = look.tick() => self.review().await,
+                // A failure is logged, and the next look tries again.
+                _ = look.tick() => drop(self.review().await),
                 _ = tick.tick() => self.tick().await,
-                () = tokio::time::sleep(until_change) => self.review_all(),
+                () = tokio::time::sleep(until_change) => {}
             }
-            next_change = self.desk.present().policy.next_change(now());
+            if next_change.is_some_and(|t| t <= now()) {
+                reviewed = now();
+                self.review_all();
+            }
         }
     }
 
@@ -71,24 +84,25 @@ impl Shared {
         for session in self.live.sweep(now()) {
             self.expire(&session).await;
         }
-        self.end_sessions_of_locked_users().await;
+        self.end_sessions_without_right().await;
         if let Err(e) = self.store.hot().sweep(now()).await {
             tracing::error!("sweep: {e}");
         }
     }
 
-    /// A session that no node carries at the moment must not survive its user's lock either.
-    async fn end_sessions_of_locked_users(&self) {
+    /// A session that no node carries at the moment must not survive its user's lock, or its token's
+    /// end, either.
+    async fn end_sessions_without_right(&self) {
         // In this order every listed session's user is in the snapshot, unless removed since.
         let Ok(sessions) = self.store.hot().list_sessions(now()).await else { return };
-        self.review().await;
+        if self.review().await.is_err() {
+            return;
+        }
         let snapshot = self.desk.present();
         for session in sessions {
             let standing = snapshot.users.get(&session.user).map(|u| u.subject.standing);
-            if !matches!(
-                standing,
-                Some(symbolon_policy::Standing::Active | symbolon_policy::Standing::Pending)
-            ) {
+            let revoked = session.registration.is_some_and(|r| !snapshot.registrations.contains(&r));
+            if revoked || !matches!(standing, Some(Standing::Active | Standing::Pending)) {
                 let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
             }
         }

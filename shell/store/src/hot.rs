@@ -132,6 +132,13 @@ pub trait HotStore: Send + Sync {
         count: u32,
     ) -> impl Future<Output = Result<Range<u64>>> + Send;
 
+    /// Leaves out four thousand million stream numbers of every session, once at each start of a
+    /// node: a power cut may have taken back the last ranges that were dealt.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine.
+    fn skip_streams(&self) -> impl Future<Output = Result<()>> + Send;
+
     /// A session without its state.
     ///
     /// # Errors

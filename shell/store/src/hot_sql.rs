@@ -144,6 +144,13 @@ impl HotStore for SqlHotStore {
         }
     }
 
+    async fn skip_streams(&self) -> Result<()> {
+        sqlx::query("UPDATE sessions SET next_stream = next_stream + 4294967296")
+            .execute(self.firm.write())
+            .await?;
+        Ok(())
+    }
+
     async fn session(&self, id: SessionId, now: Time) -> Result<Session> {
         let row = sqlx::query("SELECT * FROM sessions WHERE id = $1 AND expires > $2")
             .bind(id.column())

@@ -6,6 +6,7 @@ use crate::user_rows::load;
 use crate::{Actor, RegistrationId, Result, Store, StoreError, User, UserId, What};
 use serde_json::json;
 use sqlx::any::AnyRow;
+use std::collections::HashSet;
 use symbolon_crypto::Secret;
 use symbolon_policy::{TokenClass, UserCode};
 use symbolon_wire::Time;
@@ -129,6 +130,19 @@ impl Store {
             .collect()
     }
 
+    /// The registrations that are in force, of all users.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn active_registrations(&self) -> Result<HashSet<RegistrationId>> {
+        sqlx::query("SELECT id FROM registrations WHERE state = 'active'")
+            .fetch_all(self.durable().read())
+            .await?
+            .iter()
+            .map(|row| Ok(RegistrationId(row.fixed("id")?)))
+            .collect()
+    }
+
     /// Revokes a registration: its token signs in no more. End its sessions with
     /// [`crate::HotStore::end_sessions_of`].
     ///
@@ -137,7 +151,7 @@ impl Store {
     pub async fn revoke_registration(&self, by: &Actor, id: RegistrationId, now: Time) -> Result<()> {
         let mut change = self.change(by, now).await?;
         let changed =
-            sqlx::query("UPDATE registrations SET state = 'revoked' WHERE id = $1 AND state = 'active'")
+            sqlx::query("UPDATE registrations SET state = 'revoked' WHERE id = $1 AND state <> 'revoked'")
                 .bind(id.column())
                 .execute(change.conn())
                 .await?;

@@ -68,3 +68,15 @@ impl From<symbolon_policy::NameError> for ApiError {
         Self::invalid(e.to_string(), "use another name")
     }
 }
+
+/// The change is made and audited, but this node could not read the directory anew.
+impl From<crate::NodeError> for ApiError {
+    fn from(e: crate::NodeError) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "internal",
+            message: format!("the change is written but not in force yet: {e}"),
+            fix: "see the node's log; it tries again by itself".into(),
+        }
+    }
+}

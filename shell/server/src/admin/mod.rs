@@ -122,7 +122,7 @@ async fn status(State(node): Node) -> Json<Status> {
 
 /// After a change: the new state of things is in force before the caller hears "done".
 async fn done<T: Serialize>(node: &Shared, body: T) -> Answer<T> {
-    node.review().await;
+    node.review().await?;
     Ok(Json(body))
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use symbolon_crypto::Entropy;
 use symbolon_policy::{AppName, CanonName, GroupName, TemplateName};
 use symbolon_provider::SystemEntropy;
-use symbolon_store::{Actor, CodeHash, NewInvitation, RegistrationId};
+use symbolon_session::EndReason;
+use symbolon_store::{Actor, CodeHash, NewInvitation, RegistrationId, SessionsOf};
 use symbolon_token::container::Token;
 use symbolon_token::{InvitationCode, InvitationLink};
 
@@ -48,7 +49,7 @@ pub(super) async fn list(State(node): Node) -> Answer<Vec<TokenView>> {
 pub(super) async fn revoke(State(node): Node, Path(id): Path<String>) -> Answer<Done> {
     let id: RegistrationId = id.parse().map_err(|_| ApiError::not_found("that is no token's id"))?;
     node.store.revoke_registration(&administrator(), id, at()).await?;
-    node.end_sessions_of_registration(id).await?;
+    node.end_sessions_of(SessionsOf::Registration(id), EndReason::TokenRevoked).await?;
     done(&node, DONE).await
 }
 

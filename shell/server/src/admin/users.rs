@@ -8,7 +8,8 @@ use symbolon_context::PasswordVerifier;
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::{AccessPath, CanonName, GroupName, Standing};
 use symbolon_provider::SystemEntropy;
-use symbolon_store::{NewUser, User};
+use symbolon_session::EndReason;
+use symbolon_store::{NewUser, SessionsOf, User};
 
 /// Users at once.
 const PAGE: u32 = 1000;
@@ -99,7 +100,10 @@ pub(super) async fn add(State(node): Node, Json(body): Json<NewUserBody>) -> Ans
 async fn set_standing(node: &Shared, name: &str, standing: Standing) -> Answer<UserView> {
     let user = find(node, name).await?;
     let user = node.store.set_standing(&administrator(), user.id, standing, at()).await?;
-    node.review().await;
+    node.review().await?;
+    if standing == Standing::Locked {
+        node.end_sessions_of(SessionsOf::User(user.id), EndReason::UserLocked).await?;
+    }
     Ok(Json(view(node, &user).await?))
 }
 
@@ -124,13 +128,14 @@ pub(super) async fn groups(
 ) -> Answer<UserView> {
     let user = find(&node, &name).await?;
     let user = node.store.set_groups(&administrator(), user.id, &body.groups, at()).await?;
-    node.review().await;
+    node.review().await?;
     Ok(Json(view(&node, &user).await?))
 }
 
 pub(super) async fn remove(State(node): Node, Path(name): Path<String>) -> Answer<Done> {
     let user = find(&node, &name).await?;
     node.store.remove_user(&administrator(), user.id, at()).await?;
+    node.end_sessions_of(SessionsOf::User(user.id), EndReason::EndedByAdministrator).await?;
     done(&node, DONE).await
 }
 

@@ -57,7 +57,7 @@ impl LiveSessions {
                 expired.push(s.clone());
             }
             let awaited = now < s.opened().plus_secs(CONFIRM_SECS);
-            s.is_connected() || awaited || (s.stream_count() > 0 && !s.is_over())
+            Arc::strong_count(s) > 1 || s.is_connected() || awaited || (s.stream_count() > 0 && !s.is_over())
         });
         expired
     }

@@ -28,6 +28,15 @@ async fn an_invitation_serves_once() {
 }
 
 #[tokio::test]
+async fn a_spent_invitation_tells_nothing_about_names() {
+    let world = World::new().await;
+    register(&world, first(&world), "alice").await.unwrap();
+    let known = register(&world, first(&world), "alice").await.err().unwrap();
+    let unknown = register(&world, first(&world), "zoe").await.err().unwrap();
+    assert_eq!((known.code, known.text), (unknown.code, unknown.text));
+}
+
+#[tokio::test]
 async fn of_two_clients_that_race_for_an_invitation_one_wins() {
     let world = World::new().await;
     let (a, b) =

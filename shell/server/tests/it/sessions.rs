@@ -110,6 +110,21 @@ async fn a_change_of_place_changes_the_configuration() {
 }
 
 #[tokio::test]
+async fn a_condition_on_time_that_ends_cuts_its_streams() {
+    let world = World::new().await;
+    let echo = Echo::start().await;
+    world.publish("echo", &echo.target).await;
+    let (_, mut session) = alice(&world).await;
+    let until = symbolon_policy::format_time(crate::client::now().plus_secs(2));
+    let conditions = json!({ "grantee": "user:alice", "app": "echo", "conditions": { "not_after": until } });
+    world.ok("POST", "/v1/entitlements", Some(conditions)).await;
+    session.until_destinations(&["echo"]).await;
+    let mut stream = session.open(&world, "echo").await.unwrap();
+    assert_eq!(stream.read().await, Heard::Ended(EndReason::EntitlementWithdrawn.code()));
+    session.until_destinations(&[]).await;
+}
+
+#[tokio::test]
 async fn a_session_whose_time_is_up_ends() {
     let world = World::with(|c| c.session_lifetime_secs = 1).await;
     let link = InvitationLink::parse(&world.first_invitation).unwrap();

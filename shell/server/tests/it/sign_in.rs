@@ -131,6 +131,14 @@ async fn with_password(world: &World, user: &str, password: &str) -> Option<symb
 }
 
 #[tokio::test]
+async fn one_user_has_only_so_many_sessions() {
+    let world = World::with(|c| c.limits.sessions_per_user = 2).await;
+    let token = register(&world, first(&world), "alice").await.unwrap();
+    let _held = [sign_in(&world, &token).await.unwrap(), sign_in(&world, &token).await.unwrap()];
+    assert_eq!(sign_in(&world, &token).await.err().unwrap().code, RefusalCode::Busy);
+}
+
+#[tokio::test]
 async fn a_password_opens_a_context_where_passwords_are_taken() {
     let world = World::with(|c| c.accept_passwords = true).await;
     world.ok("POST", "/v1/users", Some(serde_json::json!({ "name": "bob" }))).await;
