@@ -31,7 +31,7 @@ pub(crate) fn test(answer: Answer) -> Result<ExitCode> {
     Ok(steps.run())
 }
 
-/// Only what [`test`] installs.
+/// Only what [`test()`] installs.
 pub(crate) fn setup(answer: Answer) -> Result<ExitCode> {
     let mut steps = Steps::new();
     add_setup(&mut steps, answer);

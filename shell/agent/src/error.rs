@@ -116,7 +116,7 @@ impl AgentError {
                      new one (symbolon admin tokens invite)",
                 )
             }
-            RefusalCode::NameTaken => Self::denied(with_text("the name is taken, or looks like one that is"))
+            RefusalCode::NameTaken => Self::denied("the name is taken, or looks like one that is")
                 .fix("choose another name; or, for a name that was made for you, use the invitation for it"),
             RefusalCode::Answers => Self::usage(with_text("the gateway does not accept the answers"))
                 .fix("correct them and enrol again; an invitation may be for a template of its own (--template NAME)"),
