@@ -368,18 +368,9 @@ impl LiveSession {
             inner.shown = shown;
             inner.renumber(now);
         }
-        let Inner { streams, permitted, outbox, .. } = &mut *inner;
-        for stream in streams.iter_mut().filter(|s| !permitted.iter().any(|p| *p.app() == s.app)) {
-            if let Some(cut) = stream.cut.take() {
-                let reason = EndReason::EntitlementWithdrawn;
-                let _ = cut.send(reason);
-                outbox.push_back(ControlMessage::StreamEnded {
-                    number: stream.number,
-                    reason,
-                    detail: Line::default(),
-                });
-            }
-        }
+        let permitted = std::mem::take(&mut inner.permitted);
+        inner.cut(EndReason::EntitlementWithdrawn, |app| !permitted.iter().any(|p| p.app() == app));
+        inner.permitted = permitted;
         drop(inner);
         self.wake.notify_one();
     }
@@ -401,18 +392,8 @@ impl LiveSession {
     /// Ends all streams; the session goes on elsewhere.
     fn cut_streams(&self, reason: EndReason) {
         let mut inner = self.inner();
-        let Inner { streams, outbox, .. } = &mut *inner;
-        for stream in streams {
-            if let Some(cut) = stream.cut.take() {
-                let _ = cut.send(reason);
-                // A client that is slow to read the stream learns it here first.
-                outbox.push_back(ControlMessage::StreamEnded {
-                    number: stream.number,
-                    reason,
-                    detail: Line::default(),
-                });
-            }
-        }
+        // A client that is slow to read the stream learns it here first.
+        inner.cut(reason, |_| true);
         drop(inner);
         self.wake.notify_one();
     }
@@ -457,6 +438,17 @@ impl LiveSession {
 }
 
 impl Inner {
+    /// Cuts the streams to the applications that `which` names, and has the client told.
+    fn cut(&mut self, reason: EndReason, which: impl Fn(&AppName) -> bool) {
+        for stream in self.streams.iter_mut().filter(|s| which(&s.app)) {
+            if let Some(cut) = stream.cut.take() {
+                let _ = cut.send(reason);
+                let (number, detail) = (stream.number, Line::default());
+                self.outbox.push_back(ControlMessage::StreamEnded { number, reason, detail });
+            }
+        }
+    }
+
     /// Has the configuration sent under a new version. Versions are times, so that they grow from
     /// node to node without being stored.
     fn renumber(&mut self, now: Time) {
