@@ -121,9 +121,15 @@ impl Shared {
             Some(hash) => match self.store.invitation(hash).await {
                 Ok(invitation) => {
                     use symbolon_store::InvitationState as State;
-                    let open = matches!(invitation.state, State::Open | State::Claimed);
-                    if !open || now() >= invitation.terms.expires {
-                        return Err(StoreError::Invitation(InvitationRefusal::Expired).into());
+                    let refusal = match invitation.state {
+                        State::Consumed => Some(InvitationRefusal::Consumed),
+                        State::Revoked => Some(InvitationRefusal::Revoked),
+                        State::Open | State::Claimed => {
+                            (now() >= invitation.terms.expires).then_some(InvitationRefusal::Expired)
+                        }
+                    };
+                    if let Some(refusal) = refusal {
+                        return Err(StoreError::Invitation(refusal).into());
                     }
                     Some(invitation.terms)
                 }
