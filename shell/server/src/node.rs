@@ -23,7 +23,7 @@ use symbolon_provider::SystemEntropy;
 use symbolon_session::{ControlMessage, EndReason, Line};
 use symbolon_store::{Actor, HotStore as _, NodeId, Store, StoreError, StoreOptions};
 use symbolon_token::RegistrationTemplate;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -82,9 +82,8 @@ impl Node {
         let default_template = TemplateName::parse(&config.template)
             .map_err(|e| NodeError::Config(format!("template = \"{}\": {e}", config.template)))?;
         // The port first: what cannot be had should cost nothing.
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .map_err(|source| NodeError::Listen { address: config.listen, source })?;
+        let listener =
+            listen(config.listen).map_err(|source| NodeError::Listen { address: config.listen, source })?;
         let address =
             listener.local_addr().map_err(|source| NodeError::Listen { address: config.listen, source })?;
         let keys = NodeKeys::load_or_make(&config, now())?;
@@ -214,6 +213,15 @@ impl Node {
         self.shared.store.clone().close().await;
         tracing::info!("node stopped");
     }
+}
+
+/// Listens with a queue long enough for a crowd that comes at once: with the usual 1,024 the rest of it
+/// waits for a second or more.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(4096)
 }
 
 fn default_public_address(name: &str, address: SocketAddr) -> String {
