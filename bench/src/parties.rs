@@ -70,16 +70,16 @@ impl Gateway {
     }
 
     /// Parses, checks and opens an envelope, as a node that is not under load does.
-    pub(crate) fn open(&self, check: &CheapCheck, bytes: &[u8], purpose: Purpose) -> Result<EnvelopeContent> {
+    pub(crate) fn open(&self, check: &CheapCheck, bytes: &[u8]) -> Result<EnvelopeContent> {
         let envelope = Envelope::from_bytes(bytes)?;
-        let (key, key_set) = self.keys.key(&envelope.key()).ok_or_else(|| anyhow!("no such context key"))?;
+        let (key, _) = self.keys.key(&envelope.key()).ok_or_else(|| anyhow!("no such context key"))?;
         let checked = check.check(self.crypto, envelope)?;
-        Ok(checked.open(self.crypto, key, key_set, purpose)?)
+        Ok(checked.open(self.crypto, key)?)
     }
 
     /// The first message up to its authentication token.
     pub(crate) fn receive(&self, check: &CheapCheck, first: &[u8], now: Time) -> Result<Fresh> {
-        let content = self.open(check, first, Purpose::Context)?;
+        let content = self.open(check, first)?;
         Ok(Opened::read(self.crypto, content, now)?.first_time(true)?)
     }
 

@@ -66,7 +66,7 @@ fn registrations(gateway: &Gateway, suite: Suite) -> Result<Subject<'_>> {
         let (waiting, requests): (Vec<_>, Vec<_>) = sent?.into_iter().unzip();
         let (replied, replies) = spent(|| {
             let accept = |request: &Vec<u8>| {
-                let content = gateway.open(&check, request, Purpose::Registration)?;
+                let content = gateway.open(&check, request)?;
                 let fresh = RegistrationOpened::read(gateway.crypto, content, now)?.first_time(true)?;
                 let (_key, reply, confirm) = fresh.accept(&mut SystemEntropy, &grant)?;
                 Ok((reply, confirm))

@@ -79,6 +79,6 @@ impl Gateway {
     pub(crate) fn open(&self, purpose: Purpose, envelope: Envelope) -> Option<EnvelopeContent> {
         let (key, hash) = self.keys.key(&envelope.key())?;
         let checked = CheapCheck::new(crypto(), hash, purpose).check(crypto(), envelope).ok()?;
-        checked.open(crypto(), key, hash, purpose).ok()
+        checked.open(crypto(), key).ok()
     }
 }

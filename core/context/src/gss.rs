@@ -222,7 +222,7 @@ pub fn accept_sec_context(
     }
     let content = CheapCheck::new(crypto, key_set, Purpose::Context)
         .check(crypto, envelope)
-        .and_then(|checked| checked.open(crypto, key, key_set, Purpose::Context))
+        .and_then(|checked| checked.open(crypto, key))
         .map_err(AcceptError::from)?;
     let opened = Opened::read(crypto, content, now)?;
     let was_absent = acceptor.remember(opened.replay_key(), opened.remember_until());

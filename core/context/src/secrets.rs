@@ -14,10 +14,9 @@ pub struct ContextSecrets {
 impl ContextSecrets {
     pub(crate) fn derive(crypto: Crypto, ingredients: &Ingredients<'_>, transcript: TranscriptHash) -> Self {
         let root = ingredients.extract(crypto, transcript.as_ref());
-        let bound_to: [&[u8]; 2] = [label::CONTEXT_TRAFFIC, transcript.as_ref()];
-        let derive = |label: &[u8]| crypto.derive(&root, label, &bound_to);
+        let derive = |label: &[u8]| crypto.derive(&root, label, &[]);
         Self {
-            wrap: WrapSecrets::derive(crypto, &root, &bound_to),
+            wrap: WrapSecrets::derive(crypto, &root, &[]),
             session: derive(label::SESSION_ROOT),
             exporter: derive(label::EXPORTER),
         }
@@ -40,6 +39,7 @@ pub(crate) struct Ingredients<'a> {
 }
 
 impl Ingredients<'_> {
+    /// The root of a schedule; the transcript, being its salt, is in everything derived from it.
     fn extract(&self, crypto: Crypto, salt: &[u8]) -> Secret<32> {
         let none = Secret::new([0; 32]);
         crypto.extract(
@@ -57,6 +57,6 @@ impl Ingredients<'_> {
     /// The key of the second message.
     pub(crate) fn second_message_key(&self, crypto: Crypto, transcript: TranscriptHash) -> Secret<32> {
         let root = self.extract(crypto, transcript.as_ref());
-        crypto.derive(&root, label::CONTEXT_SECOND, &[transcript.as_ref()])
+        crypto.derive(&root, label::CONTEXT_SECOND, &[])
     }
 }

@@ -6,7 +6,7 @@
 //! A gateway takes it apart in the order of cost: parse, [`CheapCheck::check`] (one HMAC), under load
 //! [`CookieJar::accepts`] (one more), and only then [`CheapChecked::open`] (a private-key operation).
 
-use crate::hpke::open_base_in_place;
+use crate::hpke::{HpkeInfo, open_base_in_place};
 use crate::{
     ContextKeyId, Crypto, CryptoError, Entropy, HpkeSender, KemPrivateKey, KeySetError, Secret, SecretBytes,
     Suite, Transcript, VerifiedKeySet, constant_time_eq, label,
@@ -55,13 +55,24 @@ impl Purpose {
         key_set: &[u8; 32],
         key: ContextKeyId,
         suite: Suite,
-        enc: &[u8],
+        enc: &EncHash,
     ) -> Transcript {
-        Transcript::new(crypto, self.label())
-            .with(key_set)
-            .with(&key.0)
-            .with(&(suite as u16).to_be_bytes())
-            .with(enc)
+        let mut w = Writer::with_capacity(key_set.len() + key.0.len() + 2 + enc.0.len());
+        w.fixed(key_set);
+        w.fixed(&key.0);
+        suite.encode(&mut w);
+        w.fixed(&enc.0);
+        Transcript::new(crypto, self.label()).with(&w.into_bytes())
+    }
+}
+
+/// SHA-256 of an encapsulation: digest and transcript both cover it, and it is long.
+#[derive(Clone, Copy, Debug)]
+struct EncHash([u8; 32]);
+
+impl EncHash {
+    fn of(crypto: Crypto, enc: &[u8]) -> Self {
+        Self(crypto.sha256(&[enc]))
     }
 }
 
@@ -103,7 +114,8 @@ impl OpenEnvelope {
     /// The transcript so far: purpose, key set, key, suite, encapsulation.
     #[must_use]
     pub fn transcript(&self) -> Transcript {
-        self.purpose.transcript(self.crypto, &self.key_set, self.key, self.suite, self.sender.enc())
+        let enc = EncHash::of(self.crypto, self.sender.enc());
+        self.purpose.transcript(self.crypto, &self.key_set, self.key, self.suite, &enc)
     }
 
     /// Seals the content. The second value is HPKE's exporter secret.
@@ -149,13 +161,15 @@ impl Envelope {
         self
     }
 
-    /// SHA-256 over everything that is neither check nor cookie: what the cheap check covers, what
+    /// SHA-256 over everything that is neither check nor cookie (the encapsulation by its own hash): what the cheap check covers, what
     /// transcripts bind and what a replay cache remembers.
     #[must_use]
     pub fn digest(&self, crypto: Crypto) -> [u8; 32] {
-        let lengths = [(self.enc.len() as u32).to_be_bytes(), (self.ciphertext.len() as u32).to_be_bytes()];
-        let suite = (self.suite as u16).to_be_bytes();
-        crypto.sha256(&[&self.key.0, &suite, &lengths[0], &lengths[1], &self.enc, &self.ciphertext])
+        self.digest_with(crypto, &EncHash::of(crypto, &self.enc))
+    }
+
+    fn digest_with(&self, crypto: Crypto, enc: &EncHash) -> [u8; 32] {
+        crypto.sha256(&[&self.key.0, &(self.suite as u16).to_be_bytes(), &enc.0, &self.ciphertext])
     }
 }
 
@@ -188,17 +202,30 @@ impl Decode for Envelope {
 }
 
 /// The cheap check of one key set and purpose: a MAC under a key that everybody knows who has the
-/// set, so that a blind flood of random bytes costs one HMAC each.
+/// set, so that a blind flood of random bytes costs one HMAC each. A gateway keeps it ready, with
+/// what of HPKE's key schedule does not change.
 #[derive(Debug)]
 pub struct CheapCheck {
     key: Secret<32>,
+    target: Target,
+}
+
+/// To what an envelope is sealed, apart from the key itself.
+#[derive(Clone, Debug)]
+struct Target {
+    purpose: Purpose,
+    key_set: [u8; 32],
+    info: [HpkeInfo; Suite::ALL.len()],
 }
 
 impl CheapCheck {
     /// For the set with this hash.
     #[must_use]
     pub fn new(crypto: Crypto, key_set: &[u8; 32], purpose: Purpose) -> Self {
-        Self { key: crypto.derive(&Secret::new(*key_set), label::CHEAP_CHECK, &[purpose.label()]) }
+        let key = crypto.derive(&Secret::new(*key_set), label::CHEAP_CHECK, &[purpose.label()]);
+        let info = purpose.info(key_set);
+        let info = Suite::ALL.map(|suite| HpkeInfo::new(crypto, suite, &info));
+        Self { key, target: Target { purpose, key_set: *key_set, info } }
     }
 
     fn tag(&self, crypto: Crypto, digest: &[u8; 32]) -> [u8; 16] {
@@ -213,20 +240,23 @@ impl CheapCheck {
     /// # Errors
     /// [`CryptoError::Forged`].
     pub fn check(&self, crypto: Crypto, envelope: Envelope) -> Result<CheapChecked, CryptoError> {
-        let digest = envelope.digest(crypto);
+        let enc = EncHash::of(crypto, &envelope.enc);
+        let digest = envelope.digest_with(crypto, &enc);
         if constant_time_eq(&self.tag(crypto, &digest), &envelope.check) {
-            Ok(CheapChecked { envelope, digest })
+            Ok(CheapChecked { envelope, enc, digest, target: self.target.clone() })
         } else {
             Err(CryptoError::Forged)
         }
     }
 }
 
-/// An envelope that passed the cheap check.
+/// An envelope that passed the cheap check of one key set and purpose: it opens for no other.
 #[derive(Debug)]
 pub struct CheapChecked {
     envelope: Envelope,
+    enc: EncHash,
     digest: [u8; 32],
+    target: Target,
 }
 
 /// What an envelope held.
@@ -245,27 +275,23 @@ pub struct EnvelopeContent {
 }
 
 impl CheapChecked {
-    /// Opens it with the context key that it names; `key_set` is the hash of the set in which that
-    /// key was offered. The first step that costs a private-key operation.
+    /// Opens it with the context key that it names, of the key set that it was checked for. The
+    /// first step that costs a private-key operation.
     ///
     /// # Errors
     /// [`CryptoError::BadKey`] for a key of another suite, [`CryptoError::Forged`].
-    pub fn open(
-        self,
-        crypto: Crypto,
-        key: &KemPrivateKey,
-        key_set: &[u8; 32],
-        purpose: Purpose,
-    ) -> Result<EnvelopeContent, CryptoError> {
+    pub fn open(self, crypto: Crypto, key: &KemPrivateKey) -> Result<EnvelopeContent, CryptoError> {
         let Envelope { key: id, suite, enc, ciphertext, .. } = self.envelope;
+        let Target { purpose, key_set, info } = self.target;
+        let info = info.iter().find(|i| i.suite() == suite).ok_or(CryptoError::BadKey)?;
         if key.public().suite() != suite {
             return Err(CryptoError::BadKey);
         }
-        let opened = open_base_in_place(crypto, key, &enc, &purpose.info(key_set), &id.0, ciphertext)?;
+        let opened = open_base_in_place(crypto, key, &enc, info, &id.0, ciphertext)?;
         Ok(EnvelopeContent {
             plaintext: opened.plaintext,
             exporter: opened.exporter,
-            transcript: purpose.transcript(crypto, key_set, id, suite, &enc),
+            transcript: purpose.transcript(crypto, &key_set, id, suite, &self.enc),
             digest: self.digest,
             suite,
         })

@@ -42,7 +42,8 @@ impl HpkeSender {
         info: &[u8],
     ) -> Result<Self, CryptoError> {
         let encapsulated = to.encapsulate(crypto, entropy)?;
-        let schedule = Schedule::base(crypto, to.suite(), &encapsulated.secret, info);
+        let info = HpkeInfo::new(crypto, to.suite(), info);
+        let schedule = Schedule::base(crypto, &encapsulated.secret, &info);
         Ok(Self { crypto, enc: encapsulated.bytes, schedule })
     }
 
@@ -97,23 +98,45 @@ pub fn open_base(
     aad: &[u8],
     ciphertext: &[u8],
 ) -> Result<HpkeOpened, CryptoError> {
-    open_base_in_place(crypto, key, enc, info, aad, ciphertext.to_vec())
+    let info = HpkeInfo::new(crypto, key.public().suite(), info);
+    open_base_in_place(crypto, key, enc, &info, aad, ciphertext.to_vec())
 }
 
-/// The same where the ciphertext lies.
+/// The same where the ciphertext lies; `info` is of the key's suite.
 pub(crate) fn open_base_in_place(
     crypto: Crypto,
     key: &KemPrivateKey,
     enc: &[u8],
-    info: &[u8],
+    info: &HpkeInfo,
     aad: &[u8],
     mut ciphertext: Vec<u8>,
 ) -> Result<HpkeOpened, CryptoError> {
     let secret = key.decapsulate(crypto, enc)?;
-    let schedule = Schedule::base(crypto, key.public().suite(), &secret, info);
+    let schedule = Schedule::base(crypto, &secret, info);
     let length = crypto.aes256_gcm(&schedule.key).open(&schedule.base_nonce, aad, &mut ciphertext)?;
     ciphertext.truncate(length);
     Ok(HpkeOpened { plaintext: SecretBytes::new(ciphertext), exporter: schedule.exporter })
+}
+
+/// The `key_schedule_context` of RFC 9180 §5.1 in mode_base: the same for every message with one
+/// `info`, so whoever opens many keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct HpkeInfo {
+    suite: Suite,
+    psk_id_hash: [u8; 32],
+    info_hash: [u8; 32],
+}
+
+impl HpkeInfo {
+    pub(crate) fn new(crypto: Crypto, suite: Suite, info: &[u8]) -> Self {
+        let kdf = Labeled::hpke(crypto, suite);
+        let hash = |label, of| *kdf.extract(b"", label, of).expose();
+        Self { suite, psk_id_hash: hash(b"psk_id_hash", b""), info_hash: hash(b"info_hash", info) }
+    }
+
+    pub(crate) const fn suite(&self) -> Suite {
+        self.suite
+    }
 }
 
 struct Schedule {
@@ -124,11 +147,9 @@ struct Schedule {
 
 impl Schedule {
     /// RFC 9180 §5.1 `KeySchedule` in mode_base.
-    fn base(crypto: Crypto, suite: Suite, shared: &Secret<32>, info: &[u8]) -> Self {
-        let kdf = Labeled::hpke(crypto, suite);
-        let psk_id_hash = kdf.extract(b"", b"psk_id_hash", b"");
-        let info_hash = kdf.extract(b"", b"info_hash", info);
-        let context: [&[u8]; 3] = [&[0], psk_id_hash.expose(), info_hash.expose()];
+    fn base(crypto: Crypto, shared: &Secret<32>, info: &HpkeInfo) -> Self {
+        let kdf = Labeled::hpke(crypto, info.suite);
+        let context: [&[u8]; 3] = [&[0], &info.psk_id_hash, &info.info_hash];
         let secret = kdf.extract(shared.expose(), b"secret", b"");
         let nonce: Secret<12> = kdf.expand(&secret, b"base_nonce", &context);
         Self {

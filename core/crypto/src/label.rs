@@ -7,8 +7,6 @@
 pub const CONTEXT_FIRST: &[u8] = b"symbolon/1 context m1";
 /// Key of a context's second message (A6).
 pub const CONTEXT_SECOND: &[u8] = b"symbolon/1 context m2";
-/// Traffic secrets of a context, from everything both sides put in.
-pub const CONTEXT_TRAFFIC: &[u8] = b"symbolon/1 context traffic";
 /// Cheap check that a first message was made for this key set (before any private-key work).
 pub const CHEAP_CHECK: &[u8] = b"symbolon/1 cheap check";
 /// Stateless retry cookie.
@@ -59,11 +57,21 @@ pub const WRAP_FROM_INITIATOR: &[u8] = b"symbolon/1 wrap initiator";
 pub const WRAP_FROM_ACCEPTOR: &[u8] = b"symbolon/1 wrap acceptor";
 /// The next generation of a wrap key.
 pub const WRAP_REKEY: &[u8] = b"symbolon/1 wrap rekey";
+/// Root of both directions' keys for checks of messages that travel by themselves (`GSS_GetMIC`).
+pub const MESSAGE_CHECK: &[u8] = b"symbolon/1 message check";
 /// Keys that a user of a context may derive (RFC 5705 in spirit).
 pub const EXPORTER: &[u8] = b"symbolon/1 exporter";
+/// What the GSS-API mechanism binds a context to: options of the first token and the channel.
+pub const GSS_BINDINGS: &[u8] = b"symbolon/1 gss bindings";
 
 /// Seals secrets of a node at rest.
 pub const STORE_SEAL: &[u8] = b"symbolon/1 store seal";
+/// MAC over the head of the audit chain.
+pub const AUDIT_HEAD: &[u8] = b"symbolon/1 audit head";
+/// The key of what all nodes on one store answer for together.
+pub const NODE_DOMAIN: &[u8] = b"symbolon/1 node domain";
+/// The part of a user identification code that nobody guesses (B6).
+pub const USER_CODE: &[u8] = b"symbolon/1 user code";
 /// A gateway's signature over the set of its context keys.
 pub const KEY_SET_SIGNATURE: &[u8] = b"symbolon/1 key set\0";
 /// A gateway's signature over a configuration (B9).

@@ -137,7 +137,7 @@ impl Gateway {
             }
         }
         let content = checked
-            .open(self.crypto, key, key_set, purpose)
+            .open(self.crypto, key)
             .map_err(|_| Refused::new(RefusalCode::Denied, "the envelope does not open"))?;
         Ok(Opening::Content(content))
     }

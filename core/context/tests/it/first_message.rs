@@ -33,8 +33,7 @@ fn a_replay_is_remembered_for_as_long_as_its_time_is_accepted() {
     let envelope = symbolon_wire::Decode::from_bytes(&first).unwrap();
     let (key, set) = gateway.keys.key(&symbolon_crypto::Envelope::key(&envelope)).unwrap();
     let check = symbolon_crypto::CheapCheck::new(crypto(), set, Purpose::Context);
-    let content =
-        check.check(crypto(), envelope).unwrap().open(crypto(), key, set, Purpose::Context).unwrap();
+    let content = check.check(crypto(), envelope).unwrap().open(crypto(), key).unwrap();
     let opened = symbolon_context::Opened::read(crypto(), content, NOW).unwrap();
     assert!(opened.remember_until() > fresh_until);
 }
@@ -93,18 +92,6 @@ fn a_registration_is_no_context_and_the_other_way_round() {
     assert_eq!(gateway.open(&bytes).err(), Some(Stopped::Cheaply));
     let (_, first) = gateway.first(Suite::X25519);
     assert_eq!(gateway.open_for(&first, Purpose::Registration).err(), Some(Stopped::Cheaply));
-}
-
-#[test]
-fn even_past_the_cheap_check_an_envelope_opens_for_its_purpose_only() {
-    let gateway = Gateway::new("gw.example");
-    let (_, first) = gateway.first(Suite::X25519);
-    let envelope: symbolon_crypto::Envelope = symbolon_wire::Decode::from_bytes(&first).unwrap();
-    let (key, set) = gateway.keys.key(&envelope.key()).unwrap();
-    let check = symbolon_crypto::CheapCheck::new(crypto(), set, Purpose::Context);
-    let checked = check.check(crypto(), envelope).unwrap();
-    let refused = checked.open(crypto(), key, set, Purpose::Registration);
-    assert_eq!(refused.err(), Some(symbolon_crypto::CryptoError::Forged));
 }
 
 #[test]

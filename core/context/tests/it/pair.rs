@@ -71,7 +71,7 @@ impl Gateway {
         let checked = CheapCheck::new(crypto(), set, purpose)
             .check(crypto(), envelope)
             .map_err(|_| Stopped::Cheaply)?;
-        let content = checked.open(crypto(), key, set, purpose).map_err(|_| Stopped::DoesNotOpen)?;
+        let content = checked.open(crypto(), key).map_err(|_| Stopped::DoesNotOpen)?;
         let opened = Opened::read(crypto(), content, self.clock).map_err(Stopped::Core)?;
         let absent = self.seen.insert(*opened.replay_key());
         opened.first_time(absent).map_err(Stopped::Core)

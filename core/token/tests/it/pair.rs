@@ -50,7 +50,7 @@ impl Gateway {
         let envelope = Envelope::from_bytes(first).ok()?;
         let (key, set) = self.keys.key(&envelope.key())?;
         let checked = CheapCheck::new(crypto(), set, purpose).check(crypto(), envelope).ok()?;
-        checked.open(crypto(), key, set, purpose).ok()
+        checked.open(crypto(), key).ok()
     }
 
     pub(crate) fn open(&mut self, request: &[u8]) -> Result<FreshRequest, RegistrationError> {

@@ -183,7 +183,7 @@ impl State {
     fn open(&self, envelope: Envelope, purpose: Purpose) -> Result<EnvelopeContent, Refused> {
         let (key, set) = self.keys.key(&envelope.key()).ok_or(Refused(RefusalCode::UnknownKey))?;
         let checked = CheapCheck::new(crypto(), set, purpose).check(crypto(), envelope).map_err(denied)?;
-        checked.open(crypto(), key, set, purpose).map_err(denied)
+        checked.open(crypto(), key).map_err(denied)
     }
 }
 
