@@ -8,8 +8,10 @@
 //! ```
 //! How the tokens travel is the program's business. The third is the context's first wrapped message,
 //! with nothing in it: with it the acceptor knows that the initiator is there, and not a recording.
+//! Programs with room for two tokens only ask for [`Confirmation::ByFirstUse`].
 //! Names are those of RFC 2743 in Rust's spelling; what the calls return is a type where C has a
-//! status, so nothing can be wrapped too early. There is no `get_mic`: everything is encrypted.
+//! status, so nothing can be wrapped too early. Everything wrapped is encrypted; a message that must
+//! stay readable travels beside its `get_mic`.
 //!
 //! ```
 //! use std::collections::HashSet;
@@ -107,12 +109,30 @@ pub struct Request {
     pub channel_bindings: [u8; 32],
     /// Whether messages must arrive in order, or may come late, early or never.
     pub delivery: Delivery,
+    /// How the acceptor learns that the initiator is there.
+    pub confirmation: Confirmation,
 }
 
 impl Default for Request {
     fn default() -> Self {
-        Self { suites: vec![Suite::XWing], channel_bindings: [0; 32], delivery: Delivery::InOrder }
+        Self {
+            suites: vec![Suite::XWing],
+            channel_bindings: [0; 32],
+            delivery: Delivery::InOrder,
+            confirmation: Confirmation::ByThirdToken,
+        }
     }
+}
+
+/// How the acceptor learns that the initiator is there, and not a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmation {
+    /// By a third token, before its context is complete.
+    ByThirdToken,
+    /// By the first message or check that it verifies. The context is complete with the first token,
+    /// so until then the replay cache alone keeps a recording out: it must be shared by all processes
+    /// that hold the key, and outlive them.
+    ByFirstUse,
 }
 
 /// What a step came to: `GSS_S_CONTINUE_NEEDED` or `GSS_S_COMPLETE`, with the token for the peer.
@@ -153,7 +173,7 @@ pub struct Initiating<T> {
 }
 
 impl<T: InitiatorToken> Initiating<T> {
-    /// Takes the acceptor's token; the one that comes out is the confirmation.
+    /// Takes the acceptor's token; the one that comes out is the confirmation, if there is one.
     ///
     /// # Errors
     /// [`GssError::Initiate`]; the exchange is over then.
@@ -169,7 +189,10 @@ impl<T: InitiatorToken> Initiating<T> {
         };
         let mut context =
             SecurityContext::new(self.crypto, established.secrets, agreed, self.request.delivery);
-        let confirmation = context.wrap(&[], now)?;
+        let confirmation = match self.request.confirmation {
+            Confirmation::ByThirdToken => context.wrap(&[], now)?,
+            Confirmation::ByFirstUse => Vec::new(),
+        };
         Ok(Step::Complete(Box::new(context), confirmation))
     }
 }
@@ -241,7 +264,15 @@ pub fn accept_sec_context(
         expires: now.plus_secs(grant.lifetime_secs.into()),
         channel_bound: request.channel_bindings != [0; 32],
     };
-    Ok(Step::Continue(Accepting { crypto, secrets, agreed, delivery: request.delivery, now }, second))
+    match request.confirmation {
+        Confirmation::ByThirdToken => {
+            Ok(Step::Continue(Accepting { crypto, secrets, agreed, delivery: request.delivery, now }, second))
+        }
+        Confirmation::ByFirstUse => {
+            let context = SecurityContext::new(crypto, secrets, agreed, request.delivery);
+            Ok(Step::Complete(Box::new(context), second))
+        }
+    }
 }
 
 /// An acceptor that waits for the confirmation.

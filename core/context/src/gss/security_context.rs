@@ -2,12 +2,12 @@
 
 use crate::ContextSecrets;
 use crate::gss::{Delivery, GssError, Role};
-use symbolon_crypto::{Crypto, Secret, SecretBytes, label};
-use symbolon_record::{Unwrapper, Wrapper};
+use symbolon_crypto::{Crypto, Secret, SecretBytes, constant_time_eq, label};
+use symbolon_record::{Unwrapper, WrapError, WrapSecrets, Wrapper};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError};
 
 /// Version of an exported context.
-const STATE_VERSION: u8 = 1;
+const STATE_VERSION: u8 = 2;
 
 /// What both sides know about a context besides its keys.
 #[derive(Clone, Debug)]
@@ -54,15 +54,59 @@ pub struct SecurityContext {
     agreed: Agreed,
     delivery: Delivery,
     exporter: Secret<32>,
-    wrapper: Wrapper,
-    unwrapper: Unwrapper,
+    messages: Protection,
+    checks: Protection,
+}
+
+/// Keys and numbers of both directions.
+#[derive(Debug)]
+struct Protection {
+    sending: Wrapper,
+    receiving: Unwrapper,
+}
+
+impl Protection {
+    fn new(crypto: Crypto, secrets: WrapSecrets, role: Role, delivery: Delivery) -> Self {
+        let (sending, receiving) = secrets.into_pair(crypto, role, delivery);
+        Self { sending, receiving }
+    }
+
+    fn open(&mut self, message: &[u8]) -> Result<SecretBytes, WrapError> {
+        let mut buffer = message.to_vec();
+        let length = self.receiving.unwrap_in_place(&mut buffer)?.len();
+        let start = symbolon_record::WRAP_HEADER;
+        buffer.truncate(start + length);
+        buffer.drain(..start);
+        Ok(SecretBytes::new(buffer))
+    }
+
+    fn export(self) -> [SecretBytes; 2] {
+        [self.sending.export(), self.receiving.export()]
+    }
+
+    fn read(crypto: Crypto, r: &mut Reader<'_>) -> Result<Self, WireError> {
+        let mut state = || Ok::<_, WireError>(SecretBytes::new(r.bytes16()?.to_vec()));
+        let (sending, receiving) = (state()?, state()?);
+        Ok(Self {
+            sending: Wrapper::import(crypto, &sending)?,
+            receiving: Unwrapper::import(crypto, &receiving)?,
+        })
+    }
 }
 
 impl SecurityContext {
     pub(crate) fn new(crypto: Crypto, secrets: ContextSecrets, agreed: Agreed, delivery: Delivery) -> Self {
         let ContextSecrets { wrap, exporter, .. } = secrets;
-        let (wrapper, unwrapper) = wrap.into_pair(crypto, agreed.role, delivery);
-        Self { crypto, agreed, delivery, exporter, wrapper, unwrapper }
+        let root = crypto.derive(&exporter, label::MESSAGE_CHECK, &[]);
+        let checks = WrapSecrets::derive(crypto, &root, &[label::MESSAGE_CHECK]);
+        Self {
+            messages: Protection::new(crypto, wrap, agreed.role, delivery),
+            checks: Protection::new(crypto, checks, agreed.role, delivery),
+            crypto,
+            agreed,
+            delivery,
+            exporter,
+        }
     }
 
     /// Encrypts and authenticates a message (`GSS_Wrap`).
@@ -71,7 +115,7 @@ impl SecurityContext {
     /// [`GssError::Expired`], [`GssError::Message`] when the keys are used up.
     pub fn wrap(&mut self, message: &[u8], now: Time) -> Result<Vec<u8>, GssError> {
         self.in_time(now)?;
-        Ok(self.wrapper.wrap(message)?)
+        Ok(self.messages.sending.wrap(message)?)
     }
 
     /// The other direction of [`SecurityContext::wrap`] (`GSS_Unwrap`). What is refused changes
@@ -82,12 +126,33 @@ impl SecurityContext {
     /// was asked for.
     pub fn unwrap(&mut self, message: &[u8], now: Time) -> Result<SecretBytes, GssError> {
         self.in_time(now)?;
-        let mut buffer = message.to_vec();
-        let length = self.unwrapper.unwrap_in_place(&mut buffer)?.len();
-        let start = symbolon_record::WRAP_HEADER;
-        buffer.truncate(start + length);
-        buffer.drain(..start);
-        Ok(SecretBytes::new(buffer))
+        Ok(self.messages.open(message)?)
+    }
+
+    /// A check of a message that travels by itself (`GSS_GetMIC`): its hash, wrapped under keys that
+    /// serve nothing else. Checks have numbers of their own, so one that the peer never looks at holds
+    /// up no wrapped message.
+    ///
+    /// # Errors
+    /// As [`SecurityContext::wrap`].
+    pub fn get_mic(&mut self, message: &[u8], now: Time) -> Result<Vec<u8>, GssError> {
+        self.in_time(now)?;
+        Ok(self.checks.sending.wrap(&self.crypto.sha256(&[message]))?)
+    }
+
+    /// Whether `check` is the peer's for `message` (`GSS_VerifyMIC`). What is refused because it is not
+    /// the peer's, or came before, changes nothing.
+    ///
+    /// # Errors
+    /// As [`SecurityContext::unwrap`]; [`WrapError::Forged`] too for a check of another message.
+    pub fn verify_mic(&mut self, message: &[u8], check: &[u8], now: Time) -> Result<(), GssError> {
+        self.in_time(now)?;
+        let hash = self.checks.open(check)?;
+        if constant_time_eq(hash.expose(), &self.crypto.sha256(&[message])) {
+            Ok(())
+        } else {
+            Err(WrapError::Forged.into())
+        }
     }
 
     /// A key for a use of the caller's own, the same on both sides (`GSS_Pseudo_random`, RFC 4401).
@@ -117,8 +182,9 @@ impl SecurityContext {
     /// state break the key.
     #[must_use]
     pub fn export_sec_context(self) -> SecretBytes {
-        let (sending, receiving) = (self.wrapper.export(), self.unwrapper.export());
-        let length = sending.expose().len() + receiving.expose().len();
+        let halves: Vec<SecretBytes> =
+            self.messages.export().into_iter().chain(self.checks.export()).collect();
+        let length: usize = halves.iter().map(|h| h.expose().len()).sum();
         SecretBytes::written(1024 + length, |w| {
             w.u8(STATE_VERSION);
             w.flag(self.agreed.role == Role::Initiator);
@@ -129,8 +195,9 @@ impl SecurityContext {
             w.fixed(&self.agreed.session_id);
             self.agreed.expires.encode(w);
             w.fixed(self.exporter.expose());
-            w.bytes16(sending.expose());
-            w.bytes16(receiving.expose());
+            for half in &halves {
+                w.bytes16(half.expose());
+            }
         })
     }
 
@@ -160,10 +227,9 @@ impl SecurityContext {
             channel_bound,
         };
         let exporter = Secret::decode(r)?;
-        let wrapper = Wrapper::import(crypto, &SecretBytes::new(r.bytes16()?.to_vec()))?;
-        let unwrapper = Unwrapper::import(crypto, &SecretBytes::new(r.bytes16()?.to_vec()))?;
+        let (messages, checks) = (Protection::read(crypto, r)?, Protection::read(crypto, r)?);
         r.clone().finish()?;
-        Ok(Self { crypto, agreed, delivery, exporter, wrapper, unwrapper })
+        Ok(Self { crypto, agreed, delivery, exporter, messages, checks })
     }
 
     fn in_time(&self, now: Time) -> Result<(), GssError> {

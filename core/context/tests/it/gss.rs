@@ -2,7 +2,8 @@
 
 use crate::pair::{Gateway, NOW, TestToken, grant, mac, options};
 use symbolon_context::gss::{
-    self, Accepting, Acceptor, Claim, Delivery, GssError, Initiating, Request, SecurityContext, Step,
+    self, Accepting, Acceptor, Claim, Confirmation, Delivery, GssError, Initiating, Request, SecurityContext,
+    Step,
 };
 use symbolon_context::{AcceptError, Grant, Initiator};
 use symbolon_crypto::{ContextKeyId, KemPrivateKey, Secret, SecretBytes, Suite, TokenProof};
@@ -155,6 +156,44 @@ fn messages_in_a_window_may_come_late_but_not_twice() {
 }
 
 #[test]
+fn two_tokens_are_enough_where_the_first_message_confirms() {
+    let request = Request { confirmation: Confirmation::ByFirstUse, ..Request::default() };
+    let mut service = Service::new();
+    let (initiating, first) = begin(&service, &request);
+    let answer = |service: &mut Service| {
+        gss::accept_sec_context(crypto(), &mut SystemEntropy, service, &request, &first, NOW)
+    };
+    let Ok(Step::Complete(mut b, second)) = answer(&mut service) else { panic!("acceptor") };
+    let Ok(Step::Complete(mut a, third)) = initiating.step(&second, NOW) else { panic!("initiator") };
+    assert!(third.is_empty());
+    let wrapped = a.wrap(b"confirms", NOW).unwrap();
+    assert_eq!(b.unwrap(&wrapped, NOW).unwrap().expose(), b"confirms");
+    assert_eq!(answer(&mut service).unwrap_err(), GssError::Accept(AcceptError::Replayed));
+}
+
+#[test]
+fn a_check_fits_its_message_once_and_no_wrapped_message() {
+    let (mut a, mut b) = open(&Request::default());
+    // The confirmation was wrapped message 0: with this, the numbers of both kinds agree.
+    let first = a.get_mic(b"", NOW).unwrap();
+    assert_eq!(b.verify_mic(b"", &first, NOW), Ok(()));
+    let check = a.get_mic(b"in clear", NOW).unwrap();
+    assert!(a.verify_mic(b"in clear", &first, NOW).is_err(), "reflected");
+    assert_eq!(b.unwrap(&check, NOW), Err(GssError::Message(WrapError::Forged)));
+    let wrapped = a.wrap(b"in clear", NOW).unwrap();
+    assert_eq!(b.verify_mic(b"in clear", &wrapped, NOW), Err(GssError::Message(WrapError::Forged)));
+    let mut altered = check.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    assert_eq!(b.verify_mic(b"in clear", &altered, NOW), Err(GssError::Message(WrapError::Forged)));
+    assert_eq!(b.verify_mic(b"in clear", &check, NOW), Ok(()));
+    assert_eq!(b.verify_mic(b"in clear", &check, NOW), Err(GssError::Message(WrapError::Replayed)));
+    let other = a.get_mic(b"in clear", NOW).unwrap();
+    assert_eq!(b.verify_mic(b"in clean", &other, NOW), Err(GssError::Message(WrapError::Forged)));
+    assert_eq!(a.get_mic(b"", NOW.plus_secs(3600)), Err(GssError::Expired));
+    assert_eq!(b.unwrap(&wrapped, NOW).unwrap().expose(), b"in clear", "checks have their own numbers");
+}
+
+#[test]
 fn nothing_is_wrapped_after_the_lifetime() {
     let (mut a, mut b) = open(&Request::default());
     let wrapped = a.wrap(b"in time", NOW.plus_secs(3599)).unwrap();
@@ -175,6 +214,8 @@ fn another_process_carries_on_with_an_exported_context() {
         let (mut a, mut b) = (carry(a), carry(b));
         assert_eq!(b.inquire_context(NOW), info);
         assert_eq!(b.unwrap(&before, NOW), Err(GssError::Message(WrapError::Replayed)));
+        let check = a.get_mic(b"after", NOW).unwrap();
+        assert_eq!(b.verify_mic(b"after", &check, NOW), Ok(()));
         let after = a.wrap(b"after", NOW).unwrap();
         assert_eq!(b.unwrap(&after, NOW).unwrap().expose(), b"after");
         assert_eq!(a.pseudo_random(b"p"), b.pseudo_random(b"p"));
