@@ -24,7 +24,9 @@ use crate::user::PlaceArgs;
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 ok, 1 failure, 2 usage, 3 denied, 4 unreachable."
+    after_help = "Exit codes: 0 ok, 1 failure, 2 usage, 3 denied, 4 unreachable; 128+N ended by signal N before it was done \
+                  (143: SIGTERM, 130: ^C).\nWhat runs until it is told to stop (serve, agent, connect with a port, \
+                  quickstart) ends with 0 when it is told, and with 1 when it was not up yet."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]

@@ -18,6 +18,7 @@ mod doctor;
 mod duration;
 mod enrol;
 mod exit;
+mod interrupt;
 mod login;
 mod manual;
 mod notify;

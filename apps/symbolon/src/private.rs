@@ -4,15 +4,56 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, fstat};
 
 use crate::exit::{AtPath as _, Complaint, Outcome};
+use crate::interrupt::{self, Interruptible};
 use crate::paste::quote;
 
-/// Makes a new file that only its owner reads.
-pub(crate) fn create(path: &Path) -> Outcome<File> {
+/// A new file that only its owner reads. It is gone again unless it was finished: half of it would be taken for the
+/// whole, and stand in the way of the next try.
+pub(crate) struct NewFile {
+    file: File,
+    path: PathBuf,
+    unfinished: Option<Interruptible>,
+}
+
+impl NewFile {
+    /// Makes it where no file is.
+    pub(crate) fn create(path: &Path) -> Outcome<Self> {
+        let file = create(path)?;
+        let path = path.to_owned();
+        let half = path.clone();
+        let undo = interrupt::undo(move || {
+            let _ = std::fs::remove_file(half);
+        });
+        Ok(Self { file, path, unfinished: Some(undo) })
+    }
+
+    /// Adds to it.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Outcome {
+        self.file.write_all(bytes).at(&self.path)
+    }
+
+    /// Makes it durable: from now on it stays.
+    pub(crate) fn finish(mut self) -> Outcome {
+        self.file.sync_all().at(&self.path)?;
+        self.unfinished = None;
+        Ok(())
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if self.unfinished.is_some() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn create(path: &Path) -> Outcome<File> {
     let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match made {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
@@ -25,19 +66,17 @@ pub(crate) fn create(path: &Path) -> Outcome<File> {
     }
 }
 
-/// Writes a new file to its end and makes it durable.
-pub(crate) fn fill(file: &mut File, path: &Path, bytes: &[u8]) -> Outcome {
-    file.write_all(bytes).and_then(|()| file.sync_all()).at(path)
-}
-
 /// Writes a file that only its owner reads, whole or not at all, over one that may be there.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Outcome {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".new-{}", std::process::id()));
     let temporary = path.with_file_name(name);
-    let mut file = create(&temporary)?;
-    fill(&mut file, &temporary, bytes)?;
-    std::fs::rename(&temporary, path).at(path)
+    let mut file = NewFile::create(&temporary)?;
+    file.write(bytes)?;
+    file.finish()?;
+    std::fs::rename(&temporary, path).at(path).inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
+    })
 }
 
 /// Who can read what we print.
@@ -83,7 +122,11 @@ mod tests {
     #[test]
     fn a_new_file_belongs_to_its_owner_alone_and_replaces_nothing() {
         let path = place("new");
-        fill(&mut create(&path).unwrap(), &path, b"x").unwrap();
+        drop(NewFile::create(&path).unwrap());
+        assert!(!path.exists(), "half a file does not stay");
+        let mut file = NewFile::create(&path).unwrap();
+        file.write(b"x").unwrap();
+        file.finish().unwrap();
         let again = create(&path);
         let mode = std::fs::metadata(&path).unwrap().mode() & 0o777;
         replace(&path, b"y").unwrap();

@@ -17,7 +17,7 @@ use crate::cli::Global;
 use crate::exit::{Complaint, Outcome, plain};
 use crate::output::{self, Output, Page, Report};
 use crate::paste::{Paste, quote};
-use crate::{notify, place, private, runtime};
+use crate::{interrupt, notify, place, private, runtime};
 
 pub(crate) use complaint::{listen_complaint, node_complaint, other_port};
 
@@ -204,6 +204,7 @@ pub(crate) struct Signals {
 impl Signals {
     /// From now on signals are heard instead of ending the process.
     pub(crate) fn new() -> Outcome<Self> {
+        interrupt::hand_over();
         let hear = |kind| signal(kind).map_err(|e| Complaint::failure(format!("no signals: {}", plain(&e))));
         Ok(Self {
             terminate: hear(SignalKind::terminate())?,

@@ -1,6 +1,7 @@
 //! Questions to the person at the terminal, wherever input and output were redirected.
 //!
-//! What nobody shall see is read letter by letter, so that ^C can put the terminal in order before it ends us.
+//! What nobody shall see is read letter by letter, so that ^C can put the terminal in order before it ends us; a signal
+//! puts it in order too.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -10,6 +11,7 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 use zeroize::Zeroizing;
 
 use crate::exit::{Complaint, Outcome};
+use crate::interrupt::{self, Interruptible};
 
 /// The longest line that is read, as long as a terminal's own.
 const MAX_LINE: usize = 4096;
@@ -67,7 +69,7 @@ pub(crate) fn ask(question: &str) -> Outcome<String> {
 pub(crate) fn ask_hidden(question: &str) -> Outcome<Zeroizing<String>> {
     let terminal = terminal()?;
     let mut keys_and_screen = &terminal;
-    let hidden = Hidden::on(&terminal).map_err(|e| broken(&e.into()))?;
+    let hidden = Hidden::on(&terminal).map_err(|e| broken(&e))?;
     let typed = keys_and_screen.write_all(question.as_bytes()).and_then(|()| read_line(&mut keys_and_screen));
     drop(hidden);
     let _ = keys_and_screen.write_all(b"\n");
@@ -114,17 +116,23 @@ fn read_line(terminal: &mut impl io::Read) -> io::Result<Option<Zeroizing<Vec<u8
 struct Hidden<'a> {
     terminal: &'a File,
     before: Termios,
+    _undo: Interruptible,
 }
 
 impl<'a> Hidden<'a> {
-    fn on(terminal: &'a File) -> rustix::io::Result<Self> {
+    fn on(terminal: &'a File) -> io::Result<Self> {
         let before = tcgetattr(terminal)?;
+        let (same, modes) = (terminal.try_clone()?, before.clone());
+        let undo = interrupt::undo(move || {
+            let _ = tcsetattr(&same, OptionalActions::Now, &modes);
+            let _ = (&same).write_all(b"\n");
+        });
         let mut modes = before.clone();
         modes.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         modes.special_codes[SpecialCodeIndex::VMIN] = 1;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;
         tcsetattr(terminal, OptionalActions::Drain, &modes)?;
-        Ok(Self { terminal, before })
+        Ok(Self { terminal, before, _undo: undo })
     }
 }
 

@@ -189,19 +189,36 @@ impl RawStream {
         &mut self.stream
     }
 
-    /// The connection alone.
+    /// The connection, and the question how it ended.
     #[must_use]
-    pub fn into_inner(self) -> UnixStream {
-        self.stream
+    pub fn into_parts(self) -> (UnixStream, Ending) {
+        let Self { stream, id, socket } = self;
+        (stream, Ending { id, socket })
     }
 
     /// After the end was read: whether the application closed the stream, or it was cut.
     ///
     /// # Errors
+    /// As [`Ending::outcome`].
+    pub async fn outcome(self) -> Result<(), AgentError> {
+        self.into_parts().1.outcome().await
+    }
+}
+
+/// How a stream ended, for whoever has seen its end.
+#[derive(Debug)]
+pub struct Ending {
+    id: u64,
+    socket: PathBuf,
+}
+
+impl Ending {
+    /// After both directions have ended: whether the application closed the stream, or it was cut.
+    ///
+    /// # Errors
     /// Why it was cut, as the gateway said it.
     pub async fn outcome(self) -> Result<(), AgentError> {
-        let Self { stream, id, socket } = self;
-        drop(stream);
+        let Self { id, socket } = self;
         Client::connect_to(socket).await?.ask(Request::StreamEnd { stream: id }).await.map(drop)
     }
 }

@@ -35,7 +35,7 @@ mod status;
 pub mod token;
 
 pub use agent::{Agent, AgentOptions, Credential, Patience};
-pub use client::{Client, Listening, RawStream};
+pub use client::{Client, Ending, Listening, RawStream};
 pub use config::UserConfig;
 pub use dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};
 pub use doctor::{Check, Diagnosis, Finding, doctor};

@@ -1,6 +1,5 @@
 //! `admin audit`: the chain of everything that was changed.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -9,8 +8,8 @@ use serde_json::Value;
 use super::Desk;
 use super::client::query;
 use super::listing::{Done, Listing, rows};
-use crate::exit::{AtPath as _, Complaint, Outcome};
-use crate::private;
+use crate::exit::{Complaint, Outcome};
+use crate::private::NewFile;
 
 /// Rows that are asked for at once.
 const PAGE: u64 = 1000;
@@ -76,21 +75,21 @@ async fn verify(desk: &Desk<'_>) -> Outcome {
 }
 
 async fn export(desk: &Desk<'_>, out: Option<PathBuf>) -> Outcome {
-    let mut file = out.as_ref().map(|path| private::create(path)).transpose()?;
+    let mut file = out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     let (mut after, mut count) = (0, 0);
     loop {
         let rows = page(desk, after, PAGE).await?;
         let Some(last) = rows.last().and_then(|row| row["seq"].as_u64()) else { break };
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        match (&mut file, &out) {
-            (Some(file), Some(path)) => file.write_all(lines.as_bytes()).at(path)?,
-            _ => desk.global.output().raw(lines.as_bytes()),
+        match &mut file {
+            Some(file) => file.write(lines.as_bytes())?,
+            None => desk.global.output().raw(lines.as_bytes()),
         }
         count += rows.len();
         after = last;
     }
     if let (Some(file), Some(path)) = (file, out) {
-        file.sync_all().at(&path)?;
+        file.finish()?;
         let answer = serde_json::json!({ "rows": count, "file": path });
         desk.global.output().report(&Done::new(answer, format!("{count} rows are in {}.", path.display())));
     }

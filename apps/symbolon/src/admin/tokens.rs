@@ -13,7 +13,7 @@ use super::{Desk, path};
 use crate::exit::{Complaint, Outcome};
 use crate::output::{Page, Report, Table, seconds};
 use crate::paste::quote;
-use crate::private::{self, Audience};
+use crate::private::{Audience, NewFile};
 use crate::{duration, place};
 
 const TOKENS: &str = "/v1/tokens";
@@ -165,26 +165,20 @@ async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
         .code("not-private")
         .fix("name a file that only you will read: --out FILE"));
     }
-    let mut file = out.as_ref().map(|path| private::create(path)).transpose()?;
+    let file = out.as_ref().map(|path| NewFile::create(path)).transpose()?;
     let body = json!({
         "user": args.user, "template": args.template, "app": args.app, "groups": args.groups,
         "expires_secs": args.expires,
     });
-    let answer = match desk.node.post(INVITATIONS, &body).await {
-        Ok(answer) => answer,
-        Err(complaint) => {
-            // an empty file would look like an invitation
-            let _ = out.as_ref().map(std::fs::remove_file);
-            return Err(complaint);
-        }
-    };
+    let answer = desk.node.post(INVITATIONS, &body).await?;
     let link = answer["link"].as_str().unwrap_or_default().to_owned();
     let expires = answer["expires"].as_str().unwrap_or_default().to_owned();
     // the client asks the questions of the node's own template unless it is told
     let template = answer["template"].as_str().map(|t| format!(" --template {t}")).unwrap_or_default();
-    let enrol = match (&out, &mut file) {
-        (Some(path), Some(file)) => {
-            private::fill(file, path, format!("{link}\n").as_bytes())?;
+    let enrol = match (&out, file) {
+        (Some(path), Some(mut file)) => {
+            file.write(format!("{link}\n").as_bytes())?;
+            file.finish()?;
             let file = quote(&path.display().to_string());
             format!("{} \"$(cat {file})\"{template}", desk.paste.user(["enrol"]))
         }
@@ -202,8 +196,9 @@ async fn blank(desk: &Desk<'_>, out: PathBuf) -> Outcome {
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(text)
         .map_err(|_| Complaint::failure("the node's answer holds no token"))?;
-    let mut file = private::create(&out)?;
-    private::fill(&mut file, &out, &bytes)?;
+    let mut file = NewFile::create(&out)?;
+    file.write(&bytes)?;
+    file.finish()?;
     let next = desk.paste.user(["token", "import", &out.display().to_string()]);
     let sentence = format!("{} is a token without any secret. Its owner takes it in with", out.display());
     desk.global.output().report(&Done::new(json!({ "file": out }), sentence).next(next));

@@ -5,17 +5,23 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::Deserialize;
 use symbolon_agent::Paths;
 
 use super::SignInArgs;
 use crate::cli::Global;
 use crate::exit::{AtPath as _, Complaint, Kind, Outcome, plain};
+use crate::interrupt;
 use crate::paste::quote;
 
 /// More than the agent says before it is ready.
 const MAX_LINE: u64 = 8 * 1024 * 1024;
+
+/// How long an agent may take to end when the command that waits for it is ended: more than it needs to sign out.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What the agent says on its standard output: one line, when it is signed in or has failed.
 #[derive(Deserialize)]
@@ -58,7 +64,11 @@ pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret
         // an agent that has ended already says why on its standard output
         let _ = stdin.write_all(secret.as_bytes());
     }
+    // whoever stops us wants no agent that comes up later
+    let agent = Pid::from_child(&child);
+    let undo = interrupt::undo(move || stop(agent));
     let line = first_line(&mut child)?;
+    drop(undo);
     match line {
         Some(FirstLine { ok: true, .. }) => Ok(()),
         Some(FirstLine { error: Some(failed), .. }) => Err(Complaint {
@@ -72,6 +82,19 @@ pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret
             Err(Complaint::failure("the agent ended before it was signed in")
                 .fix(format!("read its log: tail {}", quote(&paths.log.display().to_string()))))
         }
+    }
+}
+
+/// Asks an agent to end, and kills it when it does not.
+fn stop(agent: Pid) {
+    let _ = kill_process(agent, Signal::TERM);
+    let start = Instant::now();
+    while let Ok(None) = waitpid(Some(agent), WaitOptions::NOHANG) {
+        if start.elapsed() > LAST_WORDS {
+            let _ = kill_process(agent, Signal::KILL);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

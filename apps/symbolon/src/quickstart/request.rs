@@ -25,7 +25,7 @@ pub(super) struct Answer {
 /// Gets `/` of an application by a stream of its own, as `connect --stdio` would.
 pub(super) async fn get(paths: &Paths, app: &AppName) -> Outcome<Answer> {
     let failed = |e: &dyn std::fmt::Display| Complaint::failure(format!("the request to {app} failed: {e}"));
-    let stream = Client::connect(paths).await?.stream(app).await?.into_inner();
+    let (stream, ending) = Client::connect(paths).await?.stream(app).await?.into_parts();
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| failed(&e))?;
     let driver = tokio::spawn(connection);
@@ -42,5 +42,6 @@ pub(super) async fn get(paths: &Paths, app: &AppName) -> Outcome<Answer> {
     // the stream ends in order, and not with the agent
     drop(sender);
     let _ = driver.await;
+    ending.outcome().await?;
     Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
 }

@@ -23,6 +23,10 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 /// How often the gateway is asked whether it is there; three times within a usual NAT's memory.
 const PING: Duration = Duration::from_secs(20);
 
+/// How long a gateway may take to end a session whose user signs out: many times what a busy store needs, and less than
+/// whoever stops the agent waits for it.
+const SIGN_OUT: Duration = Duration::from_secs(3);
+
 /// Why the agent's connection with a session is over.
 pub(crate) enum Over {
     /// The user signed out.
@@ -84,6 +88,9 @@ pub(crate) async fn carry(
             () = shared.logout.notified() => {
                 let _ = carrier.send(&ControlMessage::Logout).await;
                 let _ = carrier.write.shutdown().await;
+                // The gateway closes when the session is over in its store, and not before.
+                let closed = async { while let Ok(Some(_)) = reader.next(&mut read).await {} };
+                let _ = timeout(SIGN_OUT, closed).await;
                 Err(Over::Logout)
             }
         };
