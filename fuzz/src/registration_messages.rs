@@ -115,6 +115,7 @@ fn seeds() -> Vec<Vec<u8>> {
         gateway: gateway().name.clone(),
         issuer: IssuerFingerprint([7; 32]),
         code: Some(InvitationCode::new(Secret::new([9; 16]))),
+        template: Some(TemplateName::parse("person").expect("a template's name")),
     };
     vec![
         by(REQUEST, &content),

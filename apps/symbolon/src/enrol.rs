@@ -34,7 +34,7 @@ pub(crate) struct EnrolArgs {
     /// Start with this token that was handed out, instead of the one that is in use or a new one
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// By this registration template [default: the gateway's]
+    /// By this registration template [default: the invitation's, or the gateway's]
     #[arg(long, value_name = "NAME")]
     template: Option<TemplateName>,
     /// The gateway's name, where it is not the host of HOST:PORT

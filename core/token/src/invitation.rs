@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use symbolon_crypto::{Crypto, GatewayName, IssuerFingerprint, Secret, label};
+use symbolon_policy::TemplateName;
 
 /// The secret of an invitation: 128 random bits, good once. The store keeps only its hash.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +40,8 @@ pub enum LinkError {
     Fragment,
 }
 
-/// Where the gateway is, whom to trust, and the code: `https://HOST:PORT/i#k=…&c=…[&g=NAME]`.
+/// Where the gateway is, whom to trust, the code and what is asked:
+/// `https://HOST:PORT/i#k=…[&c=…][&g=NAME][&t=TEMPLATE]`.
 ///
 /// A fragment is never sent to a server, so the link can be opened in a browser without telling the
 /// code to anybody. `k` is the hash of the issuer's key, so even the link is a root of trust (B1).
@@ -53,6 +55,9 @@ pub struct InvitationLink {
     pub issuer: IssuerFingerprint,
     /// The code; a link without one only introduces the gateway.
     pub code: Option<InvitationCode>,
+    /// The registration template that the invitation is for; the gateway's own when absent. A hint for the client: the
+    /// gateway keeps with the code what it is good for.
+    pub template: Option<TemplateName>,
 }
 
 impl InvitationLink {
@@ -69,17 +74,19 @@ impl InvitationLink {
         if port.parse::<u16>().is_err() || host.is_empty() || !plain {
             return Err(LinkError::Form);
         }
-        let (mut issuer, mut code, mut gateway) = (None, None, None);
+        let (mut issuer, mut code, mut gateway, mut template) = (None, None, None, None);
         for pair in fragment.split('&') {
             match pair.split_once('=').ok_or(LinkError::Fragment)? {
                 ("k", v) => issuer = Some(IssuerFingerprint(decode(v)?)),
                 ("c", v) => code = Some(InvitationCode(Secret::new(decode(v)?))),
                 ("g", v) => gateway = Some(v),
+                ("t", v) => template = Some(TemplateName::parse(v).map_err(|_| LinkError::Fragment)?),
                 _ => return Err(LinkError::Fragment),
             }
         }
         let gateway = GatewayName::parse(gateway.unwrap_or(host)).map_err(|_| LinkError::Form)?;
-        Ok(Self { address: address.to_owned(), gateway, issuer: issuer.ok_or(LinkError::Fragment)?, code })
+        let issuer = issuer.ok_or(LinkError::Fragment)?;
+        Ok(Self { address: address.to_owned(), gateway, issuer, code, template })
     }
 
     /// The link as text. It holds a secret: show it to its addressee only.
@@ -94,6 +101,10 @@ impl InvitationLink {
         if host != self.gateway.as_str() {
             link.push_str("&g=");
             link.push_str(self.gateway.as_str());
+        }
+        if let Some(template) = &self.template {
+            link.push_str("&t=");
+            link.push_str(template.as_str());
         }
         link
     }
@@ -114,18 +125,31 @@ mod tests {
             gateway: GatewayName::parse("gw.example").unwrap(),
             issuer: IssuerFingerprint([7; 32]),
             code: Some(InvitationCode::new(Secret::new([9; 16]))),
+            template: Some(TemplateName::parse("bank-customer").unwrap()),
         }
     }
 
     #[test]
     fn a_link_survives_the_way_there_and_back() {
-        assert_eq!(InvitationLink::parse(&link().to_link()).unwrap(), link());
+        let text = link().to_link();
+        assert!(text.ends_with("&g=gw.example&t=bank-customer"), "{text}");
+        assert_eq!(InvitationLink::parse(&text).unwrap(), link());
+        let plain = InvitationLink { template: None, ..link() };
+        assert_eq!(InvitationLink::parse(text.trim_end_matches("&t=bank-customer")).unwrap(), plain);
+    }
+
+    #[test]
+    fn what_is_no_templates_name_is_no_link() {
+        for wrong in ["", "Bank", "a/b", "-a", "a%20b"] {
+            let text = link().to_link().replace("&t=bank-customer", &format!("&t={wrong}"));
+            assert_eq!(InvitationLink::parse(&text).err(), Some(LinkError::Fragment), "{wrong}");
+        }
     }
 
     #[test]
     fn a_cut_link_is_told_from_a_wrong_one() {
         let text = link().to_link();
-        let code_cut = text.replace("&g=gw.example", "");
+        let code_cut = text.replace("&g=gw.example&t=bank-customer", "");
         assert_eq!(InvitationLink::parse(&code_cut[..code_cut.len() - 4]).err(), Some(LinkError::Fragment));
         assert_eq!(InvitationLink::parse("http://gw/i#k=x").err(), Some(LinkError::Form));
         assert_eq!(InvitationLink::parse("https://gw.example/i").err(), Some(LinkError::Form));

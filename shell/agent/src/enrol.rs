@@ -86,7 +86,7 @@ pub struct EnrolOptions {
     pub target: EnrolTarget,
     /// A token to start with, blank or registered; the one in `paths` when absent.
     pub token: Option<PathBuf>,
-    /// The registration template to fill in; the gateway's default when absent.
+    /// The registration template to fill in; the invitation's or the gateway's own when absent.
     pub template: Option<TemplateName>,
     /// All answers, when nobody shall be asked.
     pub answers: Option<BTreeMap<String, String>>,
@@ -123,9 +123,12 @@ impl EnrolOptions {
 pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result<Enrolled, AgentError> {
     let EnrolOptions { paths, target, token, template, answers, label, replace, pin_cost } = options;
     let config = UserConfig::load(&paths)?;
-    let (address, name, in_link, code) = match target {
-        EnrolTarget::Link(link) => (link.address, link.gateway, Some(link.issuer), link.code),
-        EnrolTarget::Gateway { address, name } => (address, name, None, None),
+    let (address, name, in_link, code, template) = match target {
+        EnrolTarget::Link(link) => {
+            let template = one_template(template, link.template)?;
+            (link.address, link.gateway, Some(link.issuer), link.code, template)
+        }
+        EnrolTarget::Gateway { address, name } => (address, name, None, None, template),
     };
     let start = Start::choose(&paths, token, in_link, replace)?;
     let trust = start.trust(in_link)?;
@@ -202,6 +205,20 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
     done.finish(&answer)?;
     dialogue.progress(Step::Confirmed);
     Ok(enrolled)
+}
+
+/// The template that was asked for, which cannot be another than the invitation's.
+fn one_template(
+    asked: Option<TemplateName>,
+    in_link: Option<TemplateName>,
+) -> Result<Option<TemplateName>, AgentError> {
+    match (asked, in_link) {
+        (Some(asked), Some(link)) if asked != link => {
+            Err(AgentError::usage(format!("the invitation is for the template {link}, not for {asked}"))
+                .fix("leave --template out, or ask for another invitation"))
+        }
+        (asked, in_link) => Ok(asked.or(in_link)),
+    }
 }
 
 fn stopped() -> AgentError {

@@ -111,7 +111,7 @@ fn one_token_registers_with_two_gateways_of_its_issuer() -> Result<()> {
     )?;
     let answers = answers.display().to_string();
     let link = bank.invite(&["--template", "bank-customer"])?;
-    let at_bank = alice.enrol(&link, &["--template", "bank-customer", "--answers", &answers])?;
+    let at_bank = alice.enrol(&link, &["--answers", &answers])?;
     assert_eq!(at_company["access_path"], "/people/alice");
     assert_eq!(at_bank["access_path"], "/customers/meier-4711");
     assert_ne!(at_company["user_code"], at_bank["user_code"]);

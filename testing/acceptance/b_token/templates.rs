@@ -101,13 +101,16 @@ fn templates_for_persons_devices_and_bank_customers_are_there() -> Result<()> {
     )?;
     let answers = answers.display().to_string();
     let link = gateway.invite(&["--template", "device"])?;
-    let enrolled = device.enrol(&link, &["--template", "device", "--answers", &answers])?;
+    let enrolled = device.enrol(&link, &["--answers", &answers])?;
     assert_eq!(enrolled["access_path"], "/devices/sensor-17");
 
     step!("an invitation for a machine makes no person");
     let person = Person::new("alice")?;
-    let refused = person.enrol_refused(2, &gateway.invite(&["--template", "device"])?, &[])?;
-    assert!(refused.contains("--template device"), "{refused}");
+    let link = gateway.invite(&["--template", "device"])?;
+    let refused = person.enrol_refused(2, &link, &[])?;
+    assert!(refused.contains("device-name"), "{refused}");
+    let refused = person.enrol_refused(2, &link, &["--template", "person"])?;
+    assert!(refused.contains("is for the template device"), "{refused}");
     assert_eq!(gateway.users()?, ["sensor-17"]);
     Ok(())
 }
@@ -124,8 +127,8 @@ fn an_operator_asks_questions_of_their_own() -> Result<()> {
             "allergies": ["nuts", "pollen"], "reminders": false, "remarks": null}"#,
     )?;
     let answers = answers.display().to_string();
-    let chosen = ["--template", "patient", "--answers", &answers];
-    let enrolled = patient.enrol(&gateway.invite(&["--template", "patient"])?, &chosen)?;
+    let link = gateway.invite(&["--template", "patient"])?;
+    let enrolled = patient.enrol(&link, &["--template", "patient", "--answers", &answers])?;
     assert_eq!(enrolled["access_path"], "/patients/outpatient/pat");
 
     step!("an application has the template of those who come for it");
@@ -135,11 +138,8 @@ fn an_operator_asks_questions_of_their_own() -> Result<()> {
     let text = "login = \"late\"\ninsurance = \"B123456780\"\nborn = 1990-01-01\n";
     let answers = late.machine.write("patient.toml", text)?.display().to_string();
     let invited = gateway.admin_text(&["tokens", "invite", "--app", "records"])?;
-    assert!(invited.contains("--template patient"), "{invited}");
-    let link = gateway.invite(&["--app", "records"])?;
-    let refused = late.enrol_refused(2, &link, &[])?;
-    assert!(refused.contains("--template patient"), "{refused}");
-    late.enrol(&link, &["--template", "patient", "--answers", &answers])?;
+    assert!(invited.contains("&t=patient"), "{invited}");
+    late.enrol(&gateway.invite(&["--app", "records"])?, &["--answers", &answers])?;
 
     step!("what is no template is refused with the place, and the one that is there stays");
     let broken = CLINIC.replace("kind = \"date\"", "kind = \"day\"");
@@ -192,7 +192,7 @@ fn every_answer_that_does_not_fit_is_named_with_what_to_do() -> Result<()> {
         let this = Some((*field, *answer)).filter(|(_, a)| !a.is_empty());
         let text: String = others.chain(this).map(|(f, a)| format!("{f} = {a}\n")).collect();
         let file = patient.machine.write("wrong.toml", text)?.display().to_string();
-        let refused = patient.enrol_refused(2, &link, &["--template", "patient", "--answers", &file])?;
+        let refused = patient.enrol_refused(2, &link, &["--answers", &file])?;
         assert!(refused.contains(field) && refused.contains(complaint), "{field} = {answer}: {refused}");
         assert!(!refused.contains('\u{1b}') && !refused.contains('\u{202e}'), "{refused:?}");
     }
@@ -200,13 +200,13 @@ fn every_answer_that_does_not_fit_is_named_with_what_to_do() -> Result<()> {
     step!("several faults are told at once, none of them has cost the invitation");
     let file =
         patient.machine.write("wrong.toml", "insurance = \"A12\"\nmail = \"x\"\n")?.display().to_string();
-    let refused = patient.enrol_refused(2, &link, &["--template", "patient", "--answers", &file])?;
+    let refused = patient.enrol_refused(2, &link, &["--answers", &file])?;
     for field in ["login", "insurance", "born", "mail"] {
         assert!(refused.contains(field), "{field}: {refused}");
     }
     let text: String = right.iter().map(|(f, a)| format!("{f} = {a}\n")).collect();
     let file = patient.machine.write("right.toml", text)?.display().to_string();
-    patient.enrol(&link, &["--template", "patient", "--answers", &file])?;
+    patient.enrol(&link, &["--answers", &file])?;
     Ok(())
 }
 

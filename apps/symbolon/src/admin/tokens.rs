@@ -173,16 +173,14 @@ async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
     let answer = desk.node.post(INVITATIONS, &body).await?;
     let link = answer["link"].as_str().unwrap_or_default().to_owned();
     let expires = answer["expires"].as_str().unwrap_or_default().to_owned();
-    // the client asks the questions of the node's own template unless it is told
-    let template = answer["template"].as_str().map(|t| format!(" --template {t}")).unwrap_or_default();
     let enrol = match (&out, file) {
         (Some(path), Some(mut file)) => {
             file.write(format!("{link}\n").as_bytes())?;
             file.finish()?;
             let file = quote(&path.display().to_string());
-            format!("{} \"$(cat {file})\"{template}", desk.paste.user(["enrol"]))
+            format!("{} \"$(cat {file})\"", desk.paste.user(["enrol"]))
         }
-        _ => format!("{}{template}", desk.paste.user(["enrol", &link])),
+        _ => desk.paste.user(["enrol", &link]),
     };
     let link = out.is_none().then_some(link);
     desk.global.output().report(&Invitation { link, file: out, user: args.user, expires, enrol });

@@ -4,6 +4,7 @@ use crate::pair::{Gateway, NOW, name};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use symbolon_crypto::{EnvelopeContent, IssuerFingerprint, Secret, SecretBytes, Suite, Transcript, label};
+use symbolon_policy::TemplateName;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_token::challenge::{Challenger, ClaimedResponse, Parties, Responder};
 use symbolon_token::container::Token;
@@ -82,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn as_an_invitation_link(text in "(https://)?[ -~üß☃]{0,60}(:[0-9]{1,6})?(/i)?(#[kcg]?=?[A-Za-z0-9_&=-]{0,80})?") {
+    fn as_an_invitation_link(text in "(https://)?[ -~üß☃]{0,60}(:[0-9]{1,6})?(/i)?(#[kcgt]?=?[A-Za-z0-9_&=-]{0,80})?") {
         let _ = InvitationLink::parse(&text);
     }
 
@@ -93,12 +94,14 @@ proptest! {
         gateway in "[a-z]([a-z0-9]{0,10})(\\.[a-z]([a-z0-9]{0,10})){0,3}",
         issuer in any::<[u8; 32]>(),
         code in any::<Option<[u8; 16]>>(),
+        template in proptest::option::of("[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?"),
     ) {
         let link = InvitationLink {
             address: format!("{host}:{port}"),
             gateway: name(&gateway),
             issuer: IssuerFingerprint(issuer),
             code: code.map(|c| InvitationCode::new(Secret::new(c))),
+            template: template.map(|t| TemplateName::parse(&t).unwrap()),
         };
         prop_assert_eq!(InvitationLink::parse(&link.to_link()), Ok(link));
     }

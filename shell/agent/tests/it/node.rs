@@ -205,6 +205,7 @@ async fn whoever_registers_without_an_invitation_waits_for_approval() {
         gateway: crate::world::gateway_name("gw.example"),
         issuer: trusted.fingerprint(),
         code: None,
+        template: None,
     };
     scene.enrol(&link.to_link(), "bob").await;
     let options = AgentOptions::new(scene.home.paths.clone(), Credential::Token(pin(PIN)));

@@ -64,6 +64,7 @@ impl Town {
             gateway: gateway.name(),
             issuer: self.trusted().fingerprint(),
             code: Some(code),
+            template: None,
         }
     }
 

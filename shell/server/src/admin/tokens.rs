@@ -158,7 +158,7 @@ impl Shared {
         let new = NewInvitation {
             code_hash: CodeHash(code.hash(self.gateway.crypto)),
             for_user: terms.for_user,
-            template: terms.template,
+            template: terms.template.clone(),
             groups: terms.groups,
             expires,
         };
@@ -168,6 +168,7 @@ impl Shared {
             gateway: self.gateway.name().clone(),
             issuer: self.issuer.fingerprint(),
             code: Some(code),
+            template: terms.template,
         };
         Ok((link, time_text(expires)))
     }
