@@ -66,7 +66,7 @@ fn challenge(gateway: &Gateway, suite: Suite) -> Result<Subject<'_>> {
             let accept = |first: &Vec<u8>| {
                 let fresh = gateway.receive(&check, first, now)?;
                 let proof = gateway.check_response(&fresh, now)?;
-                Ok(answer(fresh, &proof)?.1)
+                Ok(answer(fresh, proof)?.1)
             };
             messages.iter().map(accept).collect::<Result<Vec<_>>>()
         });
@@ -94,7 +94,7 @@ fn password(gateway: &Gateway, suite: Suite) -> Result<Subject<'_>> {
                 let fresh = gateway.receive(&check, first, now)?;
                 PasswordCheck::claimed_name(fresh.token())?.map_err(|()| anyhow!("a name"))?;
                 let proof = WithoutArgon2id(*fresh.binding());
-                Ok(answer(fresh, &proof)?.1)
+                Ok(answer(fresh, proof)?.1)
             };
             messages.iter().map(accept).collect::<Result<Vec<_>>>()
         });
@@ -123,14 +123,6 @@ struct WithoutArgon2id(TranscriptHash);
 impl TokenProof for WithoutArgon2id {
     fn binding(&self) -> &TranscriptHash {
         &self.0
-    }
-
-    fn contribution(&self) -> Option<&Secret<32>> {
-        None
-    }
-
-    fn reply(&self) -> &[u8] {
-        &[]
     }
 }
 
@@ -189,7 +181,7 @@ fn sizes(report: &mut Report, gateway: &Gateway, suite: Suite, tls: &[TlsPair; 2
     let (_, message) = first(gateway, suite, token.challenge(), now())?;
     let fresh = gateway.receive(&gateway.cheap_check(Purpose::Context), &message, now())?;
     let proof = gateway.check_response(&fresh, now())?;
-    let (_, second) = answer(fresh, &proof)?;
+    let (_, second) = answer(fresh, proof)?;
     let name = |what: &str| format!("context core, SSK response, {suite}: {what}");
     report.value(name("first message"), message.len() as f64, "B", Target::None);
     report.value(name("second message"), second.len() as f64, "B", Target::None);

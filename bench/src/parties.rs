@@ -91,9 +91,9 @@ impl Gateway {
 }
 
 /// Answers a first message whose token was checked.
-pub(crate) fn answer(fresh: Fresh, proof: &dyn TokenProof) -> Result<(ContextSecrets, Vec<u8>)> {
+pub(crate) fn answer(fresh: Fresh, proof: impl TokenProof + 'static) -> Result<(ContextSecrets, Vec<u8>)> {
     let grant = Grant { session_id: [5; 16], lifetime_secs: 3600, subject: "alice".to_owned() };
-    Ok(fresh.accept(&mut SystemEntropy, proof, &grant)?)
+    Ok(fresh.authenticate(Box::new(proof), ())?.accept(&mut SystemEntropy, &grant)?)
 }
 
 impl Token {

@@ -69,14 +69,6 @@ impl TokenProof for Believed {
     fn binding(&self) -> &TranscriptHash {
         &self.0
     }
-
-    fn contribution(&self) -> Option<&Secret<32>> {
-        None
-    }
-
-    fn reply(&self) -> &[u8] {
-        &[]
-    }
 }
 
 fn content(data: &[u8]) {
@@ -97,7 +89,8 @@ fn content(data: &[u8]) {
     }
     let proof = Believed(*fresh.binding());
     let grant = Grant { session_id: [1; 16], lifetime_secs: 60, subject: "alice".into() };
-    drop(fresh.accept(&mut Seeded::new(), &proof, &grant));
+    let authenticated = fresh.authenticate(Box::new(proof), ()).expect("a proof for this exchange");
+    drop(authenticated.accept(&mut Seeded::new(), &grant));
 }
 
 fn answer(data: &[u8]) {
@@ -156,7 +149,8 @@ fn seeds() -> Vec<Vec<u8>> {
     let fresh = fresh.first_time(true).expect("nobody saw it before");
     let proof = Believed(*fresh.binding());
     let grant = Grant { session_id: [1; 16], lifetime_secs: 60, subject: "alice".into() };
-    let (_, second) = fresh.accept(&mut Seeded::new(), &proof, &grant).expect("its key is a key");
+    let authenticated = fresh.authenticate(Box::new(proof), ()).expect("a proof for this exchange");
+    let (_, second) = authenticated.accept(&mut Seeded::new(), &grant).expect("its key is a key");
 
     let mut seeds = vec![by(CONTENT, &content), by(CONTENT, &password()), by(ANSWER, &second)];
     let offer = Offer {

@@ -1,6 +1,6 @@
 use crate::AcceptError;
-use crate::messages::{FirstInner, SecondInner, SecondMessage, bound_part};
-use crate::secrets::{ContextSecrets, Ingredients};
+use crate::messages::{FirstInner, SecondInner, SecondMessage, SentKey, bound_part};
+use crate::secrets::{ContextSecrets, Ingredients, seal_session_key};
 use symbolon_crypto::{
     CLOCK_TOLERANCE_SECS, Crypto, Entropy, EnvelopeContent, Secret, SecretBytes, TAG, TokenKind, TokenProof,
     Transcript, TranscriptHash, label,
@@ -110,24 +110,77 @@ impl Fresh {
         &self.0.inner.bindings
     }
 
-    /// Makes the second message (A6). `proof` is what the check of the token gave.
+    /// Goes on if `proof`, which the check of the token gave, was made for this exchange; `subject`
+    /// is whom the caller found by what was checked.
     ///
     /// # Errors
-    /// [`AcceptError::ForeignProof`] when the proof is of another exchange, [`AcceptError::Forged`]
-    /// when the initiator's ephemeral key is not a key.
+    /// [`AcceptError::ForeignProof`].
+    pub fn authenticate<S>(
+        self,
+        proof: Box<dyn TokenProof>,
+        subject: S,
+    ) -> Result<Authenticated<S>, AcceptError> {
+        if *proof.binding() == self.0.binding {
+            Ok(Authenticated { fresh: self, proof, subject })
+        } else {
+            Err(AcceptError::ForeignProof)
+        }
+    }
+}
+
+/// An exchange whose initiator is known. Whatever the token is, this is what its check comes to, and
+/// nothing else can make one.
+///
+/// With a certificate of a KEM key it says who *will* be able to go on: the initiator's first
+/// wrapped message shows it (A7).
+pub struct Authenticated<S> {
+    fresh: Fresh,
+    proof: Box<dyn TokenProof>,
+    subject: S,
+}
+
+impl<S: std::fmt::Debug> std::fmt::Debug for Authenticated<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Authenticated({:?} by {:?})", self.subject, self.method())
+    }
+}
+
+impl<S> Authenticated<S> {
+    /// By what.
+    #[must_use]
+    pub const fn method(&self) -> TokenKind {
+        self.fresh.token_kind()
+    }
+
+    /// Who.
+    #[must_use]
+    pub const fn subject(&self) -> &S {
+        &self.subject
+    }
+
+    /// Makes the second message (A6), with the session key in an envelope where the token has a key
+    /// for one (A7).
+    ///
+    /// # Errors
+    /// [`AcceptError::Forged`] when the initiator's ephemeral key, or its certificate's, is not one.
     pub fn accept(
         self,
         entropy: &mut dyn Entropy,
-        proof: &dyn TokenProof,
         grant: &Grant,
     ) -> Result<(ContextSecrets, Vec<u8>), AcceptError> {
-        let Opened { crypto, binding, transcript, envelope, inner, .. } = self.0;
-        if *proof.binding() != binding {
-            return Err(AcceptError::ForeignProof);
-        }
+        let Self { fresh: Fresh(Opened { crypto, transcript, envelope, inner, .. }), proof, .. } = self;
         let encapsulated = inner.ephemeral.encapsulate(crypto, entropy)?;
+        let transcript = transcript.with(&encapsulated.bytes);
+        let session_key = entropy.secret();
         let second = SecondInner {
-            session_key: entropy.secret(),
+            session_key: match proof.envelope_to() {
+                None => SentKey::Plain(session_key.duplicate()),
+                Some(key) => {
+                    let to = key.encapsulate(crypto, entropy)?;
+                    let sealed = seal_session_key(crypto, &to.secret, &transcript.hash(), &session_key);
+                    SentKey::Envelope { enc: to.bytes, sealed }
+                }
+            },
             session_id: grant.session_id,
             lifetime_secs: grant.lifetime_secs,
             subject: grant.subject.clone(),
@@ -140,14 +193,13 @@ impl Fresh {
             contribution: proof.contribution(),
             session_key: None,
         };
-        let transcript = transcript.with(&encapsulated.bytes);
         let key = ingredients.second_message_key(crypto, transcript.hash());
         let plaintext = second.to_secret_bytes();
         let mut sealed = Vec::with_capacity(plaintext.expose().len() + TAG);
         sealed.extend_from_slice(plaintext.expose());
         let tag = crypto.aes256_gcm(&key).seal(&[0; 12], label::CONTEXT_SECOND, &mut sealed);
         sealed.extend_from_slice(&tag);
-        ingredients.session_key = Some(&second.session_key);
+        ingredients.session_key = Some(&session_key);
         let secrets = ContextSecrets::derive(crypto, &ingredients, transcript.with(&sealed).hash());
         Ok((secrets, SecondMessage { enc: encapsulated.bytes, sealed }.to_bytes()))
     }

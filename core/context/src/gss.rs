@@ -255,7 +255,7 @@ pub fn accept_sec_context(
     }
     let claim = Claim { kind: fresh.token_kind(), token: fresh.token(), binding: fresh.binding() };
     let (proof, grant) = acceptor.check(&claim).ok_or(GssError::BadCredential)?;
-    let (secrets, second) = fresh.accept(entropy, &*proof, &grant)?;
+    let (secrets, second) = fresh.authenticate(proof, ())?.accept(entropy, &grant)?;
     let agreed = Agreed {
         role: Role::Acceptor,
         initiator: grant.subject,

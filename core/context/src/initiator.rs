@@ -1,9 +1,9 @@
 use crate::InitiateError;
-use crate::messages::{FirstInner, SecondInner, SecondMessage, bound_part};
-use crate::secrets::{ContextSecrets, Ingredients};
+use crate::messages::{FirstInner, SecondInner, SecondMessage, SentKey, bound_part};
+use crate::secrets::{ContextSecrets, Ingredients, open_session_key};
 use symbolon_crypto::{
     Cookie, Crypto, Entropy, Envelope, InitiatorToken, KemPrivateKey, OpenEnvelope, Purpose, Secret, Suite,
-    Transcript, VerifiedKeySet, label,
+    TokenKind, Transcript, VerifiedKeySet, label,
 };
 use symbolon_wire::{Decode, Encode, Time};
 
@@ -56,6 +56,7 @@ impl Initiator {
             ephemeral,
             transport_key,
             exporter,
+            kind: presented.kind,
             contribution: presented.contribution,
             token,
         };
@@ -71,6 +72,7 @@ pub struct AwaitSecond<T> {
     ephemeral: KemPrivateKey,
     transport_key: Secret<32>,
     exporter: Secret<32>,
+    kind: TokenKind,
     contribution: Option<Secret<32>>,
     token: T,
 }
@@ -128,7 +130,18 @@ impl<T: InitiatorToken> AwaitSecond<T> {
         let plaintext = symbolon_crypto::SecretBytes::new(buffer);
         let inner = SecondInner::parse(plaintext.expose())?;
         self.token.confirm(&inner.token_reply).map_err(|_| InitiateError::Forged)?;
-        ingredients.session_key = Some(&inner.session_key);
+        let session_key = match (inner.session_key, self.kind == TokenKind::KemCertificate) {
+            (SentKey::Plain(key), false) => key,
+            (SentKey::Envelope { enc, sealed }, true) => {
+                let secret = self.token.open_envelope(self.crypto, &enc);
+                let secret = secret.map_err(InitiateError::Credential)?;
+                open_session_key(self.crypto, &secret, &transcript.hash(), sealed)
+                    .map_err(|_| InitiateError::Forged)?
+            }
+            // A gateway that skips the envelope would not learn whether we can open it.
+            _ => return Err(InitiateError::Forged),
+        };
+        ingredients.session_key = Some(&session_key);
         let secrets =
             ContextSecrets::derive(self.crypto, &ingredients, transcript.with(&message.sealed).hash());
         Ok(Established {

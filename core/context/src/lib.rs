@@ -28,7 +28,7 @@ mod messages;
 mod password;
 mod secrets;
 
-pub use acceptor::{Fresh, Grant, Opened};
+pub use acceptor::{Authenticated, Fresh, Grant, Opened};
 pub use error::{AcceptError, InitiateError};
 pub use initiator::{AwaitSecond, Established, Initiator, InitiatorOptions};
 pub use password::{

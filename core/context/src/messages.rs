@@ -1,6 +1,6 @@
 //! What is inside both messages; the first one's outside is `symbolon_crypto::Envelope`.
 
-use symbolon_crypto::{KemPublicKey, PresentedToken, Secret, SecretBytes, TokenKind};
+use symbolon_crypto::{KemPublicKey, PresentedToken, Secret, SecretBytes, TAG, TokenKind};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 /// Largest authentication token: room for a Kerberos AP-REQ with a large authorisation field.
@@ -90,9 +90,41 @@ impl Decode for SecondMessage {
     }
 }
 
+/// How the session key stands in a second message.
+pub(crate) enum SentKey {
+    /// As it is: the message opens only for who made the first one.
+    Plain(Secret<32>),
+    /// In an envelope to the key of the initiator's certificate (A7).
+    Envelope { enc: Vec<u8>, sealed: [u8; 32 + TAG] },
+}
+
+impl Encode for SentKey {
+    fn encode(&self, w: &mut Writer) {
+        match self {
+            Self::Plain(key) => {
+                w.bytes16(&[]);
+                w.fixed(key.expose());
+            }
+            Self::Envelope { enc, sealed } => {
+                w.bytes16(enc);
+                w.fixed(sealed);
+            }
+        }
+    }
+}
+
+impl Decode for SentKey {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        match r.bytes16()? {
+            [] => Ok(Self::Plain(Secret::decode(r)?)),
+            enc => Ok(Self::Envelope { enc: enc.to_vec(), sealed: r.fixed()? }),
+        }
+    }
+}
+
 /// What is inside a second message.
 pub(crate) struct SecondInner {
-    pub(crate) session_key: Secret<32>,
+    pub(crate) session_key: SentKey,
     pub(crate) session_id: [u8; 16],
     pub(crate) lifetime_secs: u32,
     pub(crate) subject: String,
@@ -101,8 +133,12 @@ pub(crate) struct SecondInner {
 
 impl SecondInner {
     pub(crate) fn to_secret_bytes(&self) -> SecretBytes {
-        SecretBytes::written(2 * PADDING_STEP + self.token_reply.len(), |w| {
-            w.fixed(self.session_key.expose());
+        let enc = match &self.session_key {
+            SentKey::Plain(_) => 0,
+            SentKey::Envelope { enc, .. } => enc.len(),
+        };
+        SecretBytes::written(2 * PADDING_STEP + self.token_reply.len() + enc, |w| {
+            self.session_key.encode(w);
             w.fixed(&self.session_id);
             w.u32(self.lifetime_secs);
             w.text8(&self.subject);
@@ -114,7 +150,7 @@ impl SecondInner {
     pub(crate) fn parse(plaintext: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader::new(plaintext);
         let inner = Self {
-            session_key: Secret::decode(&mut r)?,
+            session_key: SentKey::decode(&mut r)?,
             session_id: r.fixed()?,
             lifetime_secs: r.u32()?,
             subject: r.text8("subject")?.to_owned(),

@@ -48,10 +48,6 @@ impl InitiatorToken for PasswordToken {
         });
         Ok(PresentedToken { kind: TokenKind::Password, body, contribution: None })
     }
-
-    fn confirm(&mut self, reply: &[u8]) -> Result<(), CryptoError> {
-        if reply.is_empty() { Ok(()) } else { Err(CryptoError::Forged) }
-    }
 }
 
 /// A verifier could not be made or read.
@@ -175,13 +171,5 @@ pub struct PasswordProved {
 impl TokenProof for PasswordProved {
     fn binding(&self) -> &TranscriptHash {
         &self.binding
-    }
-
-    fn contribution(&self) -> Option<&Secret<32>> {
-        None
-    }
-
-    fn reply(&self) -> &[u8] {
-        &[]
     }
 }

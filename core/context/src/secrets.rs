@@ -1,4 +1,4 @@
-use symbolon_crypto::{Crypto, Secret, TranscriptHash, label};
+use symbolon_crypto::{Aead, Crypto, CryptoError, Secret, SecretBytes, TAG, TranscriptHash, label};
 use symbolon_record::WrapSecrets;
 
 /// What both sides have at the end, each key for one purpose.
@@ -59,4 +59,42 @@ impl Ingredients<'_> {
         let root = self.extract(crypto, transcript.as_ref());
         crypto.derive(&root, label::CONTEXT_SECOND, &[])
     }
+}
+
+/// Key of the envelope around a session key; `secret` is what was encapsulated to the certificate.
+fn envelope_key(crypto: Crypto, secret: &Secret<32>, transcript: &TranscriptHash) -> Box<dyn Aead> {
+    let root = crypto.extract(transcript.as_ref(), &[secret.expose()]);
+    crypto.aes256_gcm(&crypto.derive(&root, label::SESSION_KEY_ENVELOPE, &[]))
+}
+
+/// Puts a session key into an envelope (A7).
+pub(crate) fn seal_session_key(
+    crypto: Crypto,
+    secret: &Secret<32>,
+    transcript: &TranscriptHash,
+    key: &Secret<32>,
+) -> [u8; 32 + TAG] {
+    let mut out = [0; 32 + TAG];
+    out[..32].copy_from_slice(key.expose());
+    let aead = envelope_key(crypto, secret, transcript);
+    let tag = aead.seal(&[0; 12], label::SESSION_KEY_ENVELOPE, &mut out[..32]);
+    out[32..].copy_from_slice(&tag);
+    out
+}
+
+/// Takes it out again.
+///
+/// # Errors
+/// [`CryptoError::Forged`].
+pub(crate) fn open_session_key(
+    crypto: Crypto,
+    secret: &Secret<32>,
+    transcript: &TranscriptHash,
+    sealed: [u8; 32 + TAG],
+) -> Result<Secret<32>, CryptoError> {
+    let mut buffer = sealed.to_vec();
+    let aead = envelope_key(crypto, secret, transcript);
+    let opened = aead.open(&[0; 12], label::SESSION_KEY_ENVELOPE, &mut buffer);
+    let buffer = SecretBytes::new(buffer);
+    Secret::from_slice(&buffer.expose()[..opened?]).ok_or(CryptoError::Forged)
 }

@@ -7,6 +7,10 @@
 pub const CONTEXT_FIRST: &[u8] = b"symbolon/1 context m1";
 /// Key of a context's second message (A6).
 pub const CONTEXT_SECOND: &[u8] = b"symbolon/1 context m2";
+/// Key of the envelope around a session key, for the holder of a certificate's key (A7).
+pub const SESSION_KEY_ENVELOPE: &[u8] = b"symbolon/1 session key envelope";
+/// What the key of a certificate signs (A3).
+pub const CERTIFICATE_SIGNATURE: &[u8] = b"symbolon/1 context certificate";
 /// Cheap check that a first message was made for this key set (before any private-key work).
 pub const CHEAP_CHECK: &[u8] = b"symbolon/1 cheap check";
 /// Stateless retry cookie.
@@ -76,3 +80,11 @@ pub const USER_CODE: &[u8] = b"symbolon/1 user code";
 pub const KEY_SET_SIGNATURE: &[u8] = b"symbolon/1 key set\0";
 /// A gateway's signature over a configuration (B9).
 pub const CONFIGURATION_SIGNATURE: &[u8] = b"symbolon/1 configuration\0";
+/// What both issuers sign when one follows the other.
+pub const ISSUER_CHANGE_SIGNATURE: &[u8] = b"symbolon/1 issuer change\0";
+/// HPKE `info` of the envelope in which a certificate for a KEM key is delivered.
+pub const CERTIFICATE_DELIVERY: &[u8] = b"symbolon/1 certificate delivery";
+/// The answer that shows that such an envelope was opened.
+pub const CERTIFICATE_CONFIRM: &[u8] = b"symbolon/1 certificate confirm";
+/// What the old key signs, or opens an envelope for, when a certificate is renewed.
+pub const CERTIFICATE_RENEWAL: &[u8] = b"symbolon/1 certificate renewal\0";

@@ -4,7 +4,7 @@
 //! side ([`InitiatorToken`]) and a check on the acceptor's side gives a [`TokenProof`] for the same
 //! hash. A proof that was made for another exchange fits no transcript, so it opens nothing.
 
-use crate::{CryptoError, Secret, SecretBytes, TranscriptHash};
+use crate::{Crypto, CryptoError, KemPublicKey, Secret, SecretBytes, TranscriptHash};
 use symbolon_wire::{Decode, Encode, Reader, WireError, Writer};
 
 /// What kind of authentication token a first message carries (A3–A5, B8).
@@ -16,6 +16,29 @@ pub enum TokenKind {
     Password = 1,
     /// Response with the authentication key of a registered token (B8).
     Challenge = 2,
+    /// Certificate whose key signs the exchange (A3).
+    Certificate = 3,
+    /// Certificate whose key opens the envelope that the session key comes in (A3, A7).
+    KemCertificate = 4,
+    /// Kerberos ticket (A5).
+    Kerberos = 5,
+    /// Ticket of an OpenID provider, a signed JWT (A5).
+    Jwt = 6,
+    /// Ticket of an earlier session of our own (A5).
+    SessionTicket = 7,
+}
+
+impl TokenKind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Password,
+        Self::Challenge,
+        Self::Certificate,
+        Self::KemCertificate,
+        Self::Kerberos,
+        Self::Jwt,
+        Self::SessionTicket,
+    ];
 }
 
 impl Encode for TokenKind {
@@ -26,11 +49,8 @@ impl Encode for TokenKind {
 
 impl Decode for TokenKind {
     fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
-        match r.u8()? {
-            1 => Ok(Self::Password),
-            2 => Ok(Self::Challenge),
-            _ => Err(WireError::BadValue("token kind")),
-        }
+        let number = r.u8()?;
+        Self::ALL.into_iter().find(|k| *k as u8 == number).ok_or(WireError::BadValue("token kind"))
     }
 }
 
@@ -58,18 +78,39 @@ pub trait InitiatorToken {
     ///
     /// # Errors
     /// [`CryptoError::Forged`] when the acceptor did not hold what it should.
-    fn confirm(&mut self, reply: &[u8]) -> Result<(), CryptoError>;
+    fn confirm(&mut self, reply: &[u8]) -> Result<(), CryptoError> {
+        if reply.is_empty() { Ok(()) } else { Err(CryptoError::Forged) }
+    }
+
+    /// Recovers the secret of the digital envelope around the session key (A7), encapsulated in
+    /// `enc` to the key that was presented. Only [`TokenKind::KemCertificate`] is sent an envelope.
+    ///
+    /// # Errors
+    /// [`CryptoError`] when `enc` is no encapsulation, and what the device that holds the key gives.
+    fn open_envelope(&mut self, _crypto: Crypto, _enc: &[u8]) -> Result<Secret<32>, CryptoError> {
+        Err(CryptoError::BadKey)
+    }
 }
 
 /// Evidence that the credential of one exchange was checked. Implemented only by types that the
 /// check itself makes.
-pub trait TokenProof {
+pub trait TokenProof: Send {
     /// The exchange that it was checked for.
     fn binding(&self) -> &TranscriptHash;
 
     /// The acceptor's copy of [`PresentedToken::contribution`].
-    fn contribution(&self) -> Option<&Secret<32>>;
+    fn contribution(&self) -> Option<&Secret<32>> {
+        None
+    }
 
     /// What the acceptor returns so that the initiator can check it in turn; may be empty.
-    fn reply(&self) -> &[u8];
+    fn reply(&self) -> &[u8] {
+        &[]
+    }
+
+    /// The key that the session key is to be sealed to (A7). Then it is not proved yet that the
+    /// initiator holds the private half: its first wrapped message will.
+    fn envelope_to(&self) -> Option<&KemPublicKey> {
+        None
+    }
 }

@@ -9,7 +9,9 @@ use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
 use serde_json::json;
 use std::sync::Arc;
-use symbolon_context::{ContextSecrets, Fresh, Grant, Opened, PasswordCheck, PasswordVerifier};
+use symbolon_context::{
+    Authenticated, ContextSecrets, Fresh, Grant, Opened, PasswordCheck, PasswordVerifier,
+};
 use symbolon_crypto::{Entropy, Purpose, Secret, TokenKind, TokenProof};
 use symbolon_policy::{Standing, TokenClass};
 use symbolon_provider::SystemEntropy;
@@ -23,12 +25,15 @@ use symbolon_token::challenge::ClaimedResponse;
 use symbolon_wire::{FrameKind, RefusalCode};
 
 /// Who signed in, and with what.
+#[derive(Clone)]
 struct SignedIn {
     user: User,
     registration: Option<RegistrationId>,
     class: TokenClass,
-    proof: Box<dyn TokenProof + Send>,
 }
+
+/// What the check of a credential gave, and whom the directory has under it.
+type Checked = (Box<dyn TokenProof>, SignedIn);
 
 impl Shared {
     /// Opens a context for whoever sent `first`. The session lives from then on in the store, but
@@ -53,7 +58,7 @@ impl Shared {
         if *fresh.channel_bindings() != [0; 32] {
             return Err(Refused::denied("bound to a channel, and there is none here").into());
         }
-        let signed_in = match fresh.token_kind() {
+        let (proof, signed_in) = match fresh.token_kind() {
             TokenKind::Challenge => self.by_token(&fresh).await?,
             TokenKind::Password => self.by_password(&fresh, connection).await?,
             kind => {
@@ -65,28 +70,24 @@ impl Shared {
         if signed_in.user.subject.standing == Standing::Locked {
             return Err(Refused::denied(format!("user {} is locked", signed_in.user.subject.name)).into());
         }
-        if self.live.of_user(signed_in.user.id).len() >= self.config.limits.sessions_per_user {
-            let name = &signed_in.user.subject.name;
-            return Err(Refused::new(RefusalCode::Busy, format!("{name} has too many sessions")).into());
-        }
-        self.open_session(connection, fresh, signed_in).await
+        self.make_room(&signed_in.user).await?;
+        let authenticated = fresh.authenticate(proof, signed_in).map_err(Refused::from)?;
+        self.open_session(connection, authenticated).await
     }
 
     async fn open_session(
         &self,
         connection: &mut Connection,
-        fresh: Fresh,
-        signed_in: SignedIn,
+        authenticated: Authenticated<SignedIn>,
     ) -> Result<(Arc<LiveSession>, ContextSecrets), Ended> {
-        let SignedIn { user, registration, class, proof } = signed_in;
+        let SignedIn { user, registration, class } = authenticated.subject().clone();
         let now = now();
         let grant = Grant {
             session_id: draw(),
             lifetime_secs: self.config.session_lifetime_secs,
             subject: user.subject.name.to_string(),
         };
-        let (secrets, second) = fresh.accept(&mut SystemEntropy, &*proof, &grant).map_err(Refused::from)?;
-        drop(proof);
+        let (secrets, second) = authenticated.accept(&mut SystemEntropy, &grant).map_err(Refused::from)?;
         let state = SessionState {
             id: SessionId(grant.session_id),
             user: symbolon_session::UserId(user.id.0),
@@ -132,7 +133,7 @@ impl Shared {
     }
 
     /// With the authentication key of a registered token.
-    async fn by_token(&self, fresh: &Fresh) -> Result<SignedIn, Refused> {
+    async fn by_token(&self, fresh: &Fresh) -> Result<Checked, Refused> {
         let claimed = ClaimedResponse::parse(fresh.token())
             .map_err(|e| Refused::malformed(format!("malformed response: {e}")))?;
         let id = RegistrationId(*claimed.registration_id());
@@ -170,11 +171,11 @@ impl Shared {
             user =
                 self.store.confirm_registration(&Actor::user(user.subject.name.as_str()), id, now()).await?;
         }
-        Ok(SignedIn { user, registration: Some(id), class: registration.class, proof: Box::new(proof) })
+        Ok((Box::new(proof), SignedIn { user, registration: Some(id), class: registration.class }))
     }
 
     /// With a name and a password (A4).
-    async fn by_password(&self, fresh: &Fresh, connection: &Connection) -> Result<SignedIn, Refused> {
+    async fn by_password(&self, fresh: &Fresh, connection: &Connection) -> Result<Checked, Refused> {
         if !self.config.accept_passwords {
             return Err(Refused::new(RefusalCode::Credential, "passwords are not taken here"));
         }
@@ -198,7 +199,7 @@ impl Shared {
             .verify(&claimed, connection.source(), token, verifier, *fresh.binding(), now())
             .await?;
         let user = user.ok_or_else(|| Refused::denied(format!("unknown user {claimed}")))?;
-        Ok(SignedIn { user, registration: None, class: TokenClass::Password, proof: Box::new(proof) })
+        Ok((Box::new(proof), SignedIn { user, registration: None, class: TokenClass::Password }))
     }
 }
 

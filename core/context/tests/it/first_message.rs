@@ -1,6 +1,6 @@
 //! First messages that somebody recorded, cut, altered, made up or sent to the wrong place.
 
-use crate::pair::{Gateway, NOW, Stopped, TestProof, grant, places};
+use crate::pair::{Gateway, NOW, Stopped, TestProof, accept, grant, places};
 use symbolon_context::AcceptError;
 use symbolon_crypto::{Entropy, OpenEnvelope, Purpose, SecretBytes, Suite, TranscriptHash};
 use symbolon_issuer::Issuer;
@@ -126,11 +126,10 @@ fn a_proof_of_another_exchange_opens_nothing() {
     let (_, one) = gateway.first(Suite::X25519);
     let (_, other) = gateway.first(Suite::X25519);
     let (one, other) = (gateway.open(&one).unwrap(), gateway.open(&other).unwrap());
-    let proof = TestProof::check(&one);
-    let refused = other.accept(&mut SystemEntropy, &proof, &grant());
+    let nothing = TestProof { binding: TranscriptHash([0; 32]), ..TestProof::check(&one) };
+    let refused = accept(other, TestProof::check(&one), &grant());
     assert_eq!(refused.err(), Some(AcceptError::ForeignProof));
-    let nothing = TestProof { binding: TranscriptHash([0; 32]), ..proof };
-    let refused = one.accept(&mut SystemEntropy, &nothing, &grant());
+    let refused = accept(one, nothing, &grant());
     assert_eq!(refused.err(), Some(AcceptError::ForeignProof));
 }
 

@@ -81,7 +81,7 @@ impl Gateway {
     pub(crate) fn accept(&mut self, first: &[u8]) -> Result<(ContextSecrets, Vec<u8>), Stopped> {
         let fresh = self.open(first)?;
         let proof = TestProof::check(&fresh);
-        fresh.accept(&mut SystemEntropy, &proof, &grant()).map_err(Stopped::Core)
+        accept(fresh, proof, &grant()).map_err(Stopped::Core)
     }
 
     pub(crate) fn first(&self, suite: Suite) -> (AwaitSecond<TestToken>, Vec<u8>) {
@@ -95,6 +95,15 @@ impl Gateway {
         )
         .unwrap()
     }
+}
+
+/// What follows a check that gave `proof`.
+pub(crate) fn accept(
+    fresh: Fresh,
+    proof: impl TokenProof + 'static,
+    grant: &Grant,
+) -> Result<(ContextSecrets, Vec<u8>), AcceptError> {
+    fresh.authenticate(Box::new(proof), ())?.accept(&mut SystemEntropy, grant)
 }
 
 pub(crate) fn grant() -> Grant {

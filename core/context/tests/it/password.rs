@@ -1,6 +1,6 @@
 //! User name and password (A4).
 
-use crate::pair::{Gateway, NOW, grant};
+use crate::pair::{Gateway, NOW, accept, grant};
 use symbolon_context::{
     AwaitSecond, Fresh, Initiator, InitiatorOptions, MAX_PASSWORD, PasswordCheck, PasswordToken,
     PasswordVerifier,
@@ -38,7 +38,7 @@ fn the_right_password_opens_a_context_in_every_suite() {
         let claimed = PasswordCheck::claimed_name(fresh.token()).unwrap().unwrap();
         assert_eq!(claimed.as_str(), "alice");
         let proof = check.verify(fresh.token(), Some(&verifier), fresh.binding()).unwrap();
-        let (acceptor, second) = fresh.accept(&mut SystemEntropy, &proof, &grant()).unwrap();
+        let (acceptor, second) = accept(fresh, proof, &grant()).unwrap();
         assert_eq!(waiting.finish(&second).unwrap().secrets.session, acceptor.session);
     }
 }

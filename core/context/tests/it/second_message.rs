@@ -1,9 +1,8 @@
 //! Second messages that somebody recorded, cut, altered, or that a gateway without the key made.
 
-use crate::pair::{Gateway, TestProof, grant, places, refused};
+use crate::pair::{Gateway, TestProof, accept, grant, places, refused};
 use symbolon_context::InitiateError;
 use symbolon_crypto::{Secret, Suite};
-use symbolon_provider::SystemEntropy;
 
 #[test]
 fn a_message_that_is_cut_altered_or_longer_is_refused() {
@@ -63,7 +62,7 @@ fn a_gateway_that_does_not_return_the_second_number_is_refused() {
     let (waiting, first) = gateway.first(Suite::X25519);
     let fresh = gateway.open(&first).unwrap();
     let proof = TestProof { reply: Vec::new(), ..TestProof::check(&fresh) };
-    let (_, second) = fresh.accept(&mut SystemEntropy, &proof, &grant()).unwrap();
+    let (_, second) = accept(fresh, proof, &grant()).unwrap();
     assert_eq!(waiting.finish(&second).err(), Some(InitiateError::Forged));
 }
 
@@ -74,7 +73,7 @@ fn a_gateway_that_has_another_contribution_cannot_answer() {
         let (waiting, first) = gateway.first(Suite::X25519);
         let fresh = gateway.open(&first).unwrap();
         let proof = TestProof { contribution, ..TestProof::check(&fresh) };
-        let (_, second) = fresh.accept(&mut SystemEntropy, &proof, &grant()).unwrap();
+        let (_, second) = accept(fresh, proof, &grant()).unwrap();
         assert_eq!(waiting.finish(&second).err(), Some(InitiateError::Forged));
     }
 }
@@ -86,6 +85,6 @@ fn a_subject_that_could_move_the_cursor_is_refused() {
     let fresh = gateway.open(&first).unwrap();
     let proof = TestProof::check(&fresh);
     let grant = symbolon_context::Grant { subject: "alice\u{1b}[2J".into(), ..grant() };
-    let (_, second) = fresh.accept(&mut SystemEntropy, &proof, &grant).unwrap();
+    let (_, second) = accept(fresh, proof, &grant).unwrap();
     assert!(matches!(waiting.finish(&second).err(), Some(InitiateError::Malformed(_))));
 }

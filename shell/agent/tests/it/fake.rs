@@ -364,7 +364,8 @@ async fn sign_in(state: &World, wire: &mut Wire, envelope: Envelope) -> Result<(
             lifetime_secs: state.lifetime_secs,
             subject: name.to_string(),
         };
-        let (secrets, second) = fresh.accept(&mut SystemEntropy, &*proof, &grant).map_err(denied)?;
+        let authenticated = fresh.authenticate(proof, ()).map_err(denied)?;
+        let (secrets, second) = authenticated.accept(&mut SystemEntropy, &grant).map_err(denied)?;
         let id = SessionId(grant.session_id);
         let secret = SessionSecret::new(secrets.session.duplicate());
         let gateway = state.keys.identity().name().clone();
@@ -375,7 +376,7 @@ async fn sign_in(state: &World, wire: &mut Wire, envelope: Envelope) -> Result<(
     Session::carry_first(state, wire, id, secrets).await
 }
 
-fn prove(state: &State, fresh: &Fresh) -> Result<(CanonName, Box<dyn TokenProof + Send>), Refused> {
+fn prove(state: &State, fresh: &Fresh) -> Result<(CanonName, Box<dyn TokenProof>), Refused> {
     match fresh.token_kind() {
         TokenKind::Challenge => {
             let claimed = ClaimedResponse::parse(fresh.token())?;
