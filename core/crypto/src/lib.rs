@@ -34,4 +34,9 @@ pub use keyset::{
 pub use primitives::{Aead, Crypto, CryptoError, Entropy, MlKem768Key, Primitives, Signer, TAG, X25519Key};
 pub use proof::{InitiatorToken, PresentedToken, TokenKind, TokenProof};
 pub use secret::{Secret, SecretBytes, constant_time_eq};
-pub use x509::{IssuerFingerprint, TrustedIssuer, X509Error};
+pub use x509::{
+    DEVICE_USAGE, ForeignAuthority, ForeignUsage, IssuerChange, IssuerChangeError, IssuerFingerprint,
+    IssuerSet, NameRule, PERSON_USAGE, Revocation, RevocationList, SignatureKey, SignatureKind, SubjectError,
+    SubjectId, SubjectKey, SubjectName, SubjectProfile, SubjectTrust, TrustedIssuer, VerdictCache,
+    VerifiedSubject, X509Error,
+};

@@ -1,4 +1,32 @@
-//! The issuer as the one root of trust.
+//! The issuer as the one root of trust, and what stands under it or beside it: certificates of
+//! persons and devices, ours and those of foreign authorities that policy admits (A3, A7).
+//!
+//! ```text
+//! SubjectTrust  our issuers, foreign authorities with a rule for names, revocation lists, blocked keys
+//!   └─ verify(chain) ──> VerifiedSubject   whom it is for, and the key; VerdictCache keeps it
+//! IssuerChange  one issuer follows another: signed by both, followed by an IssuerSet
+//! ```
+
+mod certificate;
+mod change;
+mod error;
+mod revocation;
+mod rule;
+mod subject;
+mod subject_id;
+mod subject_key;
+mod trust;
+mod verdicts;
+
+pub use change::{IssuerChange, IssuerChangeError, IssuerSet};
+pub use error::SubjectError;
+pub use revocation::RevocationList;
+pub use rule::NameRule;
+pub use subject::{SubjectName, VerifiedSubject};
+pub use subject_id::{DEVICE_USAGE, PERSON_USAGE, SubjectId, SubjectProfile};
+pub use subject_key::{SignatureKey, SignatureKind, SubjectKey};
+pub use trust::{ForeignAuthority, ForeignUsage, Revocation, SubjectTrust};
+pub use verdicts::VerdictCache;
 
 use crate::Crypto;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};

@@ -1,11 +1,24 @@
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair};
 use rustls_pki_types::SignatureVerificationAlgorithm;
 use symbolon_crypto::{CryptoError, SecretBytes, Signer};
 
-/// With what a certificate of ours, or a signature of an identity, may be signed.
-pub(crate) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] =
-    &[webpki::aws_lc_rs::ECDSA_P256_SHA256, webpki::aws_lc_rs::ECDSA_P384_SHA384, webpki::aws_lc_rs::ED25519];
+/// With what a certificate, a revocation list or a message may be signed. Ours are signed with ECDSA on
+/// P-256; the others are for foreign authorities and the keys of their subjects. No SHA-1, no RSA below
+/// 2,048 bits.
+pub(crate) static ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] = &[
+    webpki::aws_lc_rs::ECDSA_P256_SHA256,
+    webpki::aws_lc_rs::ECDSA_P384_SHA384,
+    webpki::aws_lc_rs::ED25519,
+    webpki::aws_lc_rs::ECDSA_P256_SHA384,
+    webpki::aws_lc_rs::ECDSA_P384_SHA256,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA256,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA384,
+    webpki::aws_lc_rs::RSA_PKCS1_2048_8192_SHA512,
+    webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA256_LEGACY_KEY,
+    webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA384_LEGACY_KEY,
+    webpki::aws_lc_rs::RSA_PSS_2048_8192_SHA512_LEGACY_KEY,
+];
 
 /// An ECDSA key on P-256: issuers and gateway identities have one, since browsers and TLS libraries
 /// all know it.
@@ -56,5 +69,56 @@ impl Signer for P256SigningKey {
 impl std::fmt::Debug for P256SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("P256SigningKey")
+    }
+}
+
+/// An Ed25519 key (RFC 8032), for certificates of persons and devices.
+pub struct Ed25519SigningKey {
+    key: Ed25519KeyPair,
+    pkcs8: SecretBytes,
+}
+
+impl Ed25519SigningKey {
+    /// A fresh key.
+    #[must_use]
+    pub fn generate() -> Self {
+        let pkcs8 =
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("aws-lc can make an Ed25519 key");
+        Self::from_pkcs8(SecretBytes::new(pkcs8.as_ref().to_vec())).expect("what aws-lc made, it can read")
+    }
+
+    /// From PKCS #8, DER (RFC 8410 §7), with or without the public key.
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`].
+    pub fn from_pkcs8(pkcs8: SecretBytes) -> Result<Self, CryptoError> {
+        let key =
+            Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.expose()).map_err(|_| CryptoError::BadKey)?;
+        Ok(Self { key, pkcs8 })
+    }
+
+    /// PKCS #8, DER, to be sealed or written to a file that only its owner reads.
+    #[must_use]
+    pub const fn pkcs8(&self) -> &SecretBytes {
+        &self.pkcs8
+    }
+
+    /// The public key, 32 bytes.
+    #[must_use]
+    pub fn public_key(&self) -> &[u8] {
+        self.key.public_key().as_ref()
+    }
+}
+
+impl Signer for Ed25519SigningKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let signature = self.key.try_sign(message).map_err(|_| CryptoError::BadKey)?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
+
+impl std::fmt::Debug for Ed25519SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ed25519SigningKey")
     }
 }

@@ -7,8 +7,8 @@
 mod certificates;
 mod primitives;
 
-pub use certificates::P256SigningKey;
-pub use primitives::ml_kem768_from;
+pub use certificates::{Ed25519SigningKey, P256SigningKey};
+pub use primitives::{ml_kem768_fresh, ml_kem768_from};
 
 use symbolon_crypto::{Crypto, Entropy};
 

@@ -1,0 +1,422 @@
+//! Whose certificates of persons and devices count, and the check of one (A3, A7).
+
+use super::certificate::{MAX_CERTIFICATE, StrictCertificate};
+use super::subject::Facts;
+use super::{
+    NameRule, RevocationList, SubjectError, SubjectId, SubjectKey, SubjectName, SubjectProfile,
+    TrustedIssuer, VerifiedSubject, unix_time,
+};
+use crate::{Crypto, Suite};
+use der::asn1::ObjectIdentifier;
+use rustls_pki_types::CertificateDer;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use symbolon_wire::{Time, Writer};
+use x509_cert::ext::pkix::name::GeneralName;
+
+/// Authorities between a subject and an anchor that are looked at.
+const MAX_INTERMEDIATES: usize = 4;
+/// Issuers of ours at one time: more than one only while one follows another.
+const MAX_ISSUERS: usize = 4;
+
+/// What a foreign certificate must be meant for (extended key usage, present by name: neither its
+/// absence nor "any" is enough).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForeignUsage {
+    /// TLS client authentication, 1.3.6.1.5.5.7.3.2.
+    ClientAuthentication,
+    /// Smart card logon, 1.3.6.1.4.1.311.20.2.2.
+    SmartCardLogon,
+}
+
+impl ForeignUsage {
+    const fn oid(self) -> &'static [u8] {
+        match self {
+            Self::ClientAuthentication => &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02],
+            Self::SmartCardLogon => &[0x2b, 0x06, 0x01, 0x04, 0x01, 0x82, 0x37, 0x14, 0x02, 0x02],
+        }
+    }
+}
+
+/// What is demanded of an authority's revocation lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// A list that is out of date refuses everybody; none at all refuses nobody.
+    IfListed,
+    /// Each certificate in the path must be under a list that is in date.
+    Demanded,
+}
+
+/// A foreign authority whose certificates policy admits.
+#[derive(Clone, Debug)]
+pub struct ForeignAuthority {
+    /// What the administrator calls it: 1 to 32 of `a`–`z`, `0`–`9` and `-`.
+    pub alias: String,
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Where its certificates have the user's name.
+    pub rule: NameRule,
+    /// What they must be meant for.
+    pub usage: ForeignUsage,
+    /// What is demanded of its revocation lists.
+    pub revocation: Revocation,
+}
+
+/// Whose certificates count. It is changed as a whole or by its `admit…` calls, and every change
+/// changes [`SubjectTrust::state`].
+#[derive(Debug)]
+pub struct SubjectTrust {
+    issuers: Vec<Anchor>,
+    revocation: Revocation,
+    foreign: Vec<(ForeignAuthority, Anchor)>,
+    lists: Vec<RevocationList>,
+    blocked: BTreeSet<[u8; 32]>,
+    state: [u8; 32],
+}
+
+#[derive(Debug)]
+struct Anchor {
+    der: CertificateDer<'static>,
+    read: StrictCertificate,
+}
+
+impl Anchor {
+    fn new(der: &[u8]) -> Result<Self, SubjectError> {
+        let read = StrictCertificate::parse(der)?;
+        let may_sign = read.is_authority() && read.key_usage.is_none_or(|u| u.key_cert_sign());
+        if !may_sign {
+            return Err(SubjectError::NotAnAuthority);
+        }
+        if read.key.signature().is_none() {
+            return Err(SubjectError::WeakKey);
+        }
+        Ok(Self { der: CertificateDer::from(der.to_vec()), read })
+    }
+}
+
+impl SubjectTrust {
+    /// Trust in `issuers` of our own: one, or a few while one follows another.
+    ///
+    /// # Errors
+    /// [`SubjectError`] of an issuer's certificate; [`SubjectError::Malformed`] for more than four.
+    pub fn new(
+        crypto: Crypto,
+        issuers: &[TrustedIssuer],
+        revocation: Revocation,
+    ) -> Result<Self, SubjectError> {
+        if issuers.len() > MAX_ISSUERS {
+            return Err(SubjectError::malformed("too many issuers"));
+        }
+        let issuers = issuers.iter().map(|i| Anchor::new(i.certificate())).collect::<Result<_, _>>()?;
+        let mut trust = Self {
+            issuers,
+            revocation,
+            foreign: Vec::new(),
+            lists: Vec::new(),
+            blocked: BTreeSet::new(),
+            state: [0; 32],
+        };
+        trust.renew_state(crypto);
+        Ok(trust)
+    }
+
+    /// Admits a foreign authority.
+    ///
+    /// # Errors
+    /// [`SubjectError`] of its certificate; [`SubjectError::AmbiguousName`] for an alias that is
+    /// taken or no alias.
+    pub fn admit(&mut self, crypto: Crypto, authority: ForeignAuthority) -> Result<(), SubjectError> {
+        let alias = authority.alias.as_bytes();
+        let word = alias.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-');
+        let taken = self.foreign.iter().any(|(f, _)| f.alias == authority.alias);
+        if !(1..=32).contains(&alias.len()) || !word || taken {
+            return Err(SubjectError::AmbiguousName);
+        }
+        let anchor = Anchor::new(&authority.certificate)?;
+        self.foreign.push((authority, anchor));
+        self.renew_state(crypto);
+        Ok(())
+    }
+
+    /// Takes a revocation list in place of an older one of the same signer. An older one than the
+    /// present is passed over: whoever has access to the files cannot bring a revoked certificate
+    /// back with last week's list. Tells whether the list was taken.
+    pub fn admit_list(&mut self, crypto: Crypto, list: RevocationList) -> bool {
+        match self.lists.iter_mut().find(|l| l.has_signer_of(&list)) {
+            Some(present) if list.is_newer_than(present) => *present = list,
+            Some(_) => return false,
+            None => self.lists.push(list),
+        }
+        self.renew_state(crypto);
+        true
+    }
+
+    /// Refuses every certificate with this key (SHA-256 of its SubjectPublicKeyInfo) from now on. A
+    /// key and not a certificate is blocked: the same certificate can be encoded with another
+    /// signature that is right as well, and a renewed one has another number.
+    pub fn block_key(&mut self, crypto: Crypto, key_hash: [u8; 32]) {
+        self.blocked.insert(key_hash);
+        self.renew_state(crypto);
+    }
+
+    /// A hash of everything that a verdict depends on besides the certificate and the time.
+    #[must_use]
+    pub const fn state(&self) -> &[u8; 32] {
+        &self.state
+    }
+
+    fn renew_state(&mut self, crypto: Crypto) {
+        let mut w = Writer::new();
+        w.flag(self.revocation == Revocation::Demanded);
+        w.list16(&self.issuers, |w, i| w.bytes16(&i.der));
+        w.list16(&self.foreign, |w, (f, _)| {
+            w.text8(&f.alias);
+            w.bytes16(&f.certificate);
+            w.text16(&f.rule.describe());
+            w.bytes8(f.usage.oid());
+            w.flag(f.revocation == Revocation::Demanded);
+        });
+        w.list16(&self.lists, |w, l| w.fixed(l.hash()));
+        for key in &self.blocked {
+            w.fixed(key);
+        }
+        self.state = crypto.sha256(&[&w.into_bytes()]);
+    }
+
+    /// Checks a certificate (`chain`, DER, the subject's first, then what leads to an authority) and
+    /// tells whom it is for.
+    ///
+    /// # Errors
+    /// [`SubjectError`], by what does not fit.
+    pub fn verify(
+        &self,
+        crypto: Crypto,
+        chain: &[&[u8]],
+        now: Time,
+    ) -> Result<VerifiedSubject, SubjectError> {
+        let (leaf_der, between) =
+            chain.split_first().ok_or_else(|| SubjectError::malformed("no certificate"))?;
+        if between.len() > MAX_INTERMEDIATES || leaf_der.len() > MAX_CERTIFICATE {
+            return Err(SubjectError::malformed("too long a chain"));
+        }
+        let leaf = Presented::read(leaf_der)?;
+        let between = between.iter().map(|der| Presented::read(der)).collect::<Result<Vec<_>, _>>()?;
+        let mut refused = SubjectError::Untrusted;
+        for issuer in self.issuers.iter().filter(|i| i.read.subject() == leaf.read.issuer()) {
+            match self.verify_ours(crypto, &leaf, issuer, now) {
+                Ok(subject) => return Ok(subject),
+                Err(e) if refused == SubjectError::Untrusted => refused = e,
+                Err(_) => {}
+            }
+        }
+        let named = |name| leaf.read.issuer() == name || between.iter().any(|p| p.read.issuer() == name);
+        for (authority, anchor) in self.foreign.iter().filter(|(_, a)| named(a.read.subject())) {
+            match self.verify_foreign(crypto, &leaf, &between, authority, anchor, now) {
+                Ok(subject) => return Ok(subject),
+                Err(e) if refused == SubjectError::Untrusted => refused = e,
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+
+    /// Ours stand directly under the issuer and have exactly the form in which we issue them.
+    fn verify_ours(
+        &self,
+        crypto: Crypto,
+        leaf: &Presented<'_>,
+        issuer: &Anchor,
+        now: Time,
+    ) -> Result<VerifiedSubject, SubjectError> {
+        let profile = [SubjectProfile::Person, SubjectProfile::Device]
+            .into_iter()
+            .find(|p| leaf.read.extended.as_slice() == [oid(p.usage())]);
+        // Whether it is ours at all comes first: an unknown usage of a stranger is a stranger's.
+        let usage = profile.unwrap_or(SubjectProfile::Person).usage();
+        let verdict = self.follow(crypto, leaf, &[], issuer, usage, self.revocation, now)?;
+        let profile = profile.ok_or(SubjectError::WrongUsage)?;
+        let key_usage = leaf.read.key_usage.ok_or(SubjectError::WrongUsage)?;
+        let fits = match &leaf.read.key {
+            SubjectKey::Kem(key) if key.suite() == Suite::X25519 => key_usage.key_agreement(),
+            SubjectKey::Kem(_) => key_usage.key_encipherment(),
+            SubjectKey::Signature(_) => key_usage.digital_signature(),
+        };
+        if !fits || key_usage.0.bits().count_ones() != 1 {
+            return Err(SubjectError::WrongUsage);
+        }
+        if leaf.read.authority_key.is_none() || leaf.read.authority_key != issuer.read.subject_key {
+            return Err(SubjectError::Untrusted);
+        }
+        let id = match leaf.read.names.as_slice() {
+            [GeneralName::UniformResourceIdentifier(uri)] => SubjectId::from_uri(uri.as_str()),
+            [] | [_] => None,
+            _ => return Err(SubjectError::AmbiguousName),
+        };
+        let id = id.filter(|id| id.profile() == profile).ok_or(SubjectError::NoName)?;
+        verdict.about(crypto, leaf, id.code().to_owned(), SubjectName::Ours(id))
+    }
+
+    fn verify_foreign(
+        &self,
+        crypto: Crypto,
+        leaf: &Presented<'_>,
+        between: &[Presented<'_>],
+        authority: &ForeignAuthority,
+        anchor: &Anchor,
+        now: Time,
+    ) -> Result<VerifiedSubject, SubjectError> {
+        let usage = authority.usage.oid();
+        let verdict = self.follow(crypto, leaf, between, anchor, usage, authority.revocation, now)?;
+        if !leaf.read.extended.contains(&oid(usage)) {
+            return Err(SubjectError::WrongUsage);
+        }
+        let signs = leaf.read.key_usage.is_none_or(|u| u.digital_signature());
+        if !signs || leaf.read.key.signature().is_none() {
+            return Err(SubjectError::WrongUsage);
+        }
+        let name = authority.rule.name_in(&leaf.read)?;
+        let code = format!("{}:{name}", authority.alias);
+        let alias = authority.alias.clone();
+        verdict.about(crypto, leaf, code, SubjectName::Foreign { authority: alias, name })
+    }
+
+    /// Follows a path from `leaf` over some of `between` to `anchor`: webpki for signatures, times,
+    /// depth and name constraints, and then what webpki leaves to others: the anchor's own time, key
+    /// usage, strength of keys that sign nothing in the path, revocation.
+    #[expect(clippy::too_many_arguments, reason = "one call, from the two above")]
+    fn follow(
+        &self,
+        crypto: Crypto,
+        leaf: &Presented<'_>,
+        between: &[Presented<'_>],
+        anchor: &Anchor,
+        usage: &'static [u8],
+        revocation: Revocation,
+        now: Time,
+    ) -> Result<Verdict, SubjectError> {
+        let anchors = [webpki::anchor_from_trusted_cert(&anchor.der).map_err(SubjectError::from)?];
+        let certificate = webpki::EndEntityCert::try_from(&leaf.der).map_err(SubjectError::from)?;
+        let intermediates: Vec<_> = between.iter().map(|p| p.der.clone()).collect();
+        let outcome = RefCell::new(None);
+        let rest = |path: &webpki::VerifiedPath<'_>| {
+            let used: Vec<&StrictCertificate> = path
+                .intermediate_certificates()
+                .filter_map(|used| between.iter().find(|p| *p.der == *used.der()).map(|p| &p.read))
+                .collect();
+            let verdict = self.rest_of_path(crypto, &leaf.read, &used, &anchor.read, revocation, now);
+            let fits = verdict.is_ok();
+            *outcome.borrow_mut() = Some(verdict);
+            if fits { Ok(()) } else { Err(webpki::Error::UnknownIssuer) }
+        };
+        let followed = certificate.verify_for_usage(
+            crypto.certificate_algorithms(),
+            &anchors,
+            &intermediates,
+            unix_time(now),
+            webpki::KeyUsage::required_if_present(usage),
+            None,
+            Some(&rest),
+        );
+        let error = followed.map(|_| ()).err();
+        match (outcome.into_inner(), error) {
+            (Some(Ok(verdict)), None) => Ok(verdict),
+            (Some(Err(e)), _) => Err(e),
+            (_, Some(e)) => Err(e.into()),
+            (None, None) => Err(SubjectError::Untrusted),
+        }
+    }
+
+    fn rest_of_path(
+        &self,
+        crypto: Crypto,
+        leaf: &StrictCertificate,
+        used: &[&StrictCertificate],
+        anchor: &StrictCertificate,
+        revocation: Revocation,
+        now: Time,
+    ) -> Result<Verdict, SubjectError> {
+        if !anchor.is_valid_at(now) {
+            return Err(SubjectError::IssuerOutsideValidity);
+        }
+        // RFC 5280 §4.2.1.9: the anchor's own bound counts as well.
+        let depth = anchor.basic.as_ref().and_then(|b| b.path_len_constraint);
+        if depth.is_some_and(|most| used.len() > usize::from(most)) {
+            return Err(SubjectError::NotAnAuthority);
+        }
+        let mut verdict = Verdict { from: anchor.from, until: anchor.until };
+        let mut path: Vec<&StrictCertificate> = vec![leaf];
+        path.extend(used);
+        path.push(anchor);
+        for pair in path.windows(2) {
+            let (certificate, issuer) = (pair[0], pair[1]);
+            if issuer.key_usage.is_some_and(|u| !u.key_cert_sign()) {
+                return Err(SubjectError::NotAnAuthority);
+            }
+            verdict.narrow(certificate.from, certificate.until);
+            let key = certificate.public_key_info()?;
+            if self.blocked.contains(&crypto.sha256(&[&key])) {
+                return Err(SubjectError::Revoked);
+            }
+            let issuer_key = issuer.public_key_info()?;
+            match self.lists.iter().find(|l| l.is_of(certificate.issuer(), &issuer_key)) {
+                Some(list) if list.has(certificate.serial()) => return Err(SubjectError::Revoked),
+                Some(list) if !list.is_current(now) => return Err(SubjectError::RevocationUnknown),
+                Some(list) => verdict.narrow(list.from(), list.until()),
+                None if revocation == Revocation::Demanded => return Err(SubjectError::RevocationUnknown),
+                None => {}
+            }
+        }
+        Ok(verdict)
+    }
+}
+
+/// A certificate as presented, in both readings.
+struct Presented<'a> {
+    der: CertificateDer<'a>,
+    read: StrictCertificate,
+}
+
+impl<'a> Presented<'a> {
+    fn read(der: &'a [u8]) -> Result<Self, SubjectError> {
+        Ok(Self { der: CertificateDer::from(der), read: StrictCertificate::parse(der)? })
+    }
+}
+
+/// A path that holds, and for how long.
+struct Verdict {
+    from: Time,
+    until: Time,
+}
+
+impl Verdict {
+    fn narrow(&mut self, from: Time, until: Time) {
+        self.from = self.from.max(from);
+        self.until = self.until.min(until);
+    }
+
+    fn about(
+        self,
+        crypto: Crypto,
+        leaf: &Presented<'_>,
+        code: String,
+        name: SubjectName,
+    ) -> Result<VerifiedSubject, SubjectError> {
+        let key_info = leaf.read.public_key_info()?;
+        Ok(VerifiedSubject::new(Facts {
+            name,
+            code,
+            key: leaf.read.key.clone(),
+            certificate_hash: crypto.sha256(&[&leaf.der]),
+            key_hash: crypto.sha256(&[&key_info]),
+            serial: leaf.read.serial().to_vec(),
+            from: leaf.read.from,
+            until: leaf.read.until,
+            verdict_from: self.from,
+            verdict_until: self.until,
+        }))
+    }
+}
+
+fn oid(content: &'static [u8]) -> ObjectIdentifier {
+    ObjectIdentifier::from_bytes(content).expect("a constant of ours")
+}
