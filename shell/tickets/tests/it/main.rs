@@ -1,0 +1,7 @@
+//! Tickets of real issuers: a private MIT KDC, and an OpenID provider of our own.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set up its facts has failed")]
+
+mod kerberos;
+mod kerberos_faults;
+mod realm;
