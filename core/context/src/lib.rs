@@ -21,6 +21,7 @@
 //! [`gss`] is the same in the shape of RFC 2743. Exact bytes: `docs/protocol/context.md`.
 
 mod acceptor;
+mod certificate;
 mod error;
 pub mod gss;
 mod initiator;
@@ -29,6 +30,7 @@ mod password;
 mod secrets;
 
 pub use acceptor::{Authenticated, Fresh, Grant, Opened};
+pub use certificate::{CertificateKey, CertificateProved, CertificateToken, ClaimedCertificate, MAX_CHAIN};
 pub use error::{AcceptError, InitiateError};
 pub use initiator::{AwaitSecond, Established, Initiator, InitiatorOptions};
 pub use password::{

@@ -55,6 +55,18 @@ pub const STREAM_ROOT: &[u8] = b"symbolon/1 stream root";
 pub const STREAM_TO_GATEWAY: &[u8] = b"symbolon/1 stream to gateway";
 /// Records of a stream towards the client.
 pub const STREAM_TO_CLIENT: &[u8] = b"symbolon/1 stream to client";
+/// The secret of a session ticket, on both sides (A5).
+pub const TICKET_SECRET: &[u8] = b"symbolon/1 ticket secret";
+/// Root of the keys that seal a domain's session tickets.
+pub const TICKET_KEYS: &[u8] = b"symbolon/1 ticket keys";
+/// The one of these keys that is used for a time.
+pub const TICKET_PERIOD: &[u8] = b"symbolon/1 ticket period";
+/// Seals one ticket.
+pub const TICKET_SEAL: &[u8] = b"symbolon/1 ticket seal";
+/// Shows that a ticket's secret is at hand; names its use in the replay cache.
+pub const TICKET_PROOF: &[u8] = b"symbolon/1 ticket proof";
+/// What a ticket adds to the keys of the context that it opens.
+pub const TICKET_CONTRIBUTION: &[u8] = b"symbolon/1 ticket contribution";
 /// Wrapped messages, initiator to acceptor.
 pub const WRAP_FROM_INITIATOR: &[u8] = b"symbolon/1 wrap initiator";
 /// Wrapped messages, acceptor to initiator.

@@ -47,6 +47,7 @@ mod state;
 mod stream_node;
 mod stream_open;
 mod text;
+mod ticket;
 
 pub use attach::{AttachRequest, Attachment, AwaitAttached, ClaimedSession, VerifiedAttach};
 pub use channel::SessionChannel;
@@ -63,3 +64,7 @@ pub use state::SessionState;
 pub use stream_node::{AuthenticStream, ClaimedStream, NotClaimed, StreamClaimed};
 pub use stream_open::{AwaitReply, OpeningStream, Refusal, StreamReply, StreamRequest, StreamRoot};
 pub use text::{Line, Opaque};
+pub use ticket::{
+    ClaimedTicket, IssuedTicket, MAX_TICKET_SECS, Ticket, TicketKeys, TicketOwner, TicketProved,
+    TicketRedeemed, TicketToken,
+};

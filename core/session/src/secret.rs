@@ -44,6 +44,11 @@ impl SessionSecret {
         WrapSecrets::derive(crypto, &root, &[])
     }
 
+    /// What a ticket of this session is worth: both sides derive it, so it never travels.
+    pub(crate) fn ticket_secret(&self, crypto: Crypto, ticket: &[u8; 16]) -> Secret<32> {
+        crypto.derive(&self.0, label::TICKET_SECRET, &[ticket])
+    }
+
     pub(crate) fn stream_root(&self, crypto: Crypto, id: SessionId) -> Secret<32> {
         crypto.derive(&self.0, label::STREAM_ROOT, &[&id.0])
     }

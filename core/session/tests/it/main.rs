@@ -7,6 +7,7 @@ mod attach;
 mod control;
 mod state;
 mod streams;
+mod tickets;
 mod vectors;
 
 use symbolon_crypto::{GatewayName, Secret};
