@@ -9,13 +9,8 @@ use crate::refusal::{Ended, Refused};
 use crate::renew::Renewal;
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
-use symbolon_context::ContextSecrets;
-use symbolon_provider::SystemEntropy;
-use symbolon_record::Role;
 use symbolon_session::{
-    Attachment, ConfigurationBytes, ControlMessage, EndReason, Epoch, Line, SessionChannel, SessionState,
-    StreamRange,
+    ChannelError, ConfigurationBytes, ControlMessage, EndReason, Line, SessionChannel, StreamRange,
 };
 use symbolon_store::{Actor, HotStore as _, SessionId, StoreError};
 use symbolon_wire::{FrameKind, RefusalCode};
@@ -39,104 +34,8 @@ pub(crate) struct Carried<'a> {
     pub(crate) renewal: Renewal,
 }
 
-impl Shared {
-    /// A session that was just opened, with its first wrapped message: that is the last confirmation
-    /// of the context, and nothing acts before it.
-    pub(crate) async fn confirm(
-        &self,
-        connection: &mut Connection,
-        session: Arc<LiveSession>,
-        secrets: Box<ContextSecrets>,
-    ) -> Result<(Box<Carried<'_>>, ControlMessage), Ended> {
-        let epoch = Epoch(session.epoch());
-        let channel = SessionChannel::from_secrets(self.gateway.crypto, Role::Acceptor, epoch, secrets.wrap);
-        let within = Duration::from_secs(self.config.limits.stranger_secs);
-        let first = tokio::time::timeout(within, connection.expect(FrameKind::Wrapped)).await;
-        let mut first = match first.unwrap_or(Err(ConnectionError::Stalled)) {
-            Ok(first) => first,
-            Err(e) => {
-                self.forget(&session).await;
-                return Err(e.into());
-            }
-        };
-        let number = session.connect(epoch.0, connection.source());
-        let mut carried = Carried::new(self, session, channel, number);
-        match carried.channel.open(&mut first) {
-            Ok(message) => Ok((carried, message)),
-            Err(e) => {
-                self.forget(&carried.session).await;
-                Err(Refused::denied(format!("the first wrapped message: {e}")).into())
-            }
-        }
-    }
-
-    /// A context that was never confirmed leaves nothing.
-    async fn forget(&self, session: &LiveSession) {
-        self.live.remove(session.id);
-        let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
-    }
-
-    /// A session whose connection, or whose node, was lost.
-    pub(crate) async fn attach(
-        &self,
-        connection: &mut Connection,
-        body: &[u8],
-    ) -> Result<Box<Carried<'_>>, Ended> {
-        let over = |reason: String| Refused::new(RefusalCode::SessionOver, reason);
-        let claimed =
-            Attachment::receive(body).map_err(|e| Refused::malformed(format!("malformed attach: {e}")))?;
-        let id = SessionId(claimed.session_id().0);
-        let (row, state) = match self.store.hot().look(id, now()).await {
-            Ok(found) => found,
-            Err(e @ StoreError::NotFound { .. }) => return Err(over(format!("session {id}: {e}")).into()),
-            Err(e) => return Err(e.into()),
-        };
-        let mut state = SessionState::from_secret_bytes(&state)
-            .map_err(|e| Refused::new(RefusalCode::Internal, format!("state of session {id}: {e}")))?;
-        let verified = claimed
-            .verify(self.gateway.crypto, &state, now())
-            .map_err(|e| over(format!("attach to session {id}: {e}")))?;
-        state.last_attach = verified.counter();
-        state.source = Line::lossy(&connection.source().to_string());
-        let taken = self.store.hot().claim_session(id, Some(row.epoch), self.node_id, now()).await;
-        let taken = match taken {
-            Ok(taken) => taken,
-            Err(e @ (StoreError::Fenced | StoreError::NotFound { .. })) => {
-                return Err(over(format!("session {id}: {e}")).into());
-            }
-            Err(e) => return Err(e.into()),
-        };
-        let epoch = taken.session.epoch;
-        // What was published between the look and the claim counts, not what we saw first.
-        let fresh = SessionState::from_secret_bytes(&taken.state)
-            .map_err(|e| Refused::new(RefusalCode::Internal, format!("state of session {id}: {e}")))?;
-        if fresh.secret != state.secret || fresh.last_attach >= verified.counter() {
-            return Err(over(format!("session {id} was renewed or attached meanwhile")).into());
-        }
-        self.store.hot().publish_session(id, epoch, &state.to_secret_bytes()).await?;
-        self.review().await.map_err(Refused::from)?;
-        let (answer, channel) = verified
-            .accept(Epoch(epoch), &mut SystemEntropy)
-            .map_err(|e| over(format!("attach to session {id}: {e}")))?;
-        tracing::info!(user = %state.user_name, session = %state.id, epoch, source = %connection.source(), "session goes on");
-        let session = match self.live.get(state.id) {
-            Some(session) => {
-                session.with_state(|held| held.last_attach = state.last_attach);
-                session
-            }
-            None => {
-                let source = connection.source();
-                self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, source))
-            }
-        };
-        connection.send(FrameKind::Attached, answer).await?;
-        let number = session.connect(epoch, connection.source());
-        Ok(Carried::new(self, session, channel, number))
-    }
-}
-
 impl<'a> Carried<'a> {
-    fn new(
+    pub(crate) fn new(
         shared: &'a Shared,
         session: Arc<LiveSession>,
         channel: SessionChannel,
@@ -152,6 +51,11 @@ impl<'a> Carried<'a> {
             messages: Meter::new(MESSAGES_PER_SEC),
             renewal: Renewal::None,
         })
+    }
+
+    /// Opens a wrapped message.
+    pub(crate) fn open(&mut self, body: &mut [u8]) -> Result<ControlMessage, ChannelError> {
+        self.channel.open(body)
     }
 
     /// Talks with the client until one of them ends it; `first` is what it has said already.
@@ -237,9 +141,10 @@ impl<'a> Carried<'a> {
                 Next::Over(reason) => {
                     let message = ControlMessage::SessionEnded { reason, detail: Line::default() };
                     self.send(connection, &message).await?;
-                    self.shared.live.remove(self.session.id);
+                    self.shared.live.remove(&self.session);
                     // Whatever ended it here ends it everywhere; it may be gone already.
-                    let _ = self.shared.store.hot().end_session(SessionId(self.session.id.0)).await;
+                    let (id, ending) = (SessionId(self.session.id.0), self.shared.ending(reason));
+                    let _ = self.shared.store.hot().end_session(id, Some(self.epoch), ending).await;
                     let _ = connection.stream.shutdown().await;
                     return Ok(false);
                 }
@@ -321,21 +226,25 @@ impl<'a> Carried<'a> {
 }
 
 impl Shared {
-    async fn log_out(&self, session: &LiveSession) -> Result<(), Refused> {
+    async fn log_out(&self, session: &Arc<LiveSession>) -> Result<(), Refused> {
         let name = session.user_name();
         let actor = Actor::user(name.as_str());
         let detail = json!({ "session": session.id.to_string() });
         self.store.record(&actor, "sign-out", name.as_str(), &detail, now()).await?;
-        self.store.hot().end_session(SessionId(session.id.0)).await?;
+        let ending = self.ending(EndReason::Logout);
+        self.store.hot().end_session(SessionId(session.id.0), None, ending).await?;
         session.end(EndReason::Logout);
-        self.live.remove(session.id);
+        self.live.remove(session);
         tracing::info!(user = %name, session = %session.id, "signed out");
         Ok(())
     }
 
     pub(crate) async fn expire(&self, session: &LiveSession) {
         session.end(EndReason::Expired);
-        let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
+        let ending = self.ending(EndReason::Expired);
+        let id = SessionId(session.id.0);
+        // Only as we know it: another node may have renewed it since.
+        let _ = self.store.hot().end_session(id, Some(session.epoch()), ending).await;
         tracing::info!(user = %session.user_name(), session = %session.id, "session expired");
     }
 }

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How a node is run. What is not set has a default that suits a small team.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -8,6 +8,11 @@ use std::path::PathBuf;
 pub struct NodeConfig {
     /// Where the node keeps what it must remember: keys, store, administration socket.
     pub dir: PathBuf,
+    /// The directory of another node on this machine whose store, keys and name this one shares: `dir`
+    /// holds its own id and its administration socket then. Whatever is written to the store by one of
+    /// them is in force at all of them within a second.
+    #[serde(default)]
+    pub with: Option<PathBuf>,
     /// Where clients connect.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
@@ -44,6 +49,7 @@ impl NodeConfig {
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
+            with: None,
             listen: default_listen(),
             name: None,
             public_address: None,
@@ -54,6 +60,12 @@ impl NodeConfig {
             context_key_lifetime_secs: default_context_key_lifetime(),
             limits: Limits::default(),
         }
+    }
+
+    /// The directory with keys and store: its own, or that of the node with which it shares them.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.with.as_deref().unwrap_or(&self.dir)
     }
 
     /// Reads a configuration file's text.
@@ -69,8 +81,12 @@ impl NodeConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Connections that have not proved anything yet. Above half of it they get less time.
+    /// Connections that have not proved anything yet. Above half of it they get less time; when all places
+    /// are taken, the oldest of the source that has most of them gives way.
     pub strangers: usize,
+    /// The same from one source, an IPv4 address or an IPv6 /64 network: one more, and its oldest gives
+    /// way. Behind one address there may be a whole office, which comes at once after a restart.
+    pub strangers_per_source: usize,
     /// Time for a stranger to prove something, in seconds.
     pub stranger_secs: u64,
     /// First messages a second above which a retry cookie is demanded.
@@ -79,7 +95,7 @@ pub struct Limits {
     pub password_checks: usize,
     /// Wrong passwords for one name or from one address within ten minutes.
     pub wrong_passwords: u32,
-    /// Sessions of one user at the same time on this node.
+    /// Sessions of one user at the same time, at all nodes on the store together.
     pub sessions_per_user: usize,
     /// Streams of one session at the same time.
     pub streams_per_session: usize,
@@ -91,6 +107,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             strangers: 4096,
+            strangers_per_source: 2048,
             stranger_secs: 10,
             cookie_above_per_sec: 500,
             password_checks: 2,

@@ -5,6 +5,8 @@ use crate::connection::{Connection, ConnectionError};
 use crate::live::LiveSession;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
+use crate::source::Source;
+use crate::strangers::Place;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,20 +30,25 @@ enum Proved {
 }
 
 /// One place among the strangers, given back when dropped.
-pub(crate) struct Stranger(Arc<Shared>);
+pub(crate) struct Stranger {
+    shared: Arc<Shared>,
+    place: Place,
+}
+
+impl Stranger {
+    /// Comes when somebody else needs the place.
+    async fn must_leave(&mut self) {
+        let _ = (&mut self.place.give_way).await;
+    }
+}
 
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.0.strangers.add_permits(1);
+        self.shared.strangers.leave(&self.place);
     }
 }
 
 impl Shared {
-    /// Connections that have not proved anything.
-    pub(crate) fn strangers(&self) -> usize {
-        self.config.limits.strangers - self.strangers.available_permits()
-    }
-
     /// Lets peers in until the node stops. Their tasks end with this one.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut stopping = self.stopping.subscribe();
@@ -49,7 +56,12 @@ impl Shared {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
-                Some(_) = guests.join_next() => continue,
+                Some(left) = guests.join_next() => {
+                    if let Err(e) = left {
+                        tracing::error!("a connection's task: {e}");
+                    }
+                    continue;
+                }
                 _ = stopping.wait_for(|s| *s) => break,
             };
             match accepted {
@@ -67,25 +79,29 @@ impl Shared {
 
     /// Gives a stranger a little time, and less when there are many of them.
     fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, guests: &mut JoinSet<()>) {
-        let Ok(permit) = self.strangers.try_acquire() else {
+        let Some(place) = self.strangers.enter(Source::of(peer.ip())) else {
             tracing::debug!(%peer, "too many strangers: closed");
             return;
         };
-        permit.forget();
-        let crowded = self.strangers() > self.config.limits.strangers / 2;
-        let secs = if crowded {
+        let mut stranger = Stranger { shared: self.clone(), place };
+        let secs = if self.strangers.crowded() {
             self.config.limits.stranger_secs.div_ceil(5)
         } else {
             self.config.limits.stranger_secs
         };
         guests.spawn(async move {
-            let stranger = Stranger(self.clone());
             let mut connection = Connection::new(stream, peer);
             let _ = connection.stream.set_nodelay(true);
             let deadline = tokio::time::Instant::now() + Duration::from_secs(secs);
             // What is only needed for a while lies apart: a guest's task lasts as long as the session.
             let greet = Box::pin(self.greet(&mut connection));
-            let greeting = tokio::time::timeout_at(deadline, greet).await;
+            let greeting = tokio::select! {
+                greeting = tokio::time::timeout_at(deadline, greet) => greeting,
+                () = stranger.must_leave() => {
+                    tracing::debug!(%peer, "nothing proved, and others wait: closed");
+                    return;
+                }
+            };
             let outcome = match greeting {
                 Err(_) => {
                     tracing::debug!(%peer, "nothing proved within {secs} s: closed");

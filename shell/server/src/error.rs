@@ -33,6 +33,14 @@ pub enum NodeError {
     /// The configuration asks for something impossible.
     #[error("configuration: {0}")]
     Config(String),
+    /// A part of the node stopped unasked.
+    #[error("{part} stopped: {reason}")]
+    Failed {
+        /// Which.
+        part: &'static str,
+        /// Why.
+        reason: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -1,13 +1,16 @@
 //! What a node must keep secret on disk, and what it makes at its first start.
 //!
 //! ```text
+//! DIR/node.id            16 random bytes: tells the nodes on one store apart
 //! DIR/node.key           32 random bytes: seals secrets in the store
 //! DIR/issuer.{crt,key}   the certification authority (an all-in-one node; may live elsewhere)
 //! DIR/identity.{crt,key} the gateway's identity
 //! ```
+//! A node that shares the store of another has only the first of its own.
 
 use crate::NodeError;
 use crate::config::NodeConfig;
+use crate::draw::draw;
 use rustix::fs::Mode;
 use std::fs;
 use std::io::Write;
@@ -16,6 +19,7 @@ use std::path::Path;
 use symbolon_crypto::{Entropy, GatewayName, Secret, SecretBytes};
 use symbolon_issuer::{Identity, Issuer, Validity};
 use symbolon_provider::{P256SigningKey, SystemEntropy};
+use symbolon_store::NodeId;
 use symbolon_wire::Time;
 
 const ISSUER_YEARS: u32 = 20;
@@ -23,6 +27,7 @@ const IDENTITY_SECS: u64 = 397 * 24 * 3600;
 
 /// The node's long-lived keys.
 pub(crate) struct NodeKeys {
+    pub(crate) node_id: NodeId,
     pub(crate) node_key: Secret<32>,
     pub(crate) issuer_certificate: Vec<u8>,
     pub(crate) identity: Identity,
@@ -32,12 +37,29 @@ pub(crate) struct NodeKeys {
 impl NodeKeys {
     /// Reads the keys, or makes them at the first start.
     pub(crate) fn load_or_make(config: &NodeConfig, now: Time) -> Result<Self, NodeError> {
+        make_private_dir(&config.dir)?;
+        let keys = match &config.with {
+            None => Self::own(config, now)?,
+            Some(home) => Self::of_another(config, home)?,
+        };
+        if let Some(name) = &config.name
+            && !name.eq_ignore_ascii_case(keys.identity.name().as_str())
+        {
+            return Err(NodeError::Config(format!(
+                "name = \"{name}\", but {} belongs to the gateway {}; use another directory",
+                config.home().display(),
+                keys.identity.name()
+            )));
+        }
+        Ok(keys)
+    }
+
+    /// Of a node with keys of its own.
+    fn own(config: &NodeConfig, now: Time) -> Result<Self, NodeError> {
         let dir = &config.dir;
-        make_private_dir(dir)?;
         let first_start = !dir.join("node.key").exists();
-        let node_key = match read(&dir.join("node.key"))? {
-            Some(bytes) => Secret::from_slice(bytes.expose())
-                .ok_or_else(|| damaged(&dir.join("node.key"), "it does not hold 32 bytes"))?,
+        let node_key = match node_key(dir)? {
+            Some(key) => key,
             None => {
                 let entropy: &mut dyn Entropy = &mut SystemEntropy;
                 let key: Secret<32> = entropy.secret();
@@ -45,8 +67,7 @@ impl NodeKeys {
                 key
             }
         };
-        let issuer = load_pair(dir, "issuer")?;
-        let issuer = match issuer {
+        let issuer = match load_pair(dir, "issuer")? {
             Some((certificate, key)) => Issuer::load(certificate, key)?,
             None => {
                 let issuer = Issuer::create("Symbolon issuer", now, ISSUER_YEARS)?;
@@ -74,16 +95,57 @@ impl NodeKeys {
                 identity
             }
         };
-        if let Some(name) = &config.name
-            && !name.eq_ignore_ascii_case(identity.name().as_str())
-        {
+        let issuer_certificate = issuer.certificate().to_vec();
+        Ok(Self { node_id: node_id(dir)?, node_key, issuer_certificate, identity, first_start })
+    }
+
+    /// Of a node that shares those of the node in `home`: it makes and changes none.
+    fn of_another(config: &NodeConfig, home: &Path) -> Result<Self, NodeError> {
+        if config.dir.join("node.key").exists() {
             return Err(NodeError::Config(format!(
-                "name = \"{name}\", but this directory belongs to the gateway {}; use another --dir",
-                identity.name()
+                "with = \"{}\", but {} has keys and a store of its own; use another --dir",
+                home.display(),
+                config.dir.display()
             )));
         }
-        Ok(Self { node_key, issuer_certificate: issuer.certificate().to_vec(), identity, first_start })
+        let (Some(node_key), Some(issuer), Some(identity)) =
+            (node_key(home)?, load_pair(home, "issuer")?, load_pair(home, "identity")?)
+        else {
+            return Err(NodeError::Config(format!(
+                "with = \"{}\", but no node has started there yet; start that one first",
+                home.display()
+            )));
+        };
+        Ok(Self {
+            node_id: node_id(&config.dir)?,
+            node_key,
+            issuer_certificate: issuer.0,
+            identity: Identity::load(identity.0, identity.1)?,
+            first_start: false,
+        })
     }
+}
+
+/// By which name the other nodes on the store know this one.
+fn node_id(dir: &Path) -> Result<NodeId, NodeError> {
+    let path = dir.join("node.id");
+    match read(&path)? {
+        Some(bytes) => match bytes.expose().try_into() {
+            Ok(id) => Ok(NodeId(id)),
+            Err(_) => Err(damaged(&path, "it does not hold 16 bytes")),
+        },
+        None => {
+            let id = draw();
+            write_private(&path, &id)?;
+            Ok(NodeId(id))
+        }
+    }
+}
+
+fn node_key(dir: &Path) -> Result<Option<Secret<32>>, NodeError> {
+    let path = dir.join("node.key");
+    let Some(bytes) = read(&path)? else { return Ok(None) };
+    Secret::from_slice(bytes.expose()).map(Some).ok_or_else(|| damaged(&path, "it does not hold 32 bytes"))
 }
 
 fn gateway_name(config: &NodeConfig) -> Result<GatewayName, NodeError> {

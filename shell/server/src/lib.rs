@@ -4,7 +4,7 @@
 //! ```text
 //! TCP ─> door.rs ─ Hello ──────────> register.rs   Offer, and registration (B3–B7)
 //!                ─ ContextFirst ───> sign_in.rs    context, token checked, session opened (A6, B8)
-//!                ─ Attach ─────────> carry.rs      the session on another connection
+//!                ─ Attach ─────────> attach.rs     the session on another connection
 //!                    └─ Wrapped ───> carry.rs      reports in, configuration out (B9)
 //!                ─ StreamOpen ─────> stream.rs     claimed, permitted, dialled, then pipe.rs
 //! Unix socket ─────────────────────> admin/        HTTP and JSON for administrators
@@ -14,6 +14,7 @@
 //! told. The protocols themselves are in the core crates.
 
 mod admin;
+mod attach;
 mod carry;
 mod clock;
 mod config;
@@ -32,7 +33,10 @@ mod pipe;
 mod refusal;
 mod register;
 mod renew;
+mod room;
 mod sign_in;
+mod source;
+mod strangers;
 mod stream;
 mod upkeep;
 

@@ -389,6 +389,19 @@ impl LiveSession {
         self.wake.notify_one();
     }
 
+    /// Lets the session go when another node carries it on from `epoch`: its connection and its streams here
+    /// end, and nothing is written to the store. Tells whether that is so; a later epoch is ours again.
+    pub(crate) fn moved(&self, epoch: u64) -> bool {
+        let mut inner = self.inner();
+        if epoch <= inner.epoch {
+            return false;
+        }
+        inner.connection = 0;
+        drop(inner);
+        self.end(EndReason::Replaced);
+        true
+    }
+
     /// Ends all streams; the session goes on elsewhere.
     fn cut_streams(&self, reason: EndReason) {
         let mut inner = self.inner();

@@ -4,27 +4,29 @@ use crate::admin::{self, InvitationTerms};
 use crate::clock::now;
 use crate::config::NodeConfig;
 use crate::desk::Desk;
-use crate::draw::draw;
 use crate::error::NodeError;
 use crate::gateway::Gateway;
 use crate::keys::NodeKeys;
 use crate::live::LiveSessions;
 use crate::meter::Meter;
 use crate::passwords::Passwords;
+use crate::strangers::Strangers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use symbolon_crypto::{Secret, TrustedIssuer};
+use symbolon_crypto::{Secret, TrustedIssuer, label};
 use symbolon_issuer::ContextKeys;
 use symbolon_policy::TemplateName;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ControlMessage, EndReason, Line};
-use symbolon_store::{Actor, HotStore as _, NodeId, Store, StoreError, StoreOptions};
+use symbolon_store::{
+    Actor, DirectoryLock, Ending, HotStore as _, NodeId, Sharing, Store, StoreError, StoreOptions,
+};
 use symbolon_token::RegistrationTemplate;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Refusals written to the audit in a second: more than people and their programs mistype, and half a
@@ -50,12 +52,14 @@ pub(crate) struct Shared {
     pub(crate) passwords: Passwords,
     pub(crate) code_key: Secret<32>,
     pub(crate) default_template: TemplateName,
-    pub(crate) strangers: Semaphore,
+    pub(crate) strangers: Strangers,
     /// Refusals that are audited in the current second, and how many were not before.
     pub(crate) refusals: Meter,
     pub(crate) refusals_unwritten: AtomicU64,
     pub(crate) reviewing: tokio::sync::Mutex<()>,
     pub(crate) stopping: watch::Sender<bool>,
+    /// The part of the node that stopped unasked, and why.
+    failure: watch::Sender<Option<(&'static str, String)>>,
 }
 
 /// A running node.
@@ -64,6 +68,7 @@ pub struct Node {
     address: SocketAddr,
     first_invitation: Option<String>,
     tasks: JoinSet<()>,
+    _lock: DirectoryLock,
 }
 
 impl std::fmt::Debug for Node {
@@ -86,20 +91,16 @@ impl Node {
             listen(config.listen).map_err(|source| NodeError::Listen { address: config.listen, source })?;
         let address =
             listener.local_addr().map_err(|source| NodeError::Listen { address: config.listen, source })?;
+        // Others may share the store; nobody shares the id and the socket.
+        let lock = DirectoryLock::take(&config.dir, Sharing::Exclusive)?;
         let keys = NodeKeys::load_or_make(&config, now())?;
-        let first_start = keys.first_start;
-        let store = Store::open(
-            &StoreOptions::exclusive(config.dir.join("store")),
-            &keys.node_key,
-            crypto,
-            Box::new(SystemEntropy),
-        )
-        .await?;
-        let node_id = node_id(&store).await?;
+        let (first_start, node_id) = (keys.first_start, keys.node_id);
+        let options = StoreOptions::shared(config.home().join("store"));
+        let store = Store::open(&options, &keys.node_key, crypto, Box::new(SystemEntropy)).await?;
         put_shipped_templates(&store).await?;
         let issuer = TrustedIssuer::from_certificate(crypto, &keys.issuer_certificate)?;
         let derive = |purpose: &[u8]| crypto.derive(&keys.node_key, purpose, &[]);
-        let (domain_key, code_key) = (derive(b"symbolon/1 node domain"), derive(b"symbolon/1 user code"));
+        let (domain_key, code_key) = (derive(label::NODE_DOMAIN), derive(label::USER_CODE));
         let context_keys = ContextKeys::new(
             keys.identity,
             keys.issuer_certificate,
@@ -115,11 +116,12 @@ impl Node {
             passwords: Passwords::new(&config.limits).map_err(|e| NodeError::Config(e.to_string()))?,
             desk: Desk::open(&store).await?,
             live: LiveSessions::default(),
-            strangers: Semaphore::new(config.limits.strangers),
+            strangers: Strangers::new(config.limits.strangers, config.limits.strangers_per_source),
             refusals: Meter::new(REFUSALS_PER_SEC),
             refusals_unwritten: AtomicU64::new(0),
             reviewing: tokio::sync::Mutex::new(()),
             stopping: watch::Sender::new(false),
+            failure: watch::Sender::new(None),
             config,
             gateway,
             issuer,
@@ -142,11 +144,11 @@ impl Node {
             None
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(shared.clone().accept(listener));
-        tasks.spawn(shared.clone().look_after());
-        tasks.spawn(shared.clone().administer(socket));
+        tasks.spawn(shared.clone().watch_over("the door", shared.clone().accept(listener)));
+        tasks.spawn(shared.clone().watch_over("upkeep", shared.clone().look_after()));
+        tasks.spawn(shared.clone().watch_over("administration", shared.clone().administer(socket)));
         tracing::info!(gateway = %shared.gateway.name(), %address, "node started");
-        Ok(Self { shared, address, first_invitation, tasks })
+        Ok(Self { shared, address, first_invitation, tasks, _lock: lock })
     }
 
     /// Where clients connect.
@@ -183,6 +185,18 @@ impl Node {
     #[must_use]
     pub fn admin_socket(&self) -> PathBuf {
         self.shared.config.dir.join("admin.sock")
+    }
+
+    /// Waits for a failure of the node itself, which lets nobody in any more then: shut it down. Without one
+    /// it waits for ever.
+    pub async fn failure(&self) -> NodeError {
+        let mut failure = self.shared.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await.ok().and_then(|f| f.clone());
+        match failed {
+            Some((part, reason)) => NodeError::Failed { part, reason },
+            // The sender is ours and lives as long as we do.
+            None => std::future::pending().await,
+        }
     }
 
     /// Stops in order: tells the clients, lets streams finish for a few seconds, ends the rest with
@@ -233,18 +247,6 @@ fn default_public_address(name: &str, address: SocketAddr) -> String {
     }
 }
 
-async fn node_id(store: &Store) -> Result<NodeId, StoreError> {
-    const NAME: &str = "node id";
-    if let Some(bytes) = store.setting(NAME).await?
-        && let Ok(id) = bytes.try_into()
-    {
-        return Ok(NodeId(id));
-    }
-    let id: [u8; 16] = draw();
-    store.put_setting(&Actor::system("first start"), NAME, &id, now()).await?;
-    Ok(NodeId(id))
-}
-
 async fn put_shipped_templates(store: &Store) -> Result<(), StoreError> {
     if !store.templates().await?.is_empty() {
         return Ok(());
@@ -263,10 +265,48 @@ impl Shared {
             tracing::error!("administration socket: {e}");
         }
     }
+
+    /// Runs a part that lasts as long as the node. A node that lost one must not seem to be well: without
+    /// upkeep it would go on to let in whoever was locked.
+    async fn watch_over(self: Arc<Self>, part: &'static str, work: impl Future<Output = ()>) {
+        let watch = Watch { shared: self, part };
+        work.await;
+        watch.over("it came to its end");
+    }
+
+    /// Why a session ends, for the other nodes on the store.
+    pub(crate) fn ending(&self, why: EndReason) -> Ending {
+        Ending { by: self.node_id, why: why.code() }
+    }
 }
 
-/// Whether a directory belongs to a node already.
+/// Sees a part of the node end; one that is stopped from outside just goes.
+struct Watch {
+    shared: Arc<Shared>,
+    part: &'static str,
+}
+
+impl Watch {
+    fn over(&self, reason: &str) {
+        let Self { shared, part } = self;
+        if shared.stopping.send_replace(true) {
+            return;
+        }
+        tracing::error!("{part} stopped: {reason}; the node lets nobody in any more");
+        shared.failure.send_replace(Some((part, reason.to_owned())));
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.over("it panicked");
+        }
+    }
+}
+
+/// Whether a directory belongs to a node already, with keys of its own or with those of another.
 #[must_use]
 pub fn is_node_dir(dir: &Path) -> bool {
-    dir.join("node.key").exists()
+    dir.join("node.id").exists() || dir.join("node.key").exists()
 }

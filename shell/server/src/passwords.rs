@@ -3,6 +3,7 @@
 
 use crate::config::Limits;
 use crate::refusal::Refused;
+use crate::source::Source;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,15 +21,15 @@ const REMEMBERED: usize = 10_000;
 pub(crate) struct Passwords {
     check: Arc<PasswordCheck>,
     at_once: Arc<Semaphore>,
-    failures: Arc<Mutex<HashMap<Source, Failures>>>,
+    failures: Arc<Mutex<HashMap<Counted, Failures>>>,
     wrong_allowed: u32,
 }
 
-/// What is counted: a claimed name, whether it exists or not, and an address.
+/// What is counted: a claimed name, whether it exists or not, and where somebody comes from.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Source {
+enum Counted {
     Name(String),
-    Address(IpAddr),
+    Source(Source),
 }
 
 struct Failures {
@@ -56,9 +57,9 @@ impl Passwords {
         binding: TranscriptHash,
         now: Time,
     ) -> Result<PasswordProved, Refused> {
-        let counted = [Source::Name(claimed.to_owned()), Source::Address(source)];
+        let counted = [Counted::Name(claimed.to_owned()), Counted::Source(Source::of(source))];
         let too_many = || {
-            let known = counted.iter().any(|s| self.failures_of(s, now) >= self.wrong_allowed);
+            let known = counted.iter().any(|c| self.failures_of(c, now) >= self.wrong_allowed);
             let told = || {
                 let reason = format!("too many wrong passwords for {claimed} or from {source}");
                 Refused::new(RefusalCode::Busy, reason)
@@ -75,7 +76,7 @@ impl Passwords {
             // Counted here, so that a peer that hangs up meanwhile is counted too.
             let outcome = check.verify(&token, verifier.as_ref(), &binding);
             if outcome.is_err() {
-                counted.into_iter().for_each(|s| count(&failures, s, now));
+                counted.into_iter().for_each(|c| count(&failures, c, now));
             }
             drop(permit);
             outcome
@@ -88,13 +89,13 @@ impl Passwords {
         }
     }
 
-    fn failures_of(&self, source: &Source, now: Time) -> u32 {
+    fn failures_of(&self, counted: &Counted, now: Time) -> u32 {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.get(source).filter(|f| f.since.distance_secs(now) < WINDOW_SECS).map_or(0, |f| f.count)
+        failures.get(counted).filter(|f| f.since.distance_secs(now) < WINDOW_SECS).map_or(0, |f| f.count)
     }
 }
 
-fn count(failures: &Mutex<HashMap<Source, Failures>>, source: Source, now: Time) {
+fn count(failures: &Mutex<HashMap<Counted, Failures>>, counted: Counted, now: Time) {
     let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
     if failures.len() >= REMEMBERED {
         failures.retain(|_, f| f.since.distance_secs(now) < WINDOW_SECS);
@@ -104,7 +105,7 @@ fn count(failures: &Mutex<HashMap<Source, Failures>>, source: Source, now: Time)
             failures.remove(&oldest);
         }
     }
-    let entry = failures.entry(source).or_insert(Failures { since: now, count: 0 });
+    let entry = failures.entry(counted).or_insert(Failures { since: now, count: 0 });
     if entry.since.distance_secs(now) >= WINDOW_SECS {
         *entry = Failures { since: now, count: 0 };
     }

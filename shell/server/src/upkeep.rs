@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use symbolon_policy::Standing;
 use symbolon_session::EndReason;
-use symbolon_store::{HotStore as _, SessionId, SessionsOf, StoreError};
+use symbolon_store::{HotStore as _, News, Notice, SessionsOf, StoreError};
 
 /// How often the store is asked whether somebody else changed it.
 const LOOK: Duration = Duration::from_millis(500);
@@ -46,10 +46,28 @@ impl Shared {
 
     /// Ends what a user, or a token, has open.
     pub(crate) async fn end_sessions_of(&self, whose: SessionsOf, why: EndReason) -> Result<(), StoreError> {
-        for session in self.store.hot().end_sessions_of(whose).await? {
+        for session in self.store.hot().end_sessions_of(whose, self.ending(why)).await? {
             self.live.end(symbolon_session::SessionId(session.0), why);
         }
         Ok(())
+    }
+
+    /// Lets go of what other nodes on the store have taken over or ended.
+    async fn read_notices(&self) {
+        let notices = match self.store.hot().take_notices(self.node_id).await {
+            Ok(notices) => notices,
+            // The next look tries again.
+            Err(e) => return tracing::error!("notices of other nodes cannot be read: {e}"),
+        };
+        for Notice { session, news } in notices {
+            let id = symbolon_session::SessionId(session.0);
+            match news {
+                News::Moved(epoch) => self.live.moved(id, epoch),
+                News::Ended(why) => {
+                    self.live.end(id, EndReason::from_code(why).unwrap_or(EndReason::InternalError));
+                }
+            }
+        }
     }
 
     pub(crate) async fn look_after(self: Arc<Self>) {
@@ -64,7 +82,10 @@ impl Shared {
             });
             tokio::select! {
                 // A failure is logged, and the next look tries again.
-                _ = look.tick() => drop(self.review().await),
+                _ = look.tick() => {
+                    drop(self.review().await);
+                    self.read_notices().await;
+                }
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep(until_change) => {}
             }
@@ -102,9 +123,13 @@ impl Shared {
         for session in sessions {
             let standing = snapshot.users.get(&session.user).map(|u| u.subject.standing);
             let revoked = session.registration.is_some_and(|r| !snapshot.registrations.contains(&r));
-            if revoked || !matches!(standing, Some(Standing::Active | Standing::Pending)) {
-                let _ = self.store.hot().end_session(SessionId(session.id.0)).await;
-            }
+            let why = match standing {
+                None => EndReason::EndedByAdministrator,
+                Some(Standing::Locked) => EndReason::UserLocked,
+                Some(Standing::Active | Standing::Pending) if revoked => EndReason::TokenRevoked,
+                Some(Standing::Active | Standing::Pending) => continue,
+            };
+            let _ = self.store.hot().end_session(session.id, None, self.ending(why)).await;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Hot records: what nodes share about live sessions, and what must not be seen twice.
 //!
 //! A session has one owner at a time. Whoever claims it gets the next epoch, and everything that an
-//! earlier owner still tries to publish is refused.
+//! earlier owner still tries to publish is refused. Whoever takes a session from another node, or ends one
+//! that another node carries, leaves that node a [`Notice`] in the same transaction.
 
 use crate::{NodeId, RegistrationId, ReplayKey, Result, SessionId, UserId};
 use std::future::Future;
@@ -47,13 +48,42 @@ pub struct Session {
     pub next_stream: u64,
 }
 
-/// A session that the caller owns now.
+/// A session as somebody saw it who may claim it.
 #[derive(Debug)]
-pub struct Claimed {
-    /// The session, with the new epoch and owner.
+pub struct Seen {
+    /// The session.
     pub session: Session,
-    /// What the last owner published.
+    /// What its owner published last.
     pub state: SecretBytes,
+    /// The same as it stands in the table: no two publications look alike.
+    pub(crate) published: Vec<u8>,
+}
+
+/// How a session is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The node that ends it, which needs no notice of it.
+    pub by: NodeId,
+    /// Why, for the node that carries it: a code of the protocol, from 1 on.
+    pub why: u8,
+}
+
+/// What a node must know of a session that it carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Which session.
+    pub session: SessionId,
+    /// What became of it.
+    pub news: News,
+}
+
+/// What became of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Another node carries it on, from this epoch on.
+    Moved(u64),
+    /// It was ended for this reason.
+    Ended(u8),
 }
 
 /// Whose sessions.
@@ -85,18 +115,19 @@ pub trait HotStore: Send + Sync {
     /// [`crate::StoreError::Conflict`] when the id is taken.
     fn open_session(&self, new: &NewSession, now: Time) -> impl Future<Output = Result<u64>> + Send;
 
-    /// Takes a session over: the next epoch, for `owner`. With `expected`, only from that epoch.
+    /// Takes a session over as it was seen: the next epoch, for `owner`, with a state that says so. The
+    /// node that had it gets a notice.
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`] when it is gone or expired; [`crate::StoreError::Fenced`]
-    /// when it has another epoch than expected.
+    /// when it was claimed, or another state published, since it was seen.
     fn claim_session(
         &self,
-        id: SessionId,
-        expected: Option<u64>,
+        seen: &Seen,
         owner: NodeId,
+        state: &SecretBytes,
         now: Time,
-    ) -> impl Future<Output = Result<Claimed>> + Send;
+    ) -> impl Future<Output = Result<Session>> + Send;
 
     /// Publishes the state for the next owner.
     ///
@@ -150,7 +181,7 @@ pub trait HotStore: Send + Sync {
     /// # Errors
     /// [`crate::StoreError::NotFound`] when it is gone or expired; [`crate::StoreError::Sealed`] when
     /// its state was altered.
-    fn look(&self, id: SessionId, now: Time) -> impl Future<Output = Result<(Session, SecretBytes)>> + Send;
+    fn look(&self, id: SessionId, now: Time) -> impl Future<Output = Result<Seen>> + Send;
 
     /// All live sessions, the oldest first.
     ///
@@ -158,17 +189,44 @@ pub trait HotStore: Send + Sync {
     /// [`crate::StoreError`] of the engine.
     fn list_sessions(&self, now: Time) -> impl Future<Output = Result<Vec<Session>>> + Send;
 
-    /// Ends a session, whoever owns it.
+    /// All live sessions of one user, the oldest first.
     ///
     /// # Errors
-    /// [`crate::StoreError::NotFound`].
-    fn end_session(&self, id: SessionId) -> impl Future<Output = Result<()>> + Send;
+    /// [`crate::StoreError`] of the engine.
+    fn sessions_of_user(&self, user: UserId, now: Time) -> impl Future<Output = Result<Vec<Session>>> + Send;
+
+    /// How many sessions a user has on all nodes, with those that have expired and were not swept yet.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine.
+    fn count_sessions(&self, user: UserId) -> impl Future<Output = Result<u64>> + Send;
+
+    /// Ends a session, whoever owns it. With `epoch`, only in that epoch.
+    ///
+    /// # Errors
+    /// [`crate::StoreError::NotFound`]; [`crate::StoreError::Fenced`] when it has another epoch.
+    fn end_session(
+        &self,
+        id: SessionId,
+        epoch: Option<u64>,
+        ending: Ending,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Ends all sessions of a user or a token, and names them, so that their streams can be cut.
     ///
     /// # Errors
     /// [`crate::StoreError`] of the engine.
-    fn end_sessions_of(&self, whose: SessionsOf) -> impl Future<Output = Result<Vec<SessionId>>> + Send;
+    fn end_sessions_of(
+        &self,
+        whose: SessionsOf,
+        ending: Ending,
+    ) -> impl Future<Output = Result<Vec<SessionId>>> + Send;
+
+    /// Takes the notices that were left for a node; each is given once.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine.
+    fn take_notices(&self, node: NodeId) -> impl Future<Output = Result<Vec<Notice>>> + Send;
 
     /// Whether `key` was not seen before; it counts as seen until `expires`.
     ///

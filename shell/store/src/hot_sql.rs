@@ -1,13 +1,13 @@
 //! [`HotStore`] in a second SQLite file, or in tables of the PostgreSQL database.
 
-use crate::engine::{Columns, Engine, big};
+use crate::engine::{Columns, Engine, big, corrupt};
 use crate::error::or_taken;
-use crate::hot::{Claimed, HotStore, NewSession, Session, SessionsOf, Swept};
+use crate::hot::{Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};
 use crate::seal::{Guard, Place};
 use crate::{NodeId, RegistrationId, ReplayKey, Result, SessionId, StoreError, UserId, What};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyPool};
+use sqlx::{Any, AnyConnection, AnyPool};
 use std::ops::Range;
 use std::sync::Arc;
 use symbolon_crypto::SecretBytes;
@@ -46,6 +46,22 @@ impl SqlHotStore {
         self.firm.close().await;
     }
 
+    /// Runs a `DELETE … RETURNING *` of sessions, and tells the nodes that carry them.
+    async fn end(&self, delete: Query<'_, Any, AnyArguments>, ending: Ending) -> Result<Vec<SessionId>> {
+        let mut tx = self.firm.begin().await?;
+        let rows = delete.fetch_all(&mut *tx).await?;
+        let mut ended = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let session = read(row)?;
+            if session.owner != ending.by {
+                leave_notice(&mut tx, session.owner, row, ending.why).await?;
+            }
+            ended.push(session.id);
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
     /// Why a statement with an epoch in its condition found nothing.
     async fn fenced_or_gone(&self, id: SessionId, expires_after: i64) -> StoreError {
         let row = sqlx::query("SELECT epoch FROM sessions WHERE id = $1 AND expires > $2")
@@ -59,6 +75,23 @@ impl SqlHotStore {
             Err(e) => e.into(),
         }
     }
+}
+
+/// Tells a node what became of a session that it carried: 0 stands for "another node has it now".
+async fn leave_notice(conn: &mut AnyConnection, node: NodeId, session: &AnyRow, ended: u8) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO notices (node, session, epoch, ended, expires) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (node, session) DO UPDATE
+         SET epoch = excluded.epoch, ended = excluded.ended, expires = excluded.expires",
+    )
+    .bind(node.column())
+    .bind(session.bytes("id")?)
+    .bind(session.int("epoch")?)
+    .bind(i64::from(ended))
+    .bind(session.int("expires")?)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Runs `… RETURNING` to its end: a statement that is left after its first row commits unseen, and
@@ -88,23 +121,37 @@ impl HotStore for SqlHotStore {
 
     async fn claim_session(
         &self,
-        id: SessionId,
-        expected: Option<u64>,
+        seen: &Seen,
         owner: NodeId,
+        state: &SecretBytes,
         now: Time,
-    ) -> Result<Claimed> {
+    ) -> Result<Session> {
+        let Session { id, epoch, owner: before, .. } = seen.session;
         let claim = sqlx::query(
-            "UPDATE sessions SET epoch = epoch + 1, owner = $1
-             WHERE id = $2 AND expires > $3 AND (epoch = $4 OR $4 < 0) RETURNING *",
+            "UPDATE sessions SET epoch = epoch + 1, owner = $1, state = $2
+             WHERE id = $3 AND expires > $4 AND epoch = $5 AND state = $6 RETURNING *",
         )
         .bind(owner.column())
+        .bind(self.guard.seal(&state_place(&id), state.expose()))
         .bind(id.column())
         .bind(big(now.0))
-        .bind(expected.map_or(-1, big));
-        let Some(row) = returning(claim, self.firm.write()).await? else {
-            return Err(self.fenced_or_gone(id, big(now.0)).await);
+        .bind(big(epoch))
+        .bind(seen.published.as_slice());
+        let claimed = if before == owner {
+            returning(claim, self.firm.write()).await?
+        } else {
+            let mut tx = self.firm.begin().await?;
+            let claimed = claim.fetch_all(&mut *tx).await?.pop();
+            if let Some(row) = &claimed {
+                leave_notice(&mut tx, before, row, 0).await?;
+                tx.commit().await?;
+            }
+            claimed
         };
-        Ok(Claimed { session: read(&row)?, state: self.guard.open(&state_place(&id), &row.bytes("state")?)? })
+        match claimed {
+            Some(row) => read(&row),
+            None => Err(self.fenced_or_gone(id, big(now.0)).await),
+        }
     }
 
     async fn publish_session(&self, id: SessionId, epoch: u64, state: &SecretBytes) -> Result<()> {
@@ -160,14 +207,16 @@ impl HotStore for SqlHotStore {
         read(&row.ok_or(NO_SESSION)?)
     }
 
-    async fn look(&self, id: SessionId, now: Time) -> Result<(Session, SecretBytes)> {
+    async fn look(&self, id: SessionId, now: Time) -> Result<Seen> {
         let row = sqlx::query("SELECT * FROM sessions WHERE id = $1 AND expires > $2")
             .bind(id.column())
             .bind(big(now.0))
             .fetch_optional(self.lazy.read())
             .await?
             .ok_or(NO_SESSION)?;
-        Ok((read(&row)?, self.guard.open(&state_place(&id), &row.bytes("state")?)?))
+        let published = row.bytes("state")?;
+        let state = self.guard.open(&state_place(&id), &published)?;
+        Ok(Seen { session: read(&row)?, state, published })
     }
 
     async fn list_sessions(&self, now: Time) -> Result<Vec<Session>> {
@@ -183,23 +232,72 @@ impl HotStore for SqlHotStore {
         .collect()
     }
 
-    async fn end_session(&self, id: SessionId) -> Result<()> {
-        let gone = sqlx::query("DELETE FROM sessions WHERE id = $1")
-            .bind(id.column())
-            .execute(self.firm.write())
-            .await?;
-        if gone.rows_affected() == 1 { Ok(()) } else { Err(NO_SESSION) }
+    async fn sessions_of_user(&self, user: UserId, now: Time) -> Result<Vec<Session>> {
+        sqlx::query(
+            "SELECT id, user_id, registration, epoch, owner, created, expires, next_stream FROM sessions
+             WHERE user_id = $1 AND expires > $2 ORDER BY created, id",
+        )
+        .bind(user.column())
+        .bind(big(now.0))
+        .fetch_all(self.lazy.read())
+        .await?
+        .iter()
+        .map(read)
+        .collect()
     }
 
-    async fn end_sessions_of(&self, whose: SessionsOf) -> Result<Vec<SessionId>> {
+    async fn count_sessions(&self, user: UserId) -> Result<u64> {
+        // answered by the index alone
+        sqlx::query("SELECT COUNT(*) AS sessions FROM sessions WHERE user_id = $1")
+            .bind(user.column())
+            .fetch_one(self.lazy.read())
+            .await?
+            .count("sessions")
+    }
+
+    async fn end_session(&self, id: SessionId, epoch: Option<u64>, ending: Ending) -> Result<()> {
+        let end = sqlx::query("DELETE FROM sessions WHERE id = $1 AND (epoch = $2 OR $2 < 0) RETURNING *")
+            .bind(id.column())
+            .bind(epoch.map_or(-1, big));
+        if self.end(end, ending).await?.is_empty() {
+            return Err(self.fenced_or_gone(id, -1).await);
+        }
+        Ok(())
+    }
+
+    async fn end_sessions_of(&self, whose: SessionsOf, ending: Ending) -> Result<Vec<SessionId>> {
         let (sql, id) = match whose {
-            SessionsOf::User(id) => ("DELETE FROM sessions WHERE user_id = $1 RETURNING id", id.column()),
+            SessionsOf::User(id) => ("DELETE FROM sessions WHERE user_id = $1 RETURNING *", id.column()),
             SessionsOf::Registration(id) => {
-                ("DELETE FROM sessions WHERE registration = $1 RETURNING id", id.column())
+                ("DELETE FROM sessions WHERE registration = $1 RETURNING *", id.column())
             }
         };
-        let rows = sqlx::query(sql).bind(id).fetch_all(self.firm.write()).await?;
-        rows.iter().map(|row| row.fixed("id").map(SessionId)).collect()
+        self.end(sqlx::query(sql).bind(id), ending).await
+    }
+
+    async fn take_notices(&self, node: NodeId) -> Result<Vec<Notice>> {
+        // most of the time there is none, and a look takes no lock
+        let waiting = sqlx::query("SELECT ended FROM notices WHERE node = $1 LIMIT 1")
+            .bind(node.column())
+            .fetch_optional(self.lazy.read())
+            .await?;
+        if waiting.is_none() {
+            return Ok(Vec::new());
+        }
+        sqlx::query("DELETE FROM notices WHERE node = $1 RETURNING session, epoch, ended")
+            .bind(node.column())
+            .fetch_all(self.firm.write())
+            .await?
+            .iter()
+            .map(|row| {
+                let news = match u8::try_from(row.int("ended")?) {
+                    Ok(0) => News::Moved(row.count("epoch")?),
+                    Ok(why) => News::Ended(why),
+                    Err(_) => return Err(corrupt("ended")),
+                };
+                Ok(Notice { session: SessionId(row.fixed("session")?), news })
+            })
+            .collect()
     }
 
     async fn put_if_absent(&self, key: ReplayKey, expires: Time, now: Time) -> Result<bool> {
@@ -226,6 +324,11 @@ impl HotStore for SqlHotStore {
             .execute(self.lazy.write())
             .await?
             .rows_affected();
+        // for nodes that never came back; a session that has expired ends without a notice
+        sqlx::query("DELETE FROM notices WHERE expires <= $1")
+            .bind(big(now.0))
+            .execute(self.lazy.write())
+            .await?;
         Ok(Swept { sessions, replay_keys })
     }
 }

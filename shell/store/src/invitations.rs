@@ -209,18 +209,13 @@ pub(crate) async fn consume(
     Ok(())
 }
 
-/// Opens again the invitations whose claims began at `until` or before, or by `registration` alone.
-pub(crate) async fn reopen(
-    conn: &mut AnyConnection,
-    until: Time,
-    registration: Option<RegistrationId>,
-) -> Result<()> {
+/// Opens again the invitations whose claims began at `until` or before.
+pub(crate) async fn reopen(conn: &mut AnyConnection, until: Time) -> Result<()> {
     sqlx::query(
         "UPDATE invitations SET state = 'open', claimed_by = NULL, claimed_at = NULL
-         WHERE state = 'claimed' AND (claimed_at <= $1 OR claimed_by = $2)",
+         WHERE state = 'claimed' AND claimed_at <= $1",
     )
     .bind(big(until.0))
-    .bind(registration.map(RegistrationId::column))
     .execute(conn)
     .await?;
     Ok(())

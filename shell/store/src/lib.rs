@@ -4,7 +4,7 @@
 //! ```text
 //!                  Store                                SqlHotStore (trait HotStore)
 //!   users, registrations, passwords, invitations,    live sessions (epoch, owner, sealed state),
-//!   apps, entitlements, templates, settings, audit   replay cache
+//!   apps, entitlements, templates, settings, audit   notices to nodes, replay cache
 //!            │ durable.db, fsync per commit                  │ hot.db, survives kill -9
 //!            └──────────── or one PostgreSQL database ───────┘
 //! ```
@@ -41,11 +41,11 @@ pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow};
 pub use catalogue::{App, NotAProtocol, Protocol, Publication, Template};
 pub use engine::BUSY_TIMEOUT;
 pub use error::{InvitationRefusal, Result, StoreError, What};
-pub use hot::{Claimed, HotStore, NewSession, Session, SessionsOf, Swept};
+pub use hot::{Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};
 pub use hot_sql::SqlHotStore;
 pub use ids::{CodeHash, NodeId, NotAnId, RegistrationId, ReplayKey, SessionId, UserId};
 pub use invitations::{Invitation, InvitationState, NewInvitation};
-pub use options::{Location, Sharing, StoreOptions};
+pub use options::{DirectoryLock, Location, Sharing, StoreOptions};
 pub use registering::{CONFIRM_WITHIN_SECS, NewRegistration, RegistrationFor};
 pub use registrations::{KeyedRegistration, Registration, RegistrationState};
 pub use target::{Target, TargetError};
@@ -53,7 +53,7 @@ pub use users::{NewUser, User};
 
 use chain::{Audited, Change};
 use engine::{Columns, Durability, Engine};
-use options::{DirectoryLock, private_file};
+use options::private_file;
 use seal::{Guard, Place};
 use std::sync::Arc;
 use symbolon_crypto::{Crypto, Entropy, Secret};
@@ -258,7 +258,9 @@ mod tests {
                 task(store.verify_audit());
                 task(store.audit_page(0, 1));
                 task(store.hot().open_session(&session, now));
-                task(store.hot().claim_session(session.id, None, session.owner, now));
+                task(store.hot().look(session.id, now));
+                task(store.hot().end_session(session.id, None, Ending { by: session.owner, why: 1 }));
+                task(store.hot().take_notices(session.owner));
                 task(store.hot().list_sessions(now));
             };
     }

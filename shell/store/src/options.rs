@@ -56,13 +56,17 @@ impl StoreOptions {
     }
 }
 
-/// An open lock file; the kernel lets go of the lock when the process ends, however it ends.
+/// An open lock file in a directory; the kernel lets go of the lock when the process ends, however it ends.
 #[derive(Debug)]
-pub(crate) struct DirectoryLock(#[expect(dead_code, reason = "held for its lock")] File);
+pub struct DirectoryLock(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl DirectoryLock {
     /// Makes `dir` when it is missing (readable by its owner only) and locks it.
-    pub(crate) fn take(dir: &Path, sharing: Sharing) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] with the process that has it; [`StoreError::ReadOnly`],
+    /// [`StoreError::DiskFull`].
+    pub fn take(dir: &Path, sharing: Sharing) -> Result<Self> {
         let io = |e: std::io::Error| StoreError::from_io(&e);
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
         let mut file = private_file(&dir.join("lock")).map_err(io)?;

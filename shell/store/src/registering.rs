@@ -58,12 +58,7 @@ impl Store {
     /// [`StoreError::Invitation`]; [`StoreError::Conflict`] with [`What::UserName`],
     /// [`What::ConfusableName`], [`What::UserCode`] or [`What::Registration`];
     /// [`StoreError::NotFound`] with [`What::User`].
-    pub async fn begin_registration(
-        &self,
-        by: &Actor,
-        new: &NewRegistration,
-        now: Time,
-    ) -> Result<(RegistrationId, User)> {
+    pub async fn begin_registration(&self, by: &Actor, new: &NewRegistration, now: Time) -> Result<User> {
         let id = new.id;
         let mut change = self.change(by, now).await?;
         lapse(change.conn(), now).await?;
@@ -111,7 +106,7 @@ impl Store {
             "user": describe(&user),
         });
         change.commit("registration.begin", user.subject.name.as_str(), &detail).await?;
-        Ok((id, user))
+        Ok(user)
     }
 
     /// Makes a registration active and uses its invitation up for good. Confirming twice is
@@ -155,25 +150,6 @@ impl Store {
         change.commit("registration.confirm", user.subject.name.as_str(), &detail).await?;
         Ok(user)
     }
-
-    /// Gives up a registration that will not be confirmed, so that its invitation and name are free
-    /// at once. Gives up nothing that was confirmed.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    pub async fn abandon_registration(&self, by: &Actor, id: RegistrationId, now: Time) -> Result<()> {
-        let mut change = self.change(by, now).await?;
-        let gone = sqlx::query("DELETE FROM registrations WHERE id = $1 AND state = 'provisional'")
-            .bind(id.column())
-            .execute(change.conn())
-            .await?;
-        if gone.rows_affected() == 0 {
-            return Err(NO_REGISTRATION);
-        }
-        reopen(change.conn(), Time(0), Some(id)).await?;
-        remove_orphans(change.conn()).await?;
-        change.commit("registration.abandon", &id.to_string(), &json!({})).await
-    }
 }
 
 /// Removes what was not confirmed in time, and opens its invitations again.
@@ -183,15 +159,11 @@ pub(crate) async fn lapse(conn: &mut AnyConnection, now: Time) -> Result<()> {
         .bind(big(until.0))
         .execute(&mut *conn)
         .await?;
-    if gone.rows_affected() > 0 {
-        reopen(conn, until, None).await?;
-        remove_orphans(conn).await?;
+    if gone.rows_affected() == 0 {
+        return Ok(());
     }
-    Ok(())
-}
-
-/// Removes the users who were to enter by a registration that is gone.
-async fn remove_orphans(conn: &mut AnyConnection) -> Result<()> {
+    reopen(conn, until).await?;
+    // the users who were to enter by a registration that is gone
     sqlx::query(
         "DELETE FROM users WHERE provisional = 1
          AND NOT EXISTS (SELECT 1 FROM registrations r WHERE r.user_id = users.id)",

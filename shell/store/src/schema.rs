@@ -14,7 +14,7 @@ pub(crate) struct Schema {
 /// What must survive a loss of power.
 pub(crate) const DURABLE: Schema = Schema { name: "schema durable", migrations: &[DURABLE_1] };
 /// What may be lost with the machine, never with the process.
-pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1] };
+pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
 
 const META: &str = "CREATE TABLE IF NOT EXISTS meta (
     name TEXT PRIMARY KEY, number BIGINT NOT NULL, bytes BYTEA NOT NULL)";
@@ -65,6 +65,11 @@ const HOT_1: &[&str] = &[
     "CREATE TABLE seen (key BYTEA PRIMARY KEY, expires BIGINT NOT NULL)",
     "CREATE INDEX seen_by_expiry ON seen (expires)",
 ];
+
+/// What became of sessions, for the nodes that carried them.
+const HOT_2: &[&str] = &["CREATE TABLE notices (
+        node BYTEA NOT NULL, session BYTEA NOT NULL, epoch BIGINT NOT NULL, ended BIGINT NOT NULL,
+        expires BIGINT NOT NULL, PRIMARY KEY (node, session))"];
 
 impl Schema {
     /// Takes the steps that are missing, all or none.

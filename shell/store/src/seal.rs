@@ -5,8 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use symbolon_crypto::{Crypto, Entropy, Secret, SecretBytes, label};
 use symbolon_wire::Writer;
 
-/// Key-derivation label of the MAC over the head of the audit chain.
-const AUDIT_HEAD: &[u8] = b"symbolon/1 audit head";
 /// First byte of a box, so that another construction can follow one day.
 const VERSION: u8 = 1;
 const SALT: usize = 16;
@@ -43,7 +41,7 @@ impl Guard {
         Self {
             crypto,
             node_key: node_key.duplicate(),
-            audit_key: crypto.derive(node_key, AUDIT_HEAD, &[]),
+            audit_key: crypto.derive(node_key, label::AUDIT_HEAD, &[]),
             entropy: Mutex::new(entropy),
         }
     }

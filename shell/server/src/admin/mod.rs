@@ -114,7 +114,7 @@ async fn status(State(node): Node) -> Json<Status> {
         identity_until: format_time(node.gateway.identity_until()),
         sessions,
         streams,
-        strangers: node.strangers(),
+        strangers: node.strangers.count(),
         users: snapshot.users.len(),
         apps: snapshot.apps.len(),
     })

@@ -75,7 +75,7 @@ pub(super) async fn list(State(node): Node) -> Answer<Vec<SessionView>> {
 pub(super) async fn end(State(node): Node, Path(id): Path<String>) -> Answer<Done> {
     let id: SessionId = id.parse().map_err(|_| ApiError::not_found("that is no session's id"))?;
     node.store.record(&administrator(), "session.end", &id.to_string(), &json!({}), at()).await?;
-    node.store.hot().end_session(id).await?;
+    node.store.hot().end_session(id, None, node.ending(EndReason::EndedByAdministrator)).await?;
     node.live.end(symbolon_session::SessionId(id.0), EndReason::EndedByAdministrator);
     done(&node, DONE).await
 }

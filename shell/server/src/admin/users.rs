@@ -9,7 +9,7 @@ use symbolon_crypto::SecretBytes;
 use symbolon_policy::{AccessPath, CanonName, GroupName, Standing};
 use symbolon_provider::SystemEntropy;
 use symbolon_session::EndReason;
-use symbolon_store::{NewUser, SessionsOf, User};
+use symbolon_store::{HotStore as _, NewUser, SessionsOf, User};
 
 /// Users at once.
 const PAGE: u32 = 1000;
@@ -23,7 +23,7 @@ pub(super) struct UserView {
     standing: String,
     groups: Vec<String>,
     created: String,
-    sessions: usize,
+    sessions: u64,
     has_password: bool,
     tokens: usize,
 }
@@ -37,7 +37,7 @@ async fn view(node: &Shared, user: &User) -> Result<UserView, ApiError> {
         standing: user.subject.standing.to_string(),
         groups: user.subject.groups.iter().map(ToString::to_string).collect(),
         created: time_text(user.created),
-        sessions: node.live.of_user(user.id).len(),
+        sessions: node.store.hot().count_sessions(user.id).await?,
         has_password: node.store.password(user.id).await?.is_some(),
         tokens: node.store.registrations_of(user.id).await?.len(),
     })

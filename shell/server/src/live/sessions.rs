@@ -4,7 +4,6 @@ use super::LiveSession;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbolon_session::{EndReason, SessionId};
-use symbolon_store::UserId;
 use symbolon_wire::Time;
 
 /// How long a session that was just opened is kept for its client's first message, in seconds.
@@ -19,9 +18,13 @@ impl LiveSessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes a session in; a copy from before it went to another node and came back ends.
     pub(crate) fn insert(&self, session: LiveSession) -> Arc<LiveSession> {
         let session = Arc::new(session);
-        self.map().insert(session.id, session.clone());
+        let stale = self.map().insert(session.id, session.clone());
+        if let Some(stale) = stale {
+            stale.moved(session.epoch());
+        }
         session
     }
 
@@ -33,10 +36,6 @@ impl LiveSessions {
         self.map().values().cloned().collect()
     }
 
-    pub(crate) fn of_user(&self, user: UserId) -> Vec<Arc<LiveSession>> {
-        self.map().values().filter(|s| s.user == user).cloned().collect()
-    }
-
     /// Ends a session for its client; its connection takes it out.
     pub(crate) fn end(&self, id: SessionId, reason: EndReason) {
         if let Some(session) = self.get(id) {
@@ -44,8 +43,20 @@ impl LiveSessions {
         }
     }
 
-    pub(crate) fn remove(&self, id: SessionId) {
-        self.map().remove(&id);
+    /// Lets go of a session that another node carries on from `epoch`.
+    pub(crate) fn moved(&self, id: SessionId, epoch: u64) {
+        let mut map = self.map();
+        if map.get(&id).is_some_and(|s| s.moved(epoch)) {
+            map.remove(&id);
+        }
+    }
+
+    pub(crate) fn remove(&self, session: &Arc<LiveSession>) {
+        let mut map = self.map();
+        // Not the one that came after it.
+        if map.get(&session.id).is_some_and(|s| Arc::ptr_eq(s, session)) {
+            map.remove(&session.id);
+        }
     }
 
     /// Forgets sessions that are over or expired, and those that have neither connection nor

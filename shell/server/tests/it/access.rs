@@ -9,9 +9,7 @@ use tokio::net::TcpListener;
 #[tokio::test]
 async fn a_permitted_stream_carries_bytes_both_ways_and_closes_each_way_by_itself() {
     let world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (_, mut session) = alice(&world).await;
     let mut stream = session.open(&world, "echo").await.unwrap();
     let data: Vec<u8> = (0..100_000u32).map(|i| i as u8).collect();
@@ -26,9 +24,7 @@ async fn a_permitted_stream_carries_bytes_both_ways_and_closes_each_way_by_itsel
 #[tokio::test]
 async fn data_may_follow_an_opening_without_waiting() {
     let world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (_, mut session) = alice(&world).await;
     let (mut tcp, mut send_half, reply) = session.begin(&world, "echo").await;
     tcp.write_all(&seal(&mut send_half, b"early")).await.unwrap();
@@ -70,9 +66,7 @@ async fn a_grant_and_a_withdrawal_reach_a_connected_client() {
 #[tokio::test]
 async fn locking_a_user_ends_streams_and_session_at_once() {
     let world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (_, mut session) = alice(&world).await;
     let mut stream = session.open(&world, "echo").await.unwrap();
     world.ok("POST", "/v1/users/alice/lock", None).await;
@@ -83,9 +77,7 @@ async fn locking_a_user_ends_streams_and_session_at_once() {
 #[tokio::test]
 async fn a_stream_opened_twice_with_the_same_message_acts_once() {
     let mut world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let echo = world.echo_for("alice").await;
     let (_, mut session) = alice(&world).await;
     let (body, _, reply) = session.opening("echo");
     let mut first = world.connect().await;

@@ -370,10 +370,15 @@ pub(crate) fn seal(send: &mut SendHalf, data: &[u8]) -> Vec<u8> {
     send.seal_data(&mut buffer, data.len()).unwrap().to_vec()
 }
 
+/// A registered user.
+pub(crate) async fn enrolled(world: &World) -> Token {
+    let link = InvitationLink::parse(&world.first_invitation).unwrap();
+    register(world, link, "alice").await.unwrap()
+}
+
 /// A registered user with a session.
 pub(crate) async fn alice(world: &World) -> (Token, Session) {
-    let link = InvitationLink::parse(&world.first_invitation).unwrap();
-    let token = register(world, link, "alice").await.unwrap();
+    let token = enrolled(world).await;
     let session = sign_in(world, &token).await.unwrap();
     (token, session)
 }

@@ -1,9 +1,8 @@
-use crate::client::{alice, ask, first_message, now, receive, refusal, register, send, sign_in};
+use crate::client::{alice, ask, enrolled, first_message, now, receive, refusal, send, sign_in};
 use crate::world::World;
 use std::time::Duration;
 use symbolon_crypto::Entropy;
 use symbolon_provider::SystemEntropy;
-use symbolon_token::InvitationLink;
 use symbolon_wire::{FrameKind, RefusalCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -62,8 +61,7 @@ async fn every_kind_of_frame_with_random_bodies_gets_an_answer_or_an_end() {
 #[tokio::test]
 async fn a_cut_or_altered_first_message_opens_nothing() {
     let world = World::new().await;
-    let token =
-        register(&world, InvitationLink::parse(&world.first_invitation).unwrap(), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let mut stream = world.connect().await;
     let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
     for cut in [1, 20, 100, bytes.len() - 1] {
@@ -95,8 +93,7 @@ async fn a_trickled_first_message_is_cut_off_at_its_deadline() {
 #[tokio::test]
 async fn two_thousand_stalled_connections_keep_nobody_out() {
     let world = World::with(|c| c.limits.strangers = 3000).await;
-    let token =
-        register(&world, InvitationLink::parse(&world.first_invitation).unwrap(), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let mut stalled = Vec::new();
     for _ in 0..2000 {
         let mut stream = world.connect().await;
@@ -108,29 +105,28 @@ async fn two_thousand_stalled_connections_keep_nobody_out() {
 }
 
 #[tokio::test]
-async fn more_strangers_than_allowed_are_turned_away_and_the_place_is_free_again_afterwards() {
-    let world = World::with(|c| {
-        c.limits.strangers = 4;
-        c.limits.stranger_secs = 5;
-    })
-    .await;
-    let stalled =
-        [world.connect().await, world.connect().await, world.connect().await, world.connect().await];
-    loop {
-        let status = world.ok("GET", "/v1/status", None).await;
-        if status["strangers"] == 4 {
-            break;
-        }
+async fn the_oldest_stranger_of_a_source_gives_way_and_its_place_is_free_again() {
+    for (strangers, strangers_per_source) in [(3, 100), (100, 3)] {
+        let world = World::with(|c| {
+            c.limits.strangers = strangers;
+            c.limits.strangers_per_source = strangers_per_source;
+            c.limits.stranger_secs = 600;
+        })
+        .await;
+        let stalled = [world.connect().await, world.connect().await, world.connect().await];
+        strangers_become(&world, 3).await;
+        let newest = world.connect().await;
+        let [oldest, ..] = stalled;
+        assert!(closed(oldest).await);
+        strangers_become(&world, 3).await;
+        drop(newest);
+        strangers_become(&world, 2).await;
+        alice(&world).await;
     }
-    assert!(closed(world.connect().await).await);
-    drop(stalled);
-    loop {
-        let status = world.ok("GET", "/v1/status", None).await;
-        if status["strangers"] == 0 {
-            break;
-        }
-    }
-    alice(&world).await;
+}
+
+async fn strangers_become(world: &World, count: usize) {
+    while world.ok("GET", "/v1/status", None).await["strangers"] != count {}
 }
 
 #[tokio::test]
@@ -153,8 +149,7 @@ async fn a_wrapped_message_that_was_altered_ends_the_connection_but_not_the_sess
 #[tokio::test]
 async fn a_client_that_never_confirms_its_context_leaves_no_session() {
     let world = World::with(|c| c.limits.stranger_secs = 1).await;
-    let link = InvitationLink::parse(&world.first_invitation).unwrap();
-    let token = register(&world, link, "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let mut stream = world.connect().await;
     let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
     send(&mut stream, FrameKind::ContextFirst, bytes).await;
@@ -166,8 +161,7 @@ async fn a_client_that_never_confirms_its_context_leaves_no_session() {
 #[tokio::test]
 async fn a_flood_of_refusals_does_not_fill_the_audit() {
     let world = World::new().await;
-    let link = InvitationLink::parse(&world.first_invitation).unwrap();
-    let mut token = register(&world, link, "alice").await.unwrap();
+    let mut token = enrolled(&world).await;
     token.registered.grant.registration_id = [9; 16];
     let before = world.ok("GET", "/v1/audit/verify", None).await["rows"].as_u64().unwrap();
     let began = std::time::Instant::now();

@@ -10,4 +10,5 @@ mod hostile;
 mod registration;
 mod sessions;
 mod sign_in;
+mod two_nodes;
 mod world;

@@ -1,4 +1,4 @@
-use crate::client::{ask, receive, refusal, register, request, send, sign_in};
+use crate::client::{ask, enrolled, receive, refusal, register, request, send, sign_in};
 use crate::world::World;
 use serde_json::json;
 use symbolon_token::InvitationLink;
@@ -11,7 +11,7 @@ fn first(world: &World) -> InvitationLink {
 #[tokio::test]
 async fn an_invited_person_registers_and_signs_in() {
     let world = World::new().await;
-    let token = register(&world, first(&world), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let grant = &token.registered.grant;
     assert_eq!(grant.access_path.as_str(), "/people/alice");
     assert!(grant.user_code.as_str().starts_with("alice-"));

@@ -1,10 +1,9 @@
-use crate::client::{Heard, alice, receive, refusal, register, send, sign_in};
+use crate::client::{Heard, alice, enrolled, receive, refusal, send, sign_in};
 use crate::world::{Echo, World};
 use serde_json::json;
 use symbolon_crypto::Entropy;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::{AttachRequest, ControlMessage, EndReason, RenewalBytes};
-use symbolon_token::InvitationLink;
 use symbolon_token::challenge::{Challenger, Parties, Responder};
 use symbolon_wire::{FrameKind, RefusalCode};
 
@@ -22,9 +21,7 @@ async fn a_session_goes_on_over_another_connection_under_a_larger_epoch() {
 #[tokio::test]
 async fn a_restarted_node_carries_on_with_the_sessions_it_had() {
     let mut world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (_, mut session) = alice(&world).await;
     let id = session.session.id();
     world.restart().await;
@@ -76,9 +73,7 @@ async fn after_logging_out_the_session_is_gone() {
 #[tokio::test]
 async fn an_administrator_sees_and_ends_a_session() {
     let world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (_, mut session) = alice(&world).await;
     let mut stream = session.open(&world, "echo").await.unwrap();
     stream.write(b"12345").await;
@@ -127,8 +122,7 @@ async fn a_condition_on_time_that_ends_cuts_its_streams() {
 #[tokio::test]
 async fn a_session_whose_time_is_up_ends() {
     let world = World::with(|c| c.session_lifetime_secs = 1).await;
-    let link = InvitationLink::parse(&world.first_invitation).unwrap();
-    let token = register(&world, link, "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let mut session = sign_in(&world, &token).await.unwrap();
     assert_eq!(session.until_over().await, EndReason::Expired);
 }
@@ -136,9 +130,7 @@ async fn a_session_whose_time_is_up_ends() {
 #[tokio::test]
 async fn a_node_that_stops_says_so_and_ends_streams_with_the_reason() {
     let mut world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (_, mut session) = alice(&world).await;
     let mut stream = session.open(&world, "echo").await.unwrap();
     stream.write(b"x").await;
@@ -196,9 +188,7 @@ async fn streams_work_with(
 #[tokio::test]
 async fn a_client_renews_its_session_and_both_sides_prove_themselves() {
     let world = World::new().await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (token, mut session) = alice(&world).await;
     session.until_destinations(&["echo"]).await;
     let code = &token.registered.grant.user_code;
@@ -217,9 +207,7 @@ async fn a_client_renews_its_session_and_both_sides_prove_themselves() {
 #[tokio::test]
 async fn the_node_renews_a_session_whose_client_forgot() {
     let world = World::with(|c| c.session_lifetime_secs = 5).await;
-    let echo = Echo::start().await;
-    world.publish("echo", &echo.target).await;
-    world.grant("user:alice", "echo").await;
+    let _echo = world.echo_for("alice").await;
     let (token, mut session) = alice(&world).await;
     let first = renewal(&mut session).await;
     let code = &token.registered.grant.user_code;

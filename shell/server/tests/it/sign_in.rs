@@ -1,4 +1,4 @@
-use crate::client::{Token, alice, ask, first_message, now, receive, refusal, register, send, sign_in};
+use crate::client::{Token, alice, ask, enrolled, first_message, now, receive, refusal, send, sign_in};
 use crate::world::World;
 use symbolon_context::{Initiator, InitiatorOptions, PasswordToken};
 use symbolon_crypto::SecretBytes;
@@ -15,7 +15,7 @@ fn first(world: &World) -> InvitationLink {
 #[tokio::test]
 async fn an_unknown_token_and_a_wrong_key_are_told_the_same() {
     let world = World::new().await;
-    let mut token = register(&world, first(&world), "alice").await.unwrap();
+    let mut token = enrolled(&world).await;
     let key =
         std::mem::replace(&mut token.registered.key, SoftwareKey::new(symbolon_crypto::Secret::new([1; 32])));
     let wrong_key = sign_in(&world, &token).await.err().unwrap();
@@ -29,7 +29,7 @@ async fn an_unknown_token_and_a_wrong_key_are_told_the_same() {
 #[tokio::test]
 async fn a_replayed_first_message_opens_nothing() {
     let world = World::new().await;
-    let token = register(&world, first(&world), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let mut stream = world.connect().await;
     let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
     send(&mut stream, FrameKind::ContextFirst, bytes.clone()).await;
@@ -40,7 +40,7 @@ async fn a_replayed_first_message_opens_nothing() {
 #[tokio::test]
 async fn a_context_that_was_never_confirmed_leaves_no_session() {
     let world = World::new().await;
-    let token = register(&world, first(&world), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let mut stream = world.connect().await;
     let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
     send(&mut stream, FrameKind::ContextFirst, bytes).await;
@@ -54,7 +54,7 @@ async fn a_context_that_was_never_confirmed_leaves_no_session() {
 #[tokio::test]
 async fn a_clock_that_is_ten_minutes_off_is_told_so() {
     let world = World::new().await;
-    let token = register(&world, first(&world), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     for at in [now().plus_secs(600), now().minus_secs(600)] {
         let mut stream = world.connect().await;
         let (_, bytes, _) = first_message(&mut stream, &token, at).await;
@@ -86,7 +86,7 @@ async fn under_load_a_cookie_is_demanded_and_honoured() {
 #[tokio::test]
 async fn a_message_for_a_key_of_before_a_restart_is_sent_to_the_present_keys() {
     let mut world = World::new().await;
-    let token = register(&world, first(&world), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let mut stream = world.connect().await;
     let (_, bytes, _) = first_message(&mut stream, &token, now()).await;
     drop(stream);
@@ -133,7 +133,7 @@ async fn with_password(world: &World, user: &str, password: &str) -> Option<symb
 #[tokio::test]
 async fn one_user_has_only_so_many_sessions() {
     let world = World::with(|c| c.limits.sessions_per_user = 2).await;
-    let token = register(&world, first(&world), "alice").await.unwrap();
+    let token = enrolled(&world).await;
     let _held = [sign_in(&world, &token).await.unwrap(), sign_in(&world, &token).await.unwrap()];
     assert_eq!(sign_in(&world, &token).await.err().unwrap().code, RefusalCode::Busy);
 }

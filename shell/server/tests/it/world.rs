@@ -33,6 +33,18 @@ impl World {
         Self { node: Some(node), config, first_invitation, _dir: dir }
     }
 
+    /// A second node on the same store.
+    pub(crate) async fn beside(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = self.config.clone();
+        config.dir = dir.path().join("node");
+        config.with = Some(self.config.home().to_owned());
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        let node = Node::start(config.clone()).await.unwrap();
+        config.listen = node.address();
+        Self { node: Some(node), config, first_invitation: self.first_invitation.clone(), _dir: dir }
+    }
+
     pub(crate) async fn stop(&mut self) {
         self.node.take().unwrap().shutdown().await;
     }
@@ -77,6 +89,14 @@ impl World {
 
     pub(crate) async fn publish(&self, app: &str, target: &str) {
         self.ok("PUT", &format!("/v1/apps/{app}"), Some(json!({ "target": target }))).await;
+    }
+
+    /// An application that gives back what it gets, published as `echo` and granted to `user`.
+    pub(crate) async fn echo_for(&self, user: &str) -> Echo {
+        let echo = Echo::start().await;
+        self.publish("echo", &echo.target).await;
+        self.grant(&format!("user:{user}"), "echo").await;
+        echo
     }
 
     /// Grants and returns the entitlement's id.

@@ -5,7 +5,8 @@ use symbolon_crypto::Secret;
 use symbolon_policy::{TokenClass, UserCode};
 use symbolon_store::{
     Actor, CONFIRM_WITHIN_SECS, CodeHash, InvitationRefusal, InvitationState, NewInvitation, NewRegistration,
-    NewUser, RegistrationFor, RegistrationState, Result, Store, StoreError, UserId, What,
+    NewUser, RegistrationFor, RegistrationId, RegistrationState, Result, Store, StoreError, User, UserId,
+    What,
 };
 use symbolon_wire::Time;
 
@@ -31,6 +32,11 @@ fn client() -> Actor {
     Actor::user("a client")
 }
 
+/// Begins a registration; its id and its user.
+async fn begin(store: &Store, new: &NewRegistration, now: Time) -> Result<(RegistrationId, User)> {
+    Ok((new.id, store.begin_registration(&client(), new, now).await?))
+}
+
 async fn refusal(store: &Store, new: NewRegistration, now: Time) -> Option<StoreError> {
     store.begin_registration(&client(), &new, now).await.err()
 }
@@ -42,7 +48,7 @@ fn refused(why: InvitationRefusal) -> Option<StoreError> {
 pub(crate) async fn an_invitation_opens_one_registration(home: Home) {
     let store = home.open().await;
     store.create_invitation(&admin(), &invitation(1), NOW).await.unwrap();
-    let (id, user) = store.begin_registration(&client(), &by_invitation("alice"), NOW).await.unwrap();
+    let (id, user) = begin(&store, &by_invitation("alice"), NOW).await.unwrap();
     assert_eq!(refusal(&store, by_invitation("bob"), NOW).await, refused(InvitationRefusal::Claimed));
     let confirmed = store.confirm_registration(&client(), id, NOW).await.unwrap();
     assert_eq!((confirmed.id, confirmed.subject.name), (user.id, name("alice")));
@@ -66,7 +72,7 @@ async fn race(home: &Home, n: usize, new: impl Fn(usize) -> NewRegistration) -> 
         .map(|i| {
             let (store, new) = (nodes[i % 2].clone(), new(i));
             tokio::spawn(async move {
-                let (id, _) = store.begin_registration(&client(), &new, NOW).await?;
+                let (id, _) = begin(&store, &new, NOW).await?;
                 store.confirm_registration(&client(), id, NOW).await.map(drop)
             })
         })
@@ -137,7 +143,7 @@ pub(crate) async fn a_refused_invitation_says_why_and_leaves_no_trace(home: Home
 pub(crate) async fn a_claim_that_nobody_confirms_lapses_after_ten_minutes(home: Home) {
     let store = home.open().await;
     store.create_invitation(&admin(), &invitation(1), NOW).await.unwrap();
-    let (first, before) = store.begin_registration(&client(), &by_invitation("alice"), NOW).await.unwrap();
+    let (first, before) = begin(&store, &by_invitation("alice"), NOW).await.unwrap();
     let just_before = Time(NOW.plus_secs(CONFIRM_WITHIN_SECS).0 - 1);
     assert_eq!(
         refusal(&store, by_invitation("alice"), just_before).await,
@@ -146,7 +152,7 @@ pub(crate) async fn a_claim_that_nobody_confirms_lapses_after_ten_minutes(home: 
     let lapsed = NOW.plus_secs(CONFIRM_WITHIN_SECS);
     assert_eq!(store.confirm_registration(&client(), first, lapsed).await, Err(GONE));
     // the same name, looks and code are free, and the invitation is open
-    let (second, after) = store.begin_registration(&client(), &by_invitation("a1ice"), lapsed).await.unwrap();
+    let (second, after) = begin(&store, &by_invitation("a1ice"), lapsed).await.unwrap();
     assert_ne!(before.id, after.id);
     assert_eq!(store.confirm_registration(&client(), first, lapsed).await, Err(GONE));
     store.confirm_registration(&client(), second, lapsed).await.unwrap();
@@ -159,7 +165,7 @@ pub(crate) async fn a_claim_that_nobody_confirms_lapses_after_ten_minutes(home: 
 pub(crate) async fn an_invitation_revoked_meanwhile_cannot_be_confirmed(home: Home) {
     let store = home.open().await;
     store.create_invitation(&admin(), &invitation(1), NOW).await.unwrap();
-    let (id, user) = store.begin_registration(&client(), &by_invitation("alice"), NOW).await.unwrap();
+    let (id, user) = begin(&store, &by_invitation("alice"), NOW).await.unwrap();
     store.revoke_invitation(&admin(), CODE, NOW).await.unwrap();
     let late = store.confirm_registration(&client(), id, NOW).await;
     assert_eq!(late, Err(InvitationRefusal::Revoked.into()));
@@ -169,28 +175,17 @@ pub(crate) async fn an_invitation_revoked_meanwhile_cannot_be_confirmed(home: Ho
 pub(crate) async fn confirming_twice_is_confirming_once(home: Home) {
     let store = home.open().await;
     store.create_invitation(&admin(), &invitation(1), NOW).await.unwrap();
-    let (id, _) = store.begin_registration(&client(), &by_invitation("alice"), NOW).await.unwrap();
+    let (id, _) = begin(&store, &by_invitation("alice"), NOW).await.unwrap();
     let first = store.confirm_registration(&client(), id, NOW).await.unwrap();
     let rows = store.audit_page(0, 99).await.unwrap().len();
     assert_eq!(store.confirm_registration(&client(), id, NOW.plus_secs(900)).await.unwrap(), first);
     assert_eq!(store.audit_page(0, 99).await.unwrap().len(), rows);
 }
 
-pub(crate) async fn an_abandoned_registration_frees_its_invitation_and_name(home: Home) {
-    let store = home.open().await;
-    store.create_invitation(&admin(), &invitation(1), NOW).await.unwrap();
-    let (id, _) = store.begin_registration(&client(), &by_invitation("alice"), NOW).await.unwrap();
-    store.abandon_registration(&client(), id, NOW).await.unwrap();
-    assert_eq!(store.confirm_registration(&client(), id, NOW).await, Err(GONE));
-    let (id, _) = store.begin_registration(&client(), &by_invitation("alice"), NOW).await.unwrap();
-    store.confirm_registration(&client(), id, NOW).await.unwrap();
-    assert_eq!(store.abandon_registration(&client(), id, NOW).await, Err(GONE), "a confirmed one stays");
-}
-
 pub(crate) async fn a_user_is_nobody_until_its_registration_is_confirmed(home: Home) {
     let store = home.open().await;
     let new = of(RegistrationFor::New(person("alice")), None);
-    let (id, user) = store.begin_registration(&client(), &new, NOW).await.unwrap();
+    let (id, user) = begin(&store, &new, NOW).await.unwrap();
     let nobody = Some(StoreError::NotFound { what: What::User });
     assert_eq!(store.user(user.id).await.err(), nobody);
     assert_eq!(store.user_by_name(&name("alice")).await.err(), nobody);
@@ -214,18 +209,12 @@ pub(crate) async fn a_user_registers_a_second_token(home: Home) {
             ssk: Secret::new([i as u8; 32]),
             ..of(RegistrationFor::Existing(alice.id), None)
         };
-        let (id, _) = store.begin_registration(&client(), &new, now).await.unwrap();
+        let (id, _) = begin(&store, &new, now).await.unwrap();
         store.confirm_registration(&client(), id, now).await.unwrap();
     }
     let keys: Vec<_> =
         store.registrations_by_user_code(&alice.code).await.unwrap().into_iter().map(|k| k.ssk).collect();
     assert_eq!(keys, [Secret::new([0; 32]), Secret::new([1; 32])]);
-    // giving one up leaves the user
-    let (third, _) = store
-        .begin_registration(&client(), &of(RegistrationFor::Existing(alice.id), None), NOW)
-        .await
-        .unwrap();
-    store.abandon_registration(&client(), third, NOW).await.unwrap();
     assert_eq!(store.registrations_of(alice.id).await.unwrap().len(), 2);
     let unknown = of(RegistrationFor::Existing(UserId([9; 16])), None);
     assert_eq!(refusal(&store, unknown, NOW).await, Some(StoreError::NotFound { what: What::User }));
@@ -235,7 +224,7 @@ pub(crate) async fn a_revoked_token_signs_in_no_more(home: Home) {
     let store = home.open().await;
     let alice = store.create_user(&admin(), &person("alice"), NOW).await.unwrap();
     let new = of(RegistrationFor::Existing(alice.id), None);
-    let (id, _) = store.begin_registration(&client(), &new, NOW).await.unwrap();
+    let (id, _) = begin(&store, &new, NOW).await.unwrap();
     let detail = serde_json::json!({ "method": "token" });
     let sign_in = |now| {
         let (store, detail) = (store.clone(), detail.clone());

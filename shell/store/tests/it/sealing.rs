@@ -24,7 +24,7 @@ pub(crate) async fn hide_canaries(store: &Store, who: &str, session_number: u8) 
         label: "laptop".into(),
         invitation: None,
     };
-    let (id, user) = store.begin_registration(&admin(), &new, NOW).await.unwrap();
+    let (id, user) = (new.id, store.begin_registration(&admin(), &new, NOW).await.unwrap());
     store.confirm_registration(&admin(), id, NOW).await.unwrap();
     store.set_password(&admin(), user.id, &canary(), NOW).await.unwrap();
     store.put_secret_setting(&admin(), who, &canary(), NOW).await.unwrap();
@@ -75,7 +75,7 @@ pub(crate) async fn a_sealed_value_moved_to_another_row_does_not_open(home: Home
     assert_eq!(store.password(alice).await.err(), sealed);
     assert_eq!(store.answers(alice).await.err(), sealed);
     assert_eq!(store.secret_setting("alice").await.err(), sealed);
-    assert_eq!(store.hot().claim_session(SessionId([1; 16]), None, NodeId([2; 16]), NOW).await.err(), sealed);
+    assert_eq!(store.hot().look(SessionId([1; 16]), NOW).await.err(), sealed);
 }
 
 pub(crate) async fn a_store_does_not_open_with_another_node_key(home: Home) {

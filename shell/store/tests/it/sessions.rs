@@ -3,8 +3,8 @@
 use crate::home::{Home, NOW};
 use symbolon_crypto::SecretBytes;
 use symbolon_store::{
-    HotStore, NewSession, NodeId, RegistrationId, ReplayKey, SessionId, SessionsOf, Store, StoreError,
-    UserId, What,
+    Ending, HotStore, NewSession, News, NodeId, Notice, RegistrationId, ReplayKey, Result, Session,
+    SessionId, SessionsOf, Store, StoreError, UserId, What,
 };
 use symbolon_wire::Time;
 
@@ -22,6 +22,16 @@ pub(crate) fn session(n: u8) -> NewSession {
     }
 }
 
+/// How node 1 ends the sessions that it opened.
+const BY_ITS_NODE: Ending = Ending { by: NodeId([1; 16]), why: 1 };
+
+/// Claims a session as it stands; its state becomes "with" and the node.
+pub(crate) async fn claim(store: &Store, id: SessionId, node: u8, now: Time) -> Result<Session> {
+    let seen = store.hot().look(id, now).await?;
+    let state = SecretBytes::new(vec![b'w', b'i', b't', b'h', node]);
+    store.hot().claim_session(&seen, NodeId([node; 16]), &state, now).await
+}
+
 async fn with_session(home: &Home) -> (Store, SessionId) {
     let store = home.open().await;
     assert_eq!(store.hot().open_session(&session(4), NOW).await, Ok(1));
@@ -31,30 +41,93 @@ async fn with_session(home: &Home) -> (Store, SessionId) {
 pub(crate) async fn a_claimed_session_has_the_next_epoch_and_the_last_state(home: Home) {
     let (store, id) = with_session(&home).await;
     store.hot().publish_session(id, 1, &SecretBytes::new(b"later".to_vec())).await.unwrap();
-    let claimed = store.hot().claim_session(id, Some(1), NodeId([2; 16]), NOW).await.unwrap();
-    assert_eq!(claimed.state.expose(), b"later");
-    assert_eq!((claimed.session.epoch, claimed.session.owner), (2, NodeId([2; 16])));
-    assert_eq!((claimed.session.user, claimed.session.created), (UserId([0; 16]), NOW));
-    assert_eq!(claimed.session.registration, Some(RegistrationId([1; 16])));
-    assert_eq!(store.hot().session(id, NOW).await.unwrap(), claimed.session);
-    let stale = store.hot().claim_session(id, Some(1), NodeId([3; 16]), NOW).await;
+    let seen = store.hot().look(id, NOW).await.unwrap();
+    assert_eq!(seen.state.expose(), b"later");
+    let next = SecretBytes::new(b"next".to_vec());
+    let claimed = store.hot().claim_session(&seen, NodeId([2; 16]), &next, NOW).await.unwrap();
+    assert_eq!((claimed.epoch, claimed.owner), (2, NodeId([2; 16])));
+    assert_eq!((claimed.user, claimed.created), (UserId([0; 16]), NOW));
+    assert_eq!(claimed.registration, Some(RegistrationId([1; 16])));
+    let now = store.hot().look(id, NOW).await.unwrap();
+    assert_eq!((now.session, now.state), (claimed, next));
+    let stale = store.hot().claim_session(&seen, NodeId([3; 16]), &seen.state, NOW).await;
     assert_eq!(stale.err(), Some(StoreError::Fenced));
-    assert_eq!(store.hot().claim_session(id, None, NodeId([3; 16]), NOW).await.unwrap().session.epoch, 3);
+    assert_eq!(claim(&store, id, 3, NOW).await.unwrap().epoch, 3);
+}
+
+pub(crate) async fn a_claim_does_not_overwrite_what_was_published_meanwhile(home: Home) {
+    let (store, id) = with_session(&home).await;
+    for node in [1, 2] {
+        let seen = store.hot().look(id, NOW).await.unwrap();
+        let renewed = SecretBytes::new(b"renewed".to_vec());
+        store.hot().publish_session(id, 1, &renewed).await.unwrap();
+        let claimed = store.hot().claim_session(&seen, NodeId([node; 16]), &seen.state, NOW).await;
+        assert_eq!(claimed.err(), Some(StoreError::Fenced));
+        assert_eq!(store.hot().look(id, NOW).await.unwrap().state, renewed);
+    }
+}
+
+pub(crate) async fn a_node_learns_what_became_of_its_sessions(home: Home) {
+    let (store, other) = (home.open().await, home.open().await);
+    for n in 0..6 {
+        store.hot().open_session(&session(n), NOW).await.unwrap();
+    }
+    claim(&other, SessionId([0; 16]), 2, NOW).await.unwrap();
+    claim(&other, SessionId([0; 16]), 3, NOW).await.unwrap();
+    let by_another = |why| Ending { by: NodeId([2; 16]), why };
+    other.hot().end_session(SessionId([1; 16]), None, by_another(15)).await.unwrap();
+    let ended =
+        other.hot().end_sessions_of(SessionsOf::Registration(RegistrationId([2; 16])), by_another(4)).await;
+    assert_eq!(ended.unwrap().len(), 2);
+    let take = async |node| {
+        let mut notices = store.hot().take_notices(NodeId([node; 16])).await.unwrap();
+        notices.sort_by_key(|n| n.session);
+        notices
+    };
+    let notice = |n, news| Notice { session: SessionId([n; 16]), news };
+    let all = [
+        notice(0, News::Moved(2)),
+        notice(1, News::Ended(15)),
+        notice(2, News::Ended(4)),
+        notice(5, News::Ended(4)),
+    ];
+    assert_eq!(take(1).await, all);
+    assert_eq!(take(1).await, [], "each is given once");
+    assert_eq!(take(2).await, [notice(0, News::Moved(3))]);
+    // nobody takes this one, and it does not stay for ever
+    other.hot().end_session(SessionId([3; 16]), None, by_another(1)).await.unwrap();
+    store.hot().sweep(NOW.plus_secs(3600)).await.unwrap();
+    assert_eq!(take(1).await, []);
+}
+
+pub(crate) async fn what_a_node_does_itself_leaves_it_no_notice(home: Home) {
+    let (store, id) = with_session(&home).await;
+    claim(&store, id, 1, NOW).await.unwrap();
+    let stale = store.hot().end_session(id, Some(1), BY_ITS_NODE).await;
+    assert_eq!(stale, Err(StoreError::Fenced), "a connection of the past ends nothing");
+    store.hot().end_session(id, Some(2), BY_ITS_NODE).await.unwrap();
+    assert_eq!(store.hot().take_notices(NodeId([1; 16])).await.unwrap(), []);
 }
 
 pub(crate) async fn of_many_racing_nodes_one_claims_an_epoch(home: Home) {
     let (store, id) = with_session(&home).await;
     let other = home.open().await;
+    let all_have_seen_it = std::sync::Arc::new(tokio::sync::Barrier::new(12));
     let nodes: Vec<_> = (0..12)
         .map(|i| {
             let store = if i % 2 == 0 { store.clone() } else { other.clone() };
-            tokio::spawn(async move { store.hot().claim_session(id, Some(1), NodeId([i; 16]), NOW).await })
+            let barrier = all_have_seen_it.clone();
+            tokio::spawn(async move {
+                let seen = store.hot().look(id, NOW).await.unwrap();
+                barrier.wait().await;
+                store.hot().claim_session(&seen, NodeId([i; 16]), &seen.state, NOW).await
+            })
         })
         .collect();
     let mut won = Vec::new();
     for node in nodes {
         match node.await.unwrap() {
-            Ok(claimed) => won.push(claimed.session.owner),
+            Ok(claimed) => won.push(claimed.owner),
             Err(e) => assert_eq!(e, StoreError::Fenced),
         }
     }
@@ -64,17 +137,18 @@ pub(crate) async fn of_many_racing_nodes_one_claims_an_epoch(home: Home) {
 
 pub(crate) async fn an_owner_of_the_past_publishes_nothing(home: Home) {
     let (store, id) = with_session(&home).await;
-    store.hot().claim_session(id, None, NodeId([2; 16]), NOW).await.unwrap();
+    claim(&store, id, 2, NOW).await.unwrap();
     let state = SecretBytes::new(b"stale".to_vec());
     assert_eq!(store.hot().publish_session(id, 1, &state).await, Err(StoreError::Fenced));
     assert_eq!(store.hot().renew_session(id, 1, NOW).await, Err(StoreError::Fenced));
     assert_eq!(store.hot().deal_streams(id, Some(1), 1).await, Err(StoreError::Fenced));
     store.hot().renew_session(id, 2, NOW.plus_secs(7200)).await.unwrap();
-    let now = store.hot().claim_session(id, None, NodeId([1; 16]), NOW.plus_secs(7000)).await.unwrap();
-    assert_eq!(now.state.expose(), [4; 40]);
-    store.hot().end_session(id).await.unwrap();
+    let later = NOW.plus_secs(7000);
+    assert_eq!(store.hot().look(id, later).await.unwrap().state.expose(), b"with\x02");
+    claim(&store, id, 1, later).await.unwrap();
+    store.hot().end_session(id, None, BY_ITS_NODE).await.unwrap();
     assert_eq!(store.hot().publish_session(id, 3, &state).await, Err(GONE));
-    assert_eq!(store.hot().end_session(id).await, Err(GONE));
+    assert_eq!(store.hot().end_session(id, None, BY_ITS_NODE).await, Err(GONE));
 }
 
 pub(crate) async fn no_stream_number_is_dealt_twice(home: Home) {
@@ -108,7 +182,9 @@ pub(crate) async fn an_expired_session_is_gone_and_swept(home: Home) {
     let end = NOW.plus_secs(3600);
     assert!(store.hot().session(id, Time(end.0 - 1)).await.is_ok());
     assert_eq!(store.hot().session(id, end).await.err(), Some(GONE));
-    assert_eq!(store.hot().claim_session(id, Some(1), NodeId([2; 16]), end).await.err(), Some(GONE));
+    let seen = store.hot().look(id, NOW).await.unwrap();
+    let late = store.hot().claim_session(&seen, NodeId([2; 16]), &seen.state, end).await;
+    assert_eq!(late.err(), Some(GONE));
     assert_eq!(store.hot().list_sessions(end).await.unwrap(), []);
     store.hot().put_if_absent(ReplayKey([1; 32]), end, NOW).await.unwrap();
     store.hot().put_if_absent(ReplayKey([2; 32]), end.plus_secs(1), NOW).await.unwrap();
@@ -125,8 +201,7 @@ pub(crate) async fn a_session_is_opened_once(home: Home) {
         store.hot().open_session(&again, NOW).await,
         Err(StoreError::Conflict { what: What::Session })
     );
-    let claimed = store.hot().claim_session(id, None, NodeId([2; 16]), NOW).await.unwrap();
-    assert_eq!(claimed.state.expose(), [4; 40]);
+    assert_eq!(store.hot().look(id, NOW).await.unwrap().state.expose(), [4; 40]);
 }
 
 pub(crate) async fn the_sessions_of_a_user_or_a_token_end_together(home: Home) {
@@ -137,11 +212,18 @@ pub(crate) async fn the_sessions_of_a_user_or_a_token_end_together(home: Home) {
     let ids = |ids: &[u8]| ids.iter().map(|&n| SessionId([n; 16])).collect::<Vec<_>>();
     let listed: Vec<_> = store.hot().list_sessions(NOW).await.unwrap().into_iter().map(|s| s.id).collect();
     assert_eq!(listed, ids(&[0, 1, 2, 3, 4, 5]));
-    let mut ended =
-        store.hot().end_sessions_of(SessionsOf::Registration(RegistrationId([2; 16]))).await.unwrap();
+    let mut ended = store
+        .hot()
+        .end_sessions_of(SessionsOf::Registration(RegistrationId([2; 16])), BY_ITS_NODE)
+        .await
+        .unwrap();
     ended.sort();
     assert_eq!(ended, ids(&[2, 5]));
-    let mut ended = store.hot().end_sessions_of(SessionsOf::User(UserId([0; 16]))).await.unwrap();
+    let of_user = store.hot().sessions_of_user(UserId([0; 16]), NOW).await.unwrap();
+    assert_eq!(of_user.into_iter().map(|s| s.id).collect::<Vec<_>>(), ids(&[0, 4]));
+    assert_eq!(store.hot().count_sessions(UserId([0; 16])).await, Ok(2));
+    let mut ended =
+        store.hot().end_sessions_of(SessionsOf::User(UserId([0; 16])), BY_ITS_NODE).await.unwrap();
     ended.sort();
     assert_eq!(ended, ids(&[0, 4]));
     let left: Vec<_> = store.hot().list_sessions(NOW).await.unwrap().into_iter().map(|s| s.id).collect();

@@ -32,9 +32,9 @@ pub(crate) async fn what_was_acknowledged_is_there_after_reopening(home: Home) {
     );
     assert_eq!(before, after);
     assert_eq!(store.password(alice).await.unwrap().unwrap().expose(), CANARY);
-    let claimed = store.hot().claim_session(SessionId([1; 16]), Some(1), NodeId([1; 16]), NOW).await.unwrap();
-    assert_eq!(claimed.state.expose(), CANARY);
-    assert_eq!(claimed.session.next_stream, 64);
+    let seen = store.hot().look(SessionId([1; 16]), NOW).await.unwrap();
+    assert_eq!(seen.state.expose(), CANARY);
+    assert_eq!(seen.session.next_stream, 64);
     assert_eq!(store.hot().put_if_absent(ReplayKey([1; 32]), NOW.plus_secs(60), NOW).await, Ok(false));
     assert_eq!(store.verify_audit().await.unwrap().first_bad, None);
 }
@@ -78,17 +78,13 @@ pub(crate) async fn changes_of_two_nodes_make_one_chain(home: Home) {
 
 pub(crate) async fn a_store_of_a_newer_program_is_refused_and_left_alone(home: Home) {
     home.open().await.close().await;
-    for (intruder, name) in
-        [(home.intruder().await, "schema durable"), (home.hot_intruder().await, "schema hot")]
+    for (intruder, name, known) in
+        [(home.intruder().await, "schema durable", 1), (home.hot_intruder().await, "schema hot", 2)]
     {
         let set = "UPDATE meta SET number = number + $1 WHERE name = $2 RETURNING number";
         let newer: i64 = sqlx::query(set).bind(5_i64).bind(name).fetch_one(&intruder).await.unwrap().get(0);
         let refused = home.try_open(NODE_KEY).await.err();
-        assert_eq!(
-            refused,
-            Some(StoreError::NewerSchema { found: newer.unsigned_abs(), known: 1 }),
-            "{name}"
-        );
+        assert_eq!(refused, Some(StoreError::NewerSchema { found: newer.unsigned_abs(), known }), "{name}");
         let message = refused.unwrap().to_string();
         assert!(message.contains("start the newer program"), "{message}");
         sqlx::query(set).bind(-5_i64).bind(name).fetch_one(&intruder).await.unwrap();

@@ -1,0 +1,132 @@
+//! How a session gets a connection: confirmed after its sign-in, or attached to when its connection or its
+//! node was lost. The node that had it may be another one on the same store.
+
+use crate::carry::Carried;
+use crate::clock::now;
+use crate::connection::{Connection, ConnectionError};
+use crate::live::LiveSession;
+use crate::node::Shared;
+use crate::refusal::{Ended, Refused};
+use std::sync::Arc;
+use std::time::Duration;
+use symbolon_context::ContextSecrets;
+use symbolon_provider::SystemEntropy;
+use symbolon_record::Role;
+use symbolon_session::{
+    Attachment, ControlMessage, EndReason, Epoch, Line, SessionChannel, SessionState, VerifiedAttach,
+};
+use symbolon_store::{HotStore as _, NodeId, SessionId, StoreError};
+use symbolon_wire::{FrameKind, RefusalCode};
+
+/// How often an attach is tried when something else is published meanwhile: each try loses to a message of
+/// the session's own client or to another attach of it, and a client makes neither in such numbers.
+const TRIES: usize = 4;
+
+/// A session that this node has taken over.
+struct TakenOver {
+    state: SessionState,
+    verified: VerifiedAttach,
+    epoch: u64,
+    from: NodeId,
+}
+
+impl Shared {
+    /// A session that was just opened, with its first wrapped message: that is the last confirmation
+    /// of the context, and nothing acts before it.
+    pub(crate) async fn confirm(
+        &self,
+        connection: &mut Connection,
+        session: Arc<LiveSession>,
+        secrets: Box<ContextSecrets>,
+    ) -> Result<(Box<Carried<'_>>, ControlMessage), Ended> {
+        let epoch = Epoch(session.epoch());
+        let channel = SessionChannel::from_secrets(self.gateway.crypto, Role::Acceptor, epoch, secrets.wrap);
+        let within = Duration::from_secs(self.config.limits.stranger_secs);
+        let first = tokio::time::timeout(within, connection.expect(FrameKind::Wrapped)).await;
+        let mut first = match first.unwrap_or(Err(ConnectionError::Stalled)) {
+            Ok(first) => first,
+            Err(e) => {
+                self.forget(&session).await;
+                return Err(e.into());
+            }
+        };
+        let number = session.connect(epoch.0, connection.source());
+        let mut carried = Carried::new(self, session, channel, number);
+        match carried.open(&mut first) {
+            Ok(message) => Ok((carried, message)),
+            Err(e) => {
+                self.forget(&carried.session).await;
+                Err(Refused::denied(format!("the first wrapped message: {e}")).into())
+            }
+        }
+    }
+
+    /// A context that was never confirmed leaves nothing.
+    async fn forget(&self, session: &Arc<LiveSession>) {
+        self.live.remove(session);
+        let (id, ending) = (SessionId(session.id.0), self.ending(EndReason::ProtocolError));
+        let _ = self.store.hot().end_session(id, Some(session.epoch()), ending).await;
+    }
+
+    /// A session whose connection, or whose node, was lost.
+    pub(crate) async fn attach(
+        &self,
+        connection: &mut Connection,
+        body: &[u8],
+    ) -> Result<Box<Carried<'_>>, Ended> {
+        let TakenOver { state, verified, epoch, from } = self.take_over(connection, body).await?;
+        self.review().await.map_err(Refused::from)?;
+        let (answer, channel) = verified
+            .accept(Epoch(epoch), &mut SystemEntropy)
+            .map_err(|e| over(format!("attach to session {}: {e}", state.id)))?;
+        tracing::info!(user = %state.user_name, session = %state.id, epoch, source = %connection.source(), %from,
+            "session goes on");
+        let session = match self.live.get(state.id).filter(|_| from == self.node_id) {
+            Some(session) => {
+                session.with_state(|held| held.last_attach = state.last_attach);
+                session
+            }
+            None => {
+                let source = connection.source();
+                self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, source))
+            }
+        };
+        connection.send(FrameKind::Attached, answer).await?;
+        let number = session.connect(epoch, connection.source());
+        Ok(Carried::new(self, session, channel, number))
+    }
+
+    /// Makes this node the session's owner, if the client proves that it is its own and nobody was faster.
+    async fn take_over(&self, connection: &Connection, body: &[u8]) -> Result<TakenOver, Refused> {
+        let malformed = |e| Refused::malformed(format!("malformed attach: {e}"));
+        let id = SessionId(Attachment::receive(body).map_err(malformed)?.session_id().0);
+        let gone = |e: StoreError| match e {
+            StoreError::NotFound { .. } => over(format!("session {id}: {e}")),
+            e => e.into(),
+        };
+        for _ in 0..TRIES {
+            let seen = self.store.hot().look(id, now()).await.map_err(gone)?;
+            let mut state = SessionState::from_secret_bytes(&seen.state)
+                .map_err(|e| Refused::new(RefusalCode::Internal, format!("state of session {id}: {e}")))?;
+            let verified = Attachment::receive(body)
+                .map_err(malformed)?
+                .verify(self.gateway.crypto, &state, now())
+                .map_err(|e| over(format!("attach to session {id}: {e}")))?;
+            state.last_attach = verified.counter();
+            state.source = Line::lossy(&connection.source().to_string());
+            let from = seen.session.owner;
+            let published = state.to_secret_bytes();
+            match self.store.hot().claim_session(&seen, self.node_id, &published, now()).await {
+                Ok(session) => return Ok(TakenOver { state, verified, epoch: session.epoch, from }),
+                // Renewed, reported or attached in between: is the attach still good?
+                Err(StoreError::Fenced) => {}
+                Err(e) => return Err(gone(e)),
+            }
+        }
+        Err(Refused::new(RefusalCode::Busy, format!("session {id} changes all the time")))
+    }
+}
+
+fn over(reason: String) -> Refused {
+    Refused::new(RefusalCode::SessionOver, reason)
+}
