@@ -53,6 +53,19 @@ impl Identity {
     /// [`IssuerError::OutsideValidity`] when the identity's own certificate has ended.
     pub fn context_key(&self, suite: Suite, validity: Validity) -> Result<ContextKey, IssuerError> {
         let key = KemPrivateKey::generate(suite, crypto(), &mut SystemEntropy);
+        self.certify_context_key(key, validity)
+    }
+
+    /// The same for a key that the caller made.
+    ///
+    /// # Errors
+    /// As [`Identity::context_key`].
+    pub fn certify_context_key(
+        &self,
+        key: KemPrivateKey,
+        validity: Validity,
+    ) -> Result<ContextKey, IssuerError> {
+        let suite = key.public().suite();
         // RFC 8410 §5 wants keyAgreement for X25519, RFC 9935 §5 keyEncipherment for a KEM.
         let usage = if suite == Suite::X25519 { KeyUsages::KeyAgreement } else { KeyUsages::KeyEncipherment };
         let validity = validity.within(self.held.validity)?;

@@ -204,6 +204,15 @@ pub fn ml_kem768_from(decapsulation_key: &SecretBytes) -> Result<Box<dyn MlKem76
     Ok(Box::new(MlKem { key, public: bytes[PUBLIC_IN_PRIVATE].to_vec() }))
 }
 
+/// A fresh ML-KEM-768 key in the form that [`ml_kem768_from`] reads, for a key that several processes
+/// share through a file.
+#[must_use]
+pub fn ml_kem768_fresh() -> SecretBytes {
+    let bytes = kem::DecapsulationKey::generate(&kem::ML_KEM_768)
+        .and_then(|key| Ok(SecretBytes::new(key.key_bytes()?.as_ref().to_vec())));
+    bytes.expect("aws-lc can make an ML-KEM key and write it down")
+}
+
 struct MlKem {
     key: kem::DecapsulationKey,
     public: Vec<u8>,
