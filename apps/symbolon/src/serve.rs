@@ -36,6 +36,9 @@ pub(crate) struct ServeArgs {
     /// At the first start, take the issuer of the node in this directory instead of making one
     #[arg(long, value_name = "DIR")]
     issuer_of: Option<PathBuf>,
+    /// Share store, keys and name with the node in this directory: one more node for the same sessions [env: SYMBOLON_WITH]
+    #[arg(long, value_name = "DIR", conflicts_with = "issuer_of")]
+    with: Option<PathBuf>,
     /// The registration template of who names none [env: SYMBOLON_TEMPLATE] [default: person]
     #[arg(long, value_name = "NAME")]
     template: Option<String>,
@@ -55,6 +58,7 @@ impl ServeArgs {
             ("name", self.name.clone()),
             ("public_address", self.public_address.clone()),
             ("template", self.template.clone()),
+            ("with", self.with.as_ref().map(|dir| dir.display().to_string())),
         ];
         let switches =
             [("open_registration", self.open_registration), ("accept_passwords", self.accept_passwords)];
@@ -141,7 +145,17 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
         let node = Node::start(config.clone()).await.map_err(|e| node_complaint(e, &config, &paste))?;
         started(global.output(), &node, &config.dir, paste)?;
         notify::ready(&format!("gateway {} on {}", node.gateway_name(), node.address()));
-        while let Told::Reload = signals.next().await {
+        loop {
+            let told = tokio::select! {
+                told = signals.next() => told,
+                failure = node.failure() => {
+                    node.shutdown().await;
+                    return Err(Complaint::failure(failure.to_string()).fix("its log says more; start it again"));
+                }
+            };
+            if let Told::Stop = told {
+                break;
+            }
             notify::reloading();
             match settings::load(global, args.table()) {
                 Ok((new, log)) => {
