@@ -139,7 +139,8 @@ fn a_connection_told_to_stop_in_the_middle_leaves_the_session_alone() -> Result<
 
     step!("and in the middle of a download");
     let mut command = alice.machine().symbolon(["connect", "web", "--stdio"]);
-    let mut child = command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn()?;
+    let mut child =
+        command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn()?;
     child.stdin.as_mut().context("no input")?.write_all(b"GET /some HTTP/1.0\r\n\r\n")?;
     let mut output = child.stdout.take().context("no output")?;
     output.read_exact(&mut [0; 64 * 1024])?;

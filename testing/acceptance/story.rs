@@ -184,7 +184,7 @@ fn chapter_3_a_changed_right_acts_at_once_both_ways() -> Result<()> {
     step!("granted: it appears without a restart, and works");
     let right = gateway.grant("user:bob", "web")?;
     bob.until_destinations(&["web"])?;
-    let (_open, port) = bob.connect("web")?;
+    let (mut open, port) = bob.connect("web")?;
     assert_eq!(curl(&format!("http://127.0.0.1:{port}/"), &[])?.stdout, HttpServer::GREETING.as_bytes());
     let explained = gateway.admin(&["explain", "bob", "web"])?;
     assert!(explained.contains(&right), "{explained}");
@@ -202,6 +202,9 @@ fn chapter_3_a_changed_right_acts_at_once_both_ways() -> Result<()> {
     assert!(reason.contains("web"), "{reason}");
     assert_ne!(curl(&format!("http://127.0.0.1:{port}/"), &[])?.code, Some(0));
     assert_eq!(session, self::session(&bob.status()?)?, "the session itself went on");
+    step!("whoever holds a local port open is told there");
+    open.wait_line(|line| line.contains("your right to use this application was withdrawn"))?;
+    open.wait_line(|line| line.contains("your right to reach web is gone"))?;
 
     step!("a program that is joined to the application is told the reason too");
     let right = gateway.grant("user:bob", "web")?;
@@ -217,18 +220,34 @@ fn chapter_3_a_changed_right_acts_at_once_both_ways() -> Result<()> {
     scenario!("Bob is locked out");
     gateway.grant("user:bob", "web")?;
     bob.until_destinations(&["web"])?;
+    open.wait_line(|line| line.contains("web may be reached again"))?;
     let mut download = self::download(&bob, port)?;
     gateway.admin(&["users", "lock", "bob"])?;
     assert!(gateway.sessions()?.is_empty(), "in force when the command returns");
     assert!(matches!(download.wait_exit()?.code(), Some(18 | 56)), "{}", download.output());
     until(LIMIT, "the agent to give up", || (!bob.has_agent().ok()?).then_some(()))?;
     assert!(bob.agent_log().contains("locked"), "{}", bob.agent_log());
-    assert_eq!(bob.machine().run(["ls"])?.code, Some(4), "there is nothing that he could list");
+    assert_eq!(open.wait_exit()?.code(), Some(3), "{}", open.output());
+    transcript::output(&open.output());
+    assert!(open.output().contains("locked by an administrator"), "{}", open.output());
+    step!("whatever he asks later, he is told when and why it ended");
+    for question in ["status", "ls", "whoami"] {
+        let told = bob.machine().refused(4, [question])?;
+        assert!(told.contains("ended at 20") && told.contains("locked by an administrator"), "{told}");
+        assert!(told.contains("fix: ask an administrator"), "{told}");
+        let told = bob.machine().run([question, "--json"])?.json()?;
+        assert_eq!(told["error"]["code"], "user-locked", "{told}");
+    }
+    assert!(bob.machine().run(["doctor"])?.text().contains("locked by an administrator"));
     let refused = bob.try_login(&["--json"], &[])?;
     assert_eq!((refused.code, &refused.json()?["error"]["code"]), (Some(3), &"denied".into()));
     gateway.admin(&["users", "unlock", "bob"])?;
     bob.login()?;
     assert_eq!(bob.destinations()?, ["web"]);
+    step!("what had ended before is forgotten");
+    bob.machine().ok(["logout"])?;
+    let told = bob.machine().refused(4, ["status"])?;
+    assert!(!told.contains("locked"), "{told}");
     assert!(!bob.agent_log().contains("panicked"), "{}", bob.agent_log());
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use clap::Args;
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::Serialize;
-use symbolon_agent::{Client, Paths, RawStream};
+use symbolon_agent::{Client, Listening, Paths, PortNews, RawStream};
 use symbolon_policy::AppName;
 use tokio::runtime::Runtime;
 
@@ -53,13 +53,32 @@ impl Report for Port {
     }
 }
 
+/// The right to reach the application is back.
+#[derive(Serialize)]
+struct Granted<'a> {
+    app: &'a AppName,
+}
+
+impl Report for Granted<'_> {
+    fn write(&self, page: &mut Page) {
+        page.line(format!("{} may be reached again.", self.app));
+    }
+}
+
+/// It was told to end.
+#[derive(Serialize)]
+struct Ended {}
+
+impl Report for Ended {
+    fn write(&self, _: &mut Page) {}
+}
+
 /// Reaches an application.
 pub(crate) fn run(global: &Global, args: ConnectArgs) -> Outcome {
     let paths = Paths::new(global.home.clone())?;
     if args.stdio {
-        let runtime = runtime::small()?;
-        let stream = runtime.block_on(async { Client::connect(&paths).await?.stream(&args.app).await })?;
-        return bridge(&runtime, stream);
+        return stdio(&paths, &args.app)
+            .map_err(|complaint| global.output().complain_aside(complaint.complete(&Paste::new(global))));
     }
     runtime::small()?.block_on(async {
         let mut signals = Signals::new()?;
@@ -69,12 +88,43 @@ pub(crate) fn run(global: &Global, args: ConnectArgs) -> Outcome {
         let protocol = destinations.into_iter().find(|d| d.app == args.app.as_str()).map(|d| d.protocol);
         let protocol = protocol.unwrap_or_else(|| "tcp".to_owned());
         let hints = hints(&protocol, &args.app, listening.address(), &Paste::new(global));
-        global.output().report(&Port { app: args.app, address: listening.address(), protocol, hints });
+        let (app, address) = (args.app.clone(), listening.address());
+        global.output().event("ready", &Port { app, address, protocol, hints });
         tokio::select! {
-            () = signals.stop() => Ok(()),
-            reason = listening.closed() => Err(reason.into()),
+            () = signals.stop() => {
+                global.output().event("ended", &Ended {});
+                Ok(())
+            }
+            complaint = watch(global, &args.app, &mut listening) => {
+                global.output().event_failed("ended", &complaint);
+                Err(complaint.said())
+            }
         }
     })
+}
+
+/// Tells what happens to the port until it is gone; returns why.
+async fn watch(global: &Global, app: &AppName, listening: &mut Listening) -> Complaint {
+    let (output, paste) = (global.output(), Paste::new(global));
+    let complaint = |error| Complaint::from(error).complete(&paste);
+    loop {
+        match listening.news().await {
+            PortNews::Withdrawn(error) => output.event_failed("withdrawn", &complaint(error)),
+            PortNews::Granted => output.event("granted", &Granted { app }),
+            PortNews::Failed(error) => {
+                let mut complaint = complaint(error);
+                complaint.message = format!("a connection failed: {}", complaint.message);
+                output.event_failed("failed", &complaint);
+            }
+            PortNews::Closed(error) => return complaint(error),
+        }
+    }
+}
+
+fn stdio(paths: &Paths, app: &AppName) -> Outcome {
+    let runtime = runtime::small()?;
+    let stream = runtime.block_on(async { Client::connect(paths).await?.stream(app).await })?;
+    bridge(&runtime, stream)
 }
 
 /// Commands that use the port, ready to be pasted.

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 use symbolon_agent::{AgentError, ErrorKind};
 
+use crate::paste::Paste;
+
 /// What kind of failure; its number is the exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -53,7 +55,8 @@ pub(crate) struct Complaint {
     pub(crate) code: String,
     /// One sentence for people.
     pub(crate) message: String,
-    /// What to do next; a command in it works when pasted.
+    /// What to do next, where that is known; a command in it works when pasted.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fix: Option<String>,
 }
 
@@ -98,6 +101,12 @@ impl Complaint {
         self
     }
 
+    /// The same with a fix whose commands work as they are.
+    pub(crate) fn complete(mut self, paste: &Paste) -> Self {
+        self.fix = self.fix.map(|fix| paste.complete(&fix));
+        self
+    }
+
     /// The same after a report has said it; what is left is the exit code.
     pub(crate) fn said(mut self) -> Self {
         self.message.clear();
@@ -134,7 +143,11 @@ impl From<AgentError> for Complaint {
             ErrorKind::Denied => Kind::Denied,
             ErrorKind::Unreachable => Kind::Unreachable,
         };
-        Self { fix: e.fix, ..Self::new(kind, e.message) }
+        let complaint = Self { fix: e.fix, ..Self::new(kind, e.message) };
+        match e.code {
+            Some(code) => complaint.code(code),
+            None => complaint,
+        }
     }
 }
 
@@ -146,7 +159,8 @@ impl From<Complaint> for AgentError {
             Kind::Denied => ErrorKind::Denied,
             Kind::Unreachable => ErrorKind::Unreachable,
         };
-        Self { kind, message: complaint.message, fix: complaint.fix }
+        let code = Some(complaint.code).filter(|code| code != complaint.kind.as_str());
+        Self { kind, code, message: complaint.message, fix: complaint.fix }
     }
 }
 

@@ -55,8 +55,8 @@ fn main() -> ExitCode {
     let paste = Paste::new(&cli.global);
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(mut complaint) => {
-            complaint.fix = complaint.fix.map(|fix| paste.complete(&fix));
+        Err(complaint) => {
+            let complaint = complaint.complete(&paste);
             if !complaint.is_said() {
                 output.complain(&complaint);
             }

@@ -2,8 +2,8 @@
 //!
 //! A command makes a [`Report`]: a value that serialises for programs and can be written for people. [`Output`]
 //! chooses. In JSON a report becomes `{"schema":1,"ok":true, …its fields}` on one line of standard output, a
-//! complaint `{"schema":1,"ok":false,"error":{"code","message","fix"}}`; for people a complaint goes to
-//! standard error.
+//! complaint `{"schema":1,"ok":false,"error":{"code","message"[,"fix"]}}`; for people a complaint goes to
+//! standard error. A command that tells more than one thing prints an object a line, each with the field `event`.
 
 mod page;
 
@@ -44,6 +44,22 @@ impl Output {
         }
     }
 
+    /// Says one of several things, for programs under the name of an event.
+    pub(crate) fn event(self, event: &str, report: &impl Report) {
+        if !self.json {
+            return self.report(report);
+        }
+        self.json_line(named(event, succeeded(report)));
+    }
+
+    /// Says in the middle that something does not work: to people on standard error, even if they want quiet.
+    pub(crate) fn event_failed(self, event: &str, complaint: &Complaint) {
+        if !self.json {
+            return self.complain(complaint);
+        }
+        self.json_line(named(event, failed(complaint)));
+    }
+
     /// Says what was found, and that it is a failure: for people the report, for programs both in one object.
     pub(crate) fn report_failed(self, report: &impl Report, complaint: &Complaint) {
         if !self.json {
@@ -65,8 +81,7 @@ impl Output {
     /// Complains.
     pub(crate) fn complain(self, complaint: &Complaint) {
         if self.json {
-            self.json_line(serde_json::json!({ "schema": SCHEMA, "ok": false, "error": complaint }));
-            return;
+            return self.json_line(failed(complaint));
         }
         let mut page = Page::new(colour(&io::stderr()));
         page.problem(&complaint.message);
@@ -74,6 +89,15 @@ impl Output {
             page.hint(fix);
         }
         to_stderr(page.text().trim_end());
+    }
+
+    /// Complains on standard error, because standard output is an application's; what is left is the exit code.
+    pub(crate) fn complain_aside(self, complaint: Complaint) -> Complaint {
+        if !self.json {
+            return complaint;
+        }
+        to_stderr(&failed(&complaint).to_string());
+        complaint.said()
     }
 
     /// Writes bytes as they are: completions, manual pages, audit rows.
@@ -110,6 +134,15 @@ fn succeeded(report: &impl Serialize) -> Value {
         }
     }
     Value::Object(object)
+}
+
+fn failed(complaint: &Complaint) -> Value {
+    serde_json::json!({ "schema": SCHEMA, "ok": false, "error": complaint })
+}
+
+fn named(event: &str, mut object: Value) -> Value {
+    object["event"] = event.into();
+    object
 }
 
 /// Colour belongs on a terminal alone, and not there when <https://no-color.org> says no.

@@ -71,7 +71,8 @@ where
 /// Where an agent that has ended said why.
 fn with_log(error: AgentError, paths: &Paths) -> AgentError {
     match &error.fix {
-        Some(fix) if paths.log.exists() => {
+        // one that said why it ended needs no log
+        Some(fix) if error.code.is_none() && paths.log.exists() => {
             let log = quote(&paths.log.display().to_string());
             let fix = format!("{fix}   (how the last one ended: tail {log})");
             error.fix(fix)

@@ -24,7 +24,7 @@ mod tunnel;
 mod watch;
 
 use crate::files::{Lock, make_private_dir};
-use crate::{AgentError, Paths, UserConfig};
+use crate::{AgentError, Paths, UserConfig, last_end};
 use account::Account;
 use shared::Shared;
 use std::sync::Arc;
@@ -147,6 +147,7 @@ impl Agent {
                 };
             }
         }
+        last_end::forget(&agent.paths);
         Ok(agent)
     }
 
@@ -159,6 +160,10 @@ impl Agent {
             Ok(result) => result,
             Err(_) => Err(AgentError::failure("the agent broke off; its log says why")),
         };
+        if let Err(e) = &result {
+            // Before the socket closes, so that whoever is connected finds the reason.
+            last_end::remember(&self.paths, e);
+        }
         self.shared.end_streams().await;
         result
     }

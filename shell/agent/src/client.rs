@@ -1,12 +1,11 @@
 //! Talking to the user's running agent.
 
 use crate::ipc::{
-    MAX_REPLY, MAX_REQUEST, Reply, ReplyLine, Request, RequestLine, gone, parse, read_line, to_line,
+    MAX_REPLY, MAX_REQUEST, PortNews, Reply, ReplyLine, Request, RequestLine, gone, parse, read_line, to_line,
 };
 use crate::status::{Destinations, SCHEMA, Status, WhoAmI};
-use crate::{AgentError, Paths};
+use crate::{AgentError, Paths, last_end};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use symbolon_policy::AppName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -15,25 +14,25 @@ use tokio::net::UnixStream;
 #[derive(Debug)]
 pub struct Client {
     stream: BufReader<UnixStream>,
-    socket: PathBuf,
+    paths: Paths,
 }
 
 impl Client {
     /// Connects to the agent of these paths.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Unreachable`] when none runs.
+    /// [`crate::ErrorKind::Unreachable`] when none runs, with the reason for which the last one ended unless that was
+    /// asked to.
     pub async fn connect(paths: &Paths) -> Result<Self, AgentError> {
-        Self::connect_to(paths.socket.clone()).await
-    }
-
-    async fn connect_to(socket: PathBuf) -> Result<Self, AgentError> {
-        match UnixStream::connect(&socket).await {
-            Ok(stream) => Ok(Self { stream: BufReader::new(stream), socket }),
+        match UnixStream::connect(&paths.socket).await {
+            Ok(stream) => Ok(Self { stream: BufReader::new(stream), paths: paths.clone() }),
             Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
-                Err(AgentError::file("connect to", &socket, &e))
+                Err(AgentError::file("connect to", &paths.socket, &e))
             }
-            Err(_) => Err(AgentError::unreachable("no agent is running").fix("start one: symbolon login")),
+            Err(_) => Err(match last_end::read(paths) {
+                Some(end) => end.since(),
+                None => AgentError::unreachable("no agent is running").fix("start one: symbolon login"),
+            }),
         }
     }
 
@@ -136,7 +135,7 @@ impl Client {
             line.push(byte);
         }
         match parse::<ReplyLine>(&line)?.into_result()? {
-            Reply::Stream(id) => Ok(RawStream { stream, id, socket: self.socket }),
+            Reply::Stream(id) => Ok(RawStream { stream, id, paths: self.paths }),
             _ => Err(unexpected()),
         }
     }
@@ -160,18 +159,23 @@ impl Listening {
         self.address
     }
 
-    /// Waits until the agent takes the port away, and says why.
-    pub async fn closed(&mut self) -> AgentError {
-        match read_line::<ReplyLine>(&mut self.client.stream, MAX_REPLY).await {
+    /// Waits for the next thing that is to be told about the port; after [`PortNews::Closed`] there is nothing more.
+    pub async fn news(&mut self) -> PortNews {
+        let closed = match read_line::<ReplyLine>(&mut self.client.stream, MAX_REPLY).await {
             Ok(Some(line)) => match line.into_result() {
-                Err(e) => e,
+                Ok(Reply::News(news)) => return news,
                 Ok(_) => unexpected(),
+                Err(e) => e,
             },
-            Ok(None) => {
-                AgentError::unreachable("the agent has stopped").fix("start it again: symbolon login")
-            }
+            Ok(None) => match last_end::read(&self.client.paths) {
+                Some(end) => end.now(),
+                None => {
+                    AgentError::unreachable("the agent has stopped").fix("start it again: symbolon login")
+                }
+            },
             Err(e) => e,
-        }
+        };
+        PortNews::Closed(closed)
     }
 }
 
@@ -180,7 +184,7 @@ impl Listening {
 pub struct RawStream {
     stream: UnixStream,
     id: u64,
-    socket: PathBuf,
+    paths: Paths,
 }
 
 impl RawStream {
@@ -192,8 +196,8 @@ impl RawStream {
     /// The connection, and the question how it ended.
     #[must_use]
     pub fn into_parts(self) -> (UnixStream, Ending) {
-        let Self { stream, id, socket } = self;
-        (stream, Ending { id, socket })
+        let Self { stream, id, paths } = self;
+        (stream, Ending { id, paths })
     }
 
     /// After the end was read: whether the application closed the stream, or it was cut.
@@ -209,7 +213,7 @@ impl RawStream {
 #[derive(Debug)]
 pub struct Ending {
     id: u64,
-    socket: PathBuf,
+    paths: Paths,
 }
 
 impl Ending {
@@ -218,7 +222,7 @@ impl Ending {
     /// # Errors
     /// Why it was cut, as the gateway said it.
     pub async fn outcome(self) -> Result<(), AgentError> {
-        let Self { id, socket } = self;
-        Client::connect_to(socket).await?.ask(Request::StreamEnd { stream: id }).await.map(drop)
+        let Self { id, paths } = self;
+        Client::connect(&paths).await?.ask(Request::StreamEnd { stream: id }).await.map(drop)
     }
 }

@@ -40,6 +40,9 @@ impl ErrorKind {
 pub struct AgentError {
     /// What kind.
     pub kind: ErrorKind,
+    /// A stable word for programs, where it says more than the kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
     /// What happened, one sentence without a full stop.
     pub message: String,
     /// What to do about it, where that is known.
@@ -51,7 +54,7 @@ impl AgentError {
     /// An error of `kind`.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), fix: None }
+        Self { kind, code: None, message: message.into(), fix: None }
     }
 
     /// Something did not work.
@@ -76,6 +79,13 @@ impl AgentError {
     #[must_use]
     pub fn unreachable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unreachable, message)
+    }
+
+    /// The same, with a word for programs.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
     }
 
     /// The same, with what to do about it.

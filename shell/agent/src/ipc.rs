@@ -3,7 +3,8 @@
 //! ```text
 //! {"schema":1,"do":"status"}                      → {"schema":1,"ok":{"status":{…}}}
 //! {"schema":1,"do":"listen","app":"db"}           → {"schema":1,"ok":{"listening":"127.0.0.1:40001"}}
-//!                                                   the port is closed when this connection is
+//!                                                   the port is closed when this connection is; until then
+//!                                                   {"schema":1,"ok":{"news":{"withdrawn":{…}}}} and the like
 //! {"schema":1,"do":"stream","app":"ssh.office"}   → {"schema":1,"ok":{"stream":7}}, then raw bytes both ways
 //! anything that fails                             → {"schema":1,"error":{"kind":…,"message":…,"fix":…}}
 //! ```
@@ -51,8 +52,23 @@ pub(crate) enum Reply {
     Destinations(Destinations),
     WhoAmI(Box<WhoAmI>),
     Listening(SocketAddr),
+    News(PortNews),
     Stream(u64),
     Done,
+}
+
+/// What is told about a local port while it is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortNews {
+    /// The application may not be reached any more; the port stays, and refuses.
+    Withdrawn(AgentError),
+    /// It may be reached again.
+    Granted,
+    /// A connection was refused, or cut.
+    Failed(AgentError),
+    /// The port is gone, for this reason.
+    Closed(AgentError),
 }
 
 /// A request on its line.

@@ -29,6 +29,7 @@ mod error;
 mod files;
 mod gateway;
 mod ipc;
+mod last_end;
 mod paths;
 mod sign_in;
 mod status;
@@ -41,6 +42,7 @@ pub use dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};
 pub use doctor::{Check, Diagnosis, Finding, doctor};
 pub use enrol::{EnrolOptions, EnrolTarget, enrol};
 pub use error::{AgentError, ErrorKind};
+pub use ipc::PortNews;
 pub use paths::Paths;
 pub use status::{
     DestinationInfo, Destinations, Enrolled, Link, ListenerStatus, Problem, RegistrationInfo, Reported,

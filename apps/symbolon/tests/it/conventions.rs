@@ -22,7 +22,6 @@ fn every_failure_is_one_json_object_with_its_exit_code() {
         (&["--home", home, "ls"], 4),
         (&["--home", home, "whoami"], 4),
         (&["--home", home, "logout"], 4),
-        (&["--home", home, "connect", "db", "--stdio"], 4),
         (&["--dir", node, "admin", "status"], 4),
         (&["--dir", node, "admin", "users", "list"], 4),
         (&["--config", "/nonexistent", "serve"], 1),
@@ -33,6 +32,17 @@ fn every_failure_is_one_json_object_with_its_exit_code() {
         let error = &value["error"];
         assert!(error["code"].is_string() && error["message"].is_string(), "{value}");
     }
+}
+
+#[test]
+fn what_joins_standard_output_to_an_application_complains_on_standard_error() {
+    let place = Place::new();
+    let ended = place.run(&["--home", text(&place.path("home")), "connect", "db", "--stdio", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(&ended.err).unwrap();
+    assert_eq!(
+        (ended.code, ended.out.as_str(), &value["error"]["code"]),
+        (Some(4), "", &"unreachable".into())
+    );
 }
 
 #[test]

@@ -224,9 +224,16 @@ impl Carrier<'_> {
     }
 }
 
+/// A reason as a part of a longer sentence.
+pub(crate) fn clause(reason: EndReason) -> String {
+    let mut letters = reason.sentence().trim_end_matches('.').chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
 /// What the gateway says about a stream's end, for people.
 pub(crate) fn ended_stream(reason: EndReason, detail: &Line) -> AgentError {
-    let sentence = if detail.as_str().is_empty() { reason.sentence() } else { detail.as_str() };
+    let plain = ["", reason.sentence()].contains(&detail.as_str());
+    let sentence = if plain { clause(reason) } else { detail.to_string() };
     let sentence = sentence.trim_end_matches('.');
     match reason {
         EndReason::ApplicationUnreachable => AgentError::unreachable(sentence)

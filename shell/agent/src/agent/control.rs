@@ -2,7 +2,7 @@
 
 use crate::agent::Patience;
 use crate::agent::account::Account;
-use crate::agent::carry::{Over, carry};
+use crate::agent::carry::{Over, carry, clause};
 use crate::agent::pause::Pause;
 use crate::agent::shared::Shared;
 use crate::agent::term::Term;
@@ -143,17 +143,32 @@ impl Control {
 
     /// The gateway ended the session: its streams end too, and some reasons are final.
     fn ended(&self, session: &ClientSession, reason: EndReason, detail: &Line) -> Next {
-        let sentence = match detail.as_str() {
-            "" => reason.sentence().to_owned(),
-            detail => format!("{} ({detail})", reason.sentence()),
+        let (sentence, last) = match reason {
+            EndReason::UserLocked => (
+                "your account was locked by an administrator".to_owned(),
+                Some(("user-locked", "ask an administrator; when it is unlocked: symbolon login")),
+            ),
+            EndReason::TokenRevoked => (
+                "your token was revoked by an administrator".to_owned(),
+                Some((
+                    "token-revoked",
+                    "ask an administrator for an invitation, and enrol again with --replace",
+                )),
+            ),
+            EndReason::EndedByAdministrator => (
+                "your session was ended by an administrator".to_owned(),
+                Some(("session-ended", "sign in again: symbolon login; or ask an administrator why")),
+            ),
+            other => (clause(other), None),
         };
-        let why = AgentError::denied(sentence.trim_end_matches('.'));
+        let why = AgentError::denied(match detail.as_str() {
+            "" => sentence,
+            detail => format!("{sentence} ({detail})"),
+        });
         self.shared.end_streams_soon(session.id(), None, why.clone());
-        match reason {
-            EndReason::UserLocked | EndReason::TokenRevoked | EndReason::EndedByAdministrator => {
-                Next::Unwelcome(why.fix("ask an administrator"))
-            }
-            _ => {
+        match last {
+            Some((code, fix)) => Next::Unwelcome(why.code(code).fix(fix)),
+            None => {
                 self.shared.session_over();
                 self.shared.problem(&format!("the session ended: {}", why.message));
                 Next::SignIn

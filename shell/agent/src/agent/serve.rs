@@ -4,7 +4,7 @@ use crate::AgentError;
 use crate::agent::report;
 use crate::agent::shared::Shared;
 use crate::agent::tunnel::{Early, Tunnel};
-use crate::ipc::{MAX_REQUEST, Reply, ReplyLine, Request, RequestLine, read_line, to_line};
+use crate::ipc::{MAX_REQUEST, PortNews, Reply, ReplyLine, Request, RequestLine, read_line, to_line};
 use crate::status::SCHEMA;
 use rustix::net::sockopt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,8 +13,11 @@ use std::time::Duration;
 use symbolon_policy::AppName;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+
+/// Failures of a local port that wait to be told; more at once are told by `status` alone.
+const MAX_NEWS: usize = 16;
 
 /// Commands that talk at the same time.
 const MAX_COMMANDS: usize = 256;
@@ -145,7 +148,8 @@ async fn listen(
     Ok((app, listener, address))
 }
 
-/// Leads a local port to an application until the command goes away. Streams go on by themselves.
+/// Leads a local port to an application until the command goes away, and tells the command what it should know
+/// meanwhile. Streams go on by themselves.
 async fn forward(
     shared: &Arc<Shared>,
     mut command: BufReader<UnixStream>,
@@ -154,15 +158,42 @@ async fn forward(
     address: SocketAddr,
 ) -> std::io::Result<()> {
     let _entered = shared.enter_listener(&app, address);
+    let (failed, mut failures) = mpsc::channel(MAX_NEWS);
+    let mut changed = shared.changed.subscribe();
+    let mut withdrawn = false;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             // A command that holds a port says nothing more.
             _ = command.fill_buf() => return Ok(()),
+            Some(error) = failures.recv() => {
+                tell(&command, PortNews::Failed(error))?;
+                continue;
+            }
+            _ = changed.changed() => {
+                match shared.standing(&app) {
+                    Some(Err(_)) if !withdrawn => {
+                        withdrawn = true;
+                        tell(&command, PortNews::Withdrawn(gone(&app)))?;
+                    }
+                    Some(Ok(())) if withdrawn => {
+                        withdrawn = false;
+                        tell(&command, PortNews::Granted)?;
+                    }
+                    _ => {}
+                }
+                continue;
+            }
         };
         match accepted {
             Ok((local, peer)) => {
-                tokio::spawn(local_connection(Arc::clone(shared), app.clone(), local, peer));
+                let (shared, app, failed) = (Arc::clone(shared), app.clone(), failed.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = local_connection(shared, app, local, peer).await {
+                        // Whoever does not read so many is not interested.
+                        let _ = failed.try_send(error);
+                    }
+                });
             }
             Err(e) => {
                 shared.problem(&format!("cannot accept a connection to {app}: {e}"));
@@ -172,7 +203,28 @@ async fn forward(
     }
 }
 
-async fn local_connection(shared: Arc<Shared>, app: AppName, mut local: TcpStream, peer: SocketAddr) {
+fn gone(app: &AppName) -> AgentError {
+    AgentError::denied(format!("your right to reach {app} is gone; the port refuses until it is back"))
+        .code("withdrawn")
+        .fix("ask an administrator for the right to reach it")
+}
+
+/// Tells a command without waiting for it: one that does not read misses what its buffer does not hold.
+fn tell(command: &BufReader<UnixStream>, news: PortNews) -> std::io::Result<()> {
+    let line = to_line(&ReplyLine::new(Ok(Reply::News(news))));
+    match command.get_ref().try_write(&line) {
+        Ok(written) if written < line.len() => Err(std::io::ErrorKind::WriteZero.into()),
+        Err(e) if e.kind() != std::io::ErrorKind::WouldBlock => Err(e),
+        _ => Ok(()),
+    }
+}
+
+async fn local_connection(
+    shared: Arc<Shared>,
+    app: AppName,
+    mut local: TcpStream,
+    peer: SocketAddr,
+) -> Result<(), AgentError> {
     let _ = local.set_nodelay(true);
     let result = {
         let (mut read, mut write) = local.split();
@@ -189,4 +241,5 @@ async fn local_connection(shared: Arc<Shared>, app: AppName, mut local: TcpStrea
         // A reset, so that a cut is not taken for the end of what was sent.
         let _ = sockopt::set_socket_linger(&local, Some(Duration::ZERO));
     }
+    result
 }

@@ -260,18 +260,21 @@ impl Shared {
 
     /// Refuses an application that the gateway's configuration does not have.
     pub(crate) fn check_destination(&self, app: &AppName) -> Result<(), AgentError> {
+        self.standing(app).unwrap_or(Ok(()))
+    }
+
+    /// Whether the gateway's configuration has an application; nothing while there is no configuration.
+    pub(crate) fn standing(&self, app: &AppName) -> Option<Result<(), AgentError>> {
         let state = self.state();
-        let Some(live) = &state.live else { return Ok(()) };
+        let live = state.live.as_ref().filter(|live| live.configuration.is_some())?;
         let now = clock::now();
-        let known = live.destinations.iter().find(|d| d.app == *app);
-        match known {
-            _ if live.configuration.is_none() => Ok(()),
+        Some(match live.destinations.iter().find(|d| d.app == *app) {
             Some(destination) if destination.until.is_none_or(|until| now < until) => Ok(()),
             Some(_) => Err(AgentError::denied(format!("your right to reach {app} has ended"))
                 .fix("ask an administrator for more time")),
             None => Err(AgentError::denied(format!("{app} is not among your destinations"))
                 .fix("symbolon ls shows them; ask an administrator for the right to reach it")),
-        }
+        })
     }
 
     /// Draws a number, waiting for the session and for the gateway's grant where needed.

@@ -116,7 +116,7 @@ async fn what_is_unknown_not_permitted_or_down_is_told_before_the_raw_bytes() {
     let down = stream("db").await;
     assert_eq!(
         (down.kind, down.message.as_str()),
-        (ErrorKind::Unreachable, "The application does not answer")
+        (ErrorKind::Unreachable, "the application does not answer")
     );
     // The gateway's configuration has it, but the gateway decides anew for each stream.
     scene.gateway.state().apps.clear();
