@@ -153,6 +153,7 @@ fn hold(conditions: &Conditions) {
         let expected = conditions.time_holds(now)
             && (conditions.networks.is_empty() || conditions.networks.iter().any(|n| n.contains(source)))
             && (conditions.token_classes.is_empty() || conditions.token_classes.contains(&token_class))
+            && conditions.assurance.is_none_or(|least| least <= token_class.assurance())
             && (conditions.machines.is_empty() || conditions.machines.iter().any(|m| m == machine))
             && (conditions.places.is_empty() || conditions.places.iter().any(|p| p == place));
         assert_eq!(

@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 use symbolon_wire::Time;
 
 use crate::window::minute_of_day;
-use crate::{AccessRequest, AppName, Conditions, DailyWindow, Entitlement, Grantee, Subject, Weekday};
+use crate::{
+    AccessRequest, AppName, Assurance, Conditions, DailyWindow, Entitlement, Grantee, Subject, Weekday,
+};
 
 const USER: &str = "User";
 const GROUP: &str = "Group";
@@ -34,6 +36,7 @@ pub(crate) enum Topic {
     NotAfter,
     Networks,
     TokenClasses,
+    Assurance,
     Machines,
     Places,
 }
@@ -92,6 +95,10 @@ pub(crate) fn clauses(conditions: &Conditions) -> Vec<(Topic, Value)> {
     clauses.extend(networks.reduce(|a, b| binary("||", a, b)).map(|any| (Topic::Networks, any)));
     let tokens = conditions.token_classes.iter().map(|c| c.as_str());
     clauses.extend(one_of(tokens, "token").map(|any| (Topic::TokenClasses, any)));
+    let enough =
+        conditions.assurance.map(|least| Assurance::ALL.map(Assurance::as_str)[least as usize..].to_vec());
+    let enough = enough.and_then(|levels| one_of(levels.into_iter(), "assurance"));
+    clauses.extend(enough.map(|any| (Topic::Assurance, any)));
     let machines = conditions.machines.iter().map(String::as_str);
     clauses.extend(one_of(machines, "machine").map(|any| (Topic::Machines, any)));
     let places = conditions.places.iter().map(String::as_str);
@@ -180,6 +187,7 @@ pub(crate) fn request_context(request: &AccessRequest<'_>) -> Result<Context, St
         ("yesterday", RestrictedExpression::new_long(today.yesterday() as i64)),
         ("source", RestrictedExpression::new_ip(source.to_string())),
         ("token", text(request.token_class.as_str())),
+        ("assurance", text(request.token_class.assurance().as_str())),
         ("machine", text(request.machine)),
         ("place", text(request.place)),
     ];

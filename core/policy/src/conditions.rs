@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use symbolon_wire::Time;
 
-use crate::{DailyWindow, NameError, Network, TextError, TokenClass, format_time, free_text, parse_time};
+use crate::{
+    Assurance, DailyWindow, NameError, Network, TextError, TokenClass, format_time, free_text, parse_time,
+};
 
 /// The most characters in a machine or place label.
 pub const MAX_LABEL: usize = 100;
@@ -36,6 +38,9 @@ pub struct Conditions {
     /// Classes of which the token is one; empty: any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub token_classes: Vec<TokenClass>,
+    /// The least assurance that the sign-in must give.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assurance: Option<Assurance>,
     /// Machine labels of which the client reports one; empty: any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub machines: Vec<String>,
@@ -48,7 +53,9 @@ pub struct Conditions {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConditionsError {
     /// The piece does not start with a condition's name.
-    #[error("unknown condition {0:?}: use hours=, from=, until=, network=, token=, machine= or place=")]
+    #[error(
+        "unknown condition {0:?}: use hours=, from=, until=, network=, token=, assurance=, machine= or place="
+    )]
     Unknown(String),
     /// A condition that can stand once stands twice.
     #[error("{0} is given twice")]
@@ -74,7 +81,8 @@ pub enum ConditionsError {
 impl Conditions {
     /// Reads what a command line or a form has: `hours=mon-fri 08:00-18:00`,
     /// `from=2026-03-01T00:00:00Z`, `until=…`, `network=10.0.0.0/8`, `token=hardware`,
-    /// `machine=LABEL`, `place=LABEL`; the last four may stand several times and then mean any.
+    /// `assurance=substantial`, `machine=LABEL`, `place=LABEL`; networks, tokens, machines and places
+    /// may stand several times and then mean any.
     ///
     /// # Errors
     /// [`ConditionsError`] names the first piece that is wrong.
@@ -96,6 +104,7 @@ impl Conditions {
         pieces.extend(self.not_after.map(|t| format!("until={}", format_time(t))));
         pieces.extend(self.networks.iter().map(|n| format!("network={n}")));
         pieces.extend(self.token_classes.iter().map(|c| format!("token={c}")));
+        pieces.extend(self.assurance.map(|a| format!("assurance={a}")));
         pieces.extend(self.machines.iter().map(|m| format!("machine={m}")));
         pieces.extend(self.places.iter().map(|p| format!("place={p}")));
         pieces
@@ -151,6 +160,7 @@ impl Conditions {
             "until" => once("until", &mut self.not_after, value, time),
             "network" => another("network", &mut self.networks, value, Network::parse),
             "token" => another("token", &mut self.token_classes, value, str::parse),
+            "assurance" => once("assurance", &mut self.assurance, value, str::parse),
             "machine" => another("machine", &mut self.machines, value, reported_label),
             "place" => another("place", &mut self.places, value, reported_label),
             _ => Err(unknown()),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 use crate::text::text_form;
-use crate::{AccessPath, AppName, CanonName, Conditions, GroupName, NameError};
+use crate::{AccessPath, AppName, CanonName, Conditions, GroupName, NameError, TokenClass};
 
 /// The right of a grantee to reach one application under conditions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,18 +40,6 @@ pub enum Grantee {
     Path(AccessPath),
 }
 text_form!(Grantee, "grantee");
-
-/// What proved the subject's identity, the weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TokenClass {
-    /// A user name and a password (A4).
-    Password,
-    /// A token in a file, protected by a PIN (B7).
-    Software,
-    /// A token whose key never leaves a device.
-    Hardware,
-}
-text_form!(TokenClass, "token class");
 
 /// Whether a subject may do anything at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,36 +145,6 @@ impl FromStr for Grantee {
             Some(("group", name)) => GroupName::parse(name).map(Self::Group),
             Some(("path", path)) => AccessPath::parse(path).map(Self::Path),
             _ => Err(NameError::Form("user:alice, group:staff or path:/people")),
-        }
-    }
-}
-
-impl TokenClass {
-    /// `password`, `software` or `hardware`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Password => "password",
-            Self::Software => "software",
-            Self::Hardware => "hardware",
-        }
-    }
-}
-
-impl fmt::Display for TokenClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for TokenClass {
-    type Err = NameError;
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        match text {
-            "password" => Ok(Self::Password),
-            "software" => Ok(Self::Software),
-            "hardware" => Ok(Self::Hardware),
-            _ => Err(NameError::Form("password, software or hardware")),
         }
     }
 }

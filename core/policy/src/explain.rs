@@ -8,8 +8,8 @@ use symbolon_wire::Time;
 
 use crate::cedar::{self, Principal, Topic};
 use crate::{
-    AccessRequest, AppName, CanonName, DailyWindow, Decision, Entitlement, EntitlementId, Grantee, Policy,
-    Standing, Weekday, format_time,
+    AccessRequest, AppName, Assurance, CanonName, DailyWindow, Decision, Entitlement, EntitlementId, Grantee,
+    Policy, Standing, Weekday, format_time,
 };
 
 /// Why a request is decided as it is: every entitlement that names the application, and for each
@@ -155,6 +155,12 @@ impl Questioner<'_> {
                 "token {}: the sign-in used {}",
                 listed(&texts(&conditions.token_classes), ""),
                 self.request.token_class
+            ),
+            Topic::Assurance => format!(
+                "assurance {} or more: the sign-in by {} gives {}",
+                conditions.assurance.map(Assurance::as_str).unwrap_or_default(),
+                self.request.token_class,
+                self.request.token_class.assurance()
             ),
             Topic::Machines => reported("machine", &conditions.machines, self.request.machine),
             Topic::Places => reported("place", &conditions.places, self.request.place),

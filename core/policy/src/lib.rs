@@ -15,6 +15,7 @@
 //! the proof [`PathPermitted`] that whoever dials an application has to show.
 //! [`Policy::explain`] says the same in words.
 
+mod assurance;
 mod cedar;
 mod conditions;
 mod decide;
@@ -28,9 +29,10 @@ mod text;
 mod time_text;
 mod window;
 
+pub use assurance::{Assurance, TokenClass};
 pub use conditions::{Conditions, ConditionsError, MAX_LABEL, reported_label};
 pub use decide::{Decision, Denial, PathPermitted, Policy, PolicyError, SubjectView};
-pub use entitlement::{AccessRequest, Entitlement, EntitlementId, Grantee, Standing, Subject, TokenClass};
+pub use entitlement::{AccessRequest, Entitlement, EntitlementId, Grantee, Standing, Subject};
 pub use explain::{ExplainedEntitlement, Explanation, Finding};
 pub use name::{AppName, CanonName, GroupName, TemplateName, UserCode};
 pub use network::Network;

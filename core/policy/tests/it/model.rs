@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
 use symbolon_policy::{
-    AccessPath, AccessRequest, AppName, CanonName, Conditions, DailyWindow, Entitlement, EntitlementId,
-    Grantee, GroupName, Network, Standing, Subject, TokenClass, Weekday,
+    AccessPath, AccessRequest, AppName, Assurance, CanonName, Conditions, DailyWindow, Entitlement,
+    EntitlementId, Grantee, GroupName, Network, Standing, Subject, TokenClass, Weekday,
 };
 use symbolon_wire::Time;
 
@@ -54,6 +54,7 @@ fn conditions_hold(c: &Conditions, asked: &Asked) -> bool {
     c.time_holds(asked.now)
         && (c.networks.is_empty() || c.networks.iter().any(|n| n.contains(asked.source)))
         && (c.token_classes.is_empty() || c.token_classes.contains(&asked.token_class))
+        && c.assurance.is_none_or(|least| least <= asked.token_class.assurance())
         && (c.machines.is_empty() || c.machines.contains(&asked.machine))
         && (c.places.is_empty() || c.places.contains(&asked.place))
 }
@@ -89,7 +90,7 @@ pub(crate) fn label() -> impl Strategy<Value = String> {
 }
 
 fn tokens() -> impl Strategy<Value = TokenClass> {
-    prop::sample::select(&[TokenClass::Password, TokenClass::Software, TokenClass::Hardware][..])
+    prop::sample::select(&TokenClass::ALL[..])
 }
 
 /// Instants of two weeks, half of them on a minute, where windows begin and end.
@@ -111,12 +112,24 @@ pub(crate) fn conditions() -> impl Strategy<Value = Conditions> {
         prop::option::weighted(0.2, time()),
         prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(pick::<Network>(&NETWORKS), 1..3)],
         prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(tokens(), 1..3)],
+        prop::option::weighted(0.2, prop::sample::select(&Assurance::ALL[..])),
         prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(label(), 1..3)],
         prop_oneof![3 => Just(Vec::new()), 1 => prop::collection::vec(label(), 1..3)],
     )
-        .prop_map(|(hours, not_before, not_after, networks, token_classes, machines, places)| {
-            Conditions { hours, not_before, not_after, networks, token_classes, machines, places }
-        })
+        .prop_map(
+            |(hours, not_before, not_after, networks, token_classes, assurance, machines, places)| {
+                Conditions {
+                    hours,
+                    not_before,
+                    not_after,
+                    networks,
+                    token_classes,
+                    assurance,
+                    machines,
+                    places,
+                }
+            },
+        )
 }
 
 pub(crate) fn entitlements() -> impl Strategy<Value = Vec<Entitlement>> {

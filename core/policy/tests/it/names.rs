@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 use symbolon_policy::{
-    AccessPath, AppName, CanonName, EntitlementId, Grantee, GroupName, NameError, TemplateName, TokenClass,
-    UserCode,
+    AccessPath, AppName, Assurance, CanonName, EntitlementId, Grantee, GroupName, NameError, TemplateName,
+    TokenClass, UserCode,
 };
 use symbolon_wire::{Decode, Encode, WireError};
 use unicode_normalization::UnicodeNormalization;
@@ -294,6 +294,16 @@ fn grantees_token_classes_and_ids_read_what_they_write() {
     }
     assert!(TokenClass::Password < TokenClass::Software && TokenClass::Software < TokenClass::Hardware);
     assert_eq!(serde_json::to_string(&TokenClass::Hardware).unwrap(), "\"hardware\"");
+    assert!(TokenClass::ALL.is_sorted_by_key(|class| class.assurance()), "a stronger class proves no less");
+    for class in TokenClass::ALL {
+        assert_eq!(class.to_string().parse(), Ok(class));
+    }
+    for level in Assurance::ALL {
+        assert_eq!(level.to_string().parse(), Ok(level));
+    }
+    for text in ["", "Password", "ticket", "medium"] {
+        assert!(text.parse::<TokenClass>().is_err() && text.parse::<Assurance>().is_err(), "{text}");
+    }
     let id: EntitlementId = "000102030405060708090a0b0c0d0eff".parse().unwrap();
     assert_eq!(id.to_string(), "000102030405060708090a0b0c0d0eff");
     assert_eq!(EntitlementId::from_bytes(&id.to_bytes()), Ok(id));
