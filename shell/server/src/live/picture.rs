@@ -1,6 +1,8 @@
 //! What administrators see of a session.
 
+use super::LiveSession;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use symbolon_policy::{AppName, TokenClass};
 use symbolon_wire::Time;
 
@@ -24,4 +26,32 @@ pub(crate) struct StreamPicture {
     pub(crate) since: Time,
     pub(crate) up: u64,
     pub(crate) down: u64,
+}
+
+impl LiveSession {
+    /// What administrators see.
+    pub(crate) fn picture(&self) -> Picture {
+        let inner = self.inner();
+        Picture {
+            token_class: self.class,
+            source: inner.source,
+            machine: inner.state.report.machine.to_string(),
+            place: inner.state.report.place.to_string(),
+            agent: inner.state.report.agent.to_string(),
+            connected: inner.connection != 0,
+            version: inner.version,
+            applied: inner.state.configuration_applied,
+            streams: inner
+                .streams
+                .iter()
+                .map(|s| StreamPicture {
+                    number: s.number,
+                    app: s.app.clone(),
+                    since: s.since,
+                    up: s.counters.up.load(Ordering::Relaxed),
+                    down: s.counters.down.load(Ordering::Relaxed),
+                })
+                .collect(),
+        }
+    }
 }

@@ -6,8 +6,7 @@ use sqlx::{AnyPool, AssertSqlSafe, Column, Row};
 use symbolon_crypto::{Secret, SecretBytes};
 use symbolon_policy::TokenClass;
 use symbolon_store::{
-    HotStore, NewRegistration, NewSession, NewUser, NodeId, RegistrationFor, SessionId, Store, StoreError,
-    UserId,
+    HotStore, NewRegistration, NewSession, NewUser, RegistrationFor, SessionId, Store, StoreError, UserId,
 };
 
 /// What must appear nowhere. Long enough that it appears by no accident.

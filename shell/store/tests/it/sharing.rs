@@ -7,7 +7,7 @@ use sqlx::Row;
 use std::pin::pin;
 use std::task::Poll;
 use symbolon_policy::Standing;
-use symbolon_store::{HotStore, NodeId, ReplayKey, SessionId, StoreError};
+use symbolon_store::{HotStore, ReplayKey, SessionId, StoreError};
 
 pub(crate) async fn what_was_acknowledged_is_there_after_reopening(home: Home) {
     let store = home.open().await;
