@@ -118,16 +118,10 @@ impl ClaimedCertificate {
         Ok(Self { chain, signature })
     }
 
-    /// The subject's certificate, DER.
+    /// The certificates in DER, the subject's first, then what it says leads to an anchor.
     #[must_use]
-    pub fn certificate(&self) -> &[u8] {
-        &self.chain[0]
-    }
-
-    /// What it says leads to an anchor, DER.
-    #[must_use]
-    pub fn intermediates(&self) -> &[Vec<u8>] {
-        &self.chain[1..]
+    pub fn chain(&self) -> Vec<&[u8]> {
+        self.chain.iter().map(Vec::as_slice).collect()
     }
 
     /// Goes on with the subject that the check of the path gave: a signature is checked here, and a
@@ -142,12 +136,12 @@ impl ClaimedCertificate {
         subject: &VerifiedSubject,
         binding: &TranscriptHash,
     ) -> Result<CertificateProved, CryptoError> {
-        if *subject.certificate_hash() != crypto.sha256(&[self.certificate()]) {
+        if *subject.certificate_hash() != crypto.sha256(&[&self.chain[0]]) {
             return Err(CryptoError::Forged);
         }
         let envelope_to = match (subject.key(), &self.signature) {
             (SubjectKey::Signature(key), Some(signature)) => {
-                key.verify(crypto, &signed_message(crypto, binding, self.certificate()), signature)?;
+                key.verify(crypto, &signed_message(crypto, binding, &self.chain[0]), signature)?;
                 None
             }
             (SubjectKey::Kem(key), None) => Some(key.clone()),

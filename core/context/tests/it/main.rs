@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set up its facts has failed")]
 
 mod arbitrary;
+mod certificate;
 mod cookie;
 mod first_message;
 mod gss;
