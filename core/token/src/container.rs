@@ -11,11 +11,13 @@
 //! cost of the PIN can be swapped. The counter cannot be authenticated by a file that anybody may
 //! copy: it slows the honest owner's thief at the keyboard, Argon2id slows the one who took the file.
 
+mod device;
 mod error;
 mod pin;
 mod registration;
 mod unlocked;
 
+pub use device::ObjectId;
 pub use error::TokenError;
 pub use pin::{MAX_PIN, MIN_PIN, Pin, PinCost};
 pub use registration::Registration;

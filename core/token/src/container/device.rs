@@ -1,0 +1,47 @@
+use symbolon_wire::{Decode, Encode, Reader, WireError, Writer};
+
+/// Longest id of an object in a device, in bytes.
+const MAX_OBJECT_ID: usize = 128;
+
+/// Names one key in a device (`CKA_ID` of PKCS#11): 1 to 128 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId(Vec<u8>);
+
+impl ObjectId {
+    /// Takes 1 to 128 bytes.
+    #[must_use]
+    pub fn new(id: Vec<u8>) -> Option<Self> {
+        (1..=MAX_OBJECT_ID).contains(&id.len()).then_some(Self(id))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<[u8; 16]> for ObjectId {
+    fn from(id: [u8; 16]) -> Self {
+        Self(id.to_vec())
+    }
+}
+
+/// In hexadecimal, as the devices' own tools show it.
+impl std::fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Encode for ObjectId {
+    fn encode(&self, w: &mut Writer) {
+        w.bytes8(&self.0);
+    }
+}
+
+impl Decode for ObjectId {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        Self::new(r.bytes8()?.to_vec()).ok_or(WireError::BadValue("object id"))
+    }
+}
