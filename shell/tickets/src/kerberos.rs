@@ -17,4 +17,4 @@ mod token;
 pub use acceptor::{KerberosAcceptor, KerberosProved, Keytab};
 pub use error::KerberosError;
 pub use initiator::{CredentialCache, KerberosToken};
-pub use principal::{Principal, PrincipalMap, ServicePrincipal, Spelling};
+pub use principal::{Principal, PrincipalMap, ServicePrincipal};

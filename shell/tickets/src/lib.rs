@@ -15,5 +15,7 @@
 mod complaint;
 pub mod kerberos;
 pub mod oidc;
+mod spelling;
 
 pub use complaint::Complaint;
+pub use spelling::Spelling;

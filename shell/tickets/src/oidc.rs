@@ -1,1 +1,36 @@
-//! OpenID Connect ID tokens.
+//! ID tokens of an OpenID provider (OpenID Connect Core 1.0), as signed JWTs (RFC 7519, RFC 7515).
+//!
+//! ```text
+//! initiator                    provider                         gateway
+//!   nonce = base64url(binding)
+//!   ──────── nonce ───────────> signs {iss, sub, aud, nonce, …}
+//!   <─────── ID token ─────────
+//!   ──────────────────────── ID token ────────────────────────> nonce = base64url(binding)?
+//!                              <──── discovery, keys ──────────  (kept, renewed when a key is new)
+//! ```
+//! Initiator: [`JwtToken`] with an [`IdTokenSource`]. Gateway: an [`OidcVerifier`], which yields
+//! [`JwtProved`]; the keys are those of a [`Provider`], who a token's subject is here says a
+//! [`SubjectMap`].
+//!
+//! Which algorithm checks a signature follows from the type of the provider's key: a token cannot
+//! choose one (RFC 8725 §3.1). There is no `none` and no HMAC at all.
+
+mod claims;
+mod command;
+mod error;
+mod fetch;
+mod json;
+mod jwk;
+mod jws;
+mod provider;
+mod subject;
+mod token;
+mod verifier;
+
+pub use command::CommandSource;
+pub use error::{OidcError, ProviderError, SourceError};
+pub use fetch::Transport;
+pub use provider::{KeyTimes, Provider};
+pub use subject::{SubjectMap, UserClaim};
+pub use token::{IdTokenSource, JwtToken, nonce};
+pub use verifier::{JwtProved, OidcVerifier, claimed_issuer};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use symbolon_policy::CanonName;
 
 use super::KerberosError;
+use crate::Spelling;
 
 /// Longest principal that is looked at, in bytes.
 const MAX_PRINCIPAL: usize = 512;
@@ -90,16 +91,6 @@ fn split(text: &str) -> Result<(&str, &str), KerberosError> {
     }
 }
 
-/// How a realm tells names apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spelling {
-    /// By every letter, as MIT and Heimdal do: `Alice` and `alice` may be two people, so only a name
-    /// that is spelt canonically is somebody here.
-    Exact,
-    /// Regardless of case, as Active Directory does: any spelling is the one person.
-    AnyCase,
-}
-
 /// Which principals are whom: nobody but those it names, and the people of the realms it names.
 #[derive(Clone, Debug, Default)]
 pub struct PrincipalMap {
@@ -152,12 +143,7 @@ impl PrincipalMap {
         if let Some(user) = self.people.get(principal) {
             return Some(user.clone());
         }
-        let spelling = self.realms.get(&principal.realm)?;
-        let user = CanonName::parse(&principal.name).ok()?;
-        match spelling {
-            Spelling::Exact if user.as_str() != principal.name => None,
-            _ => Some(user),
-        }
+        self.realms.get(&principal.realm)?.user(&principal.name)
     }
 }
 

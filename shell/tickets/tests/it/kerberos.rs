@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use symbolon_crypto::{CryptoError, InitiatorToken as _, SecretBytes, TokenProof as _, TranscriptHash};
 use symbolon_policy::CanonName;
+use symbolon_tickets::Spelling;
 use symbolon_tickets::kerberos::{
-    CredentialCache, KerberosAcceptor, KerberosError, KerberosToken, PrincipalMap, Spelling,
+    CredentialCache, KerberosAcceptor, KerberosError, KerberosToken, PrincipalMap,
 };
 
 use crate::realm::{REALM, Realm, in_a_realm};

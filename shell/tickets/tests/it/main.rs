@@ -4,4 +4,10 @@
 
 mod kerberos;
 mod kerberos_faults;
+mod oidc;
+mod oidc_faults;
+mod oidc_keys;
+mod oidc_source;
+mod provider;
 mod realm;
+mod signing;

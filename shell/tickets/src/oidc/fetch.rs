@@ -1,0 +1,129 @@
+//! One document by HTTP or HTTPS, within limits of time and length; no redirection is followed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, HOST, USER_AGENT};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::ProviderError;
+
+/// Longest document, in bytes; providers' key sets have a few KiB.
+const MAX_DOCUMENT: usize = 256 * 1024;
+
+/// How providers are talked to.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    tls: Option<Arc<ClientConfig>>,
+    limit: Duration,
+}
+
+impl Transport {
+    /// HTTPS alone, with servers whose certificates chain to one in `pem`. The machine's own list is
+    /// not asked: who wants it names its file. One document takes at most `limit`.
+    ///
+    /// # Errors
+    /// [`ProviderError::Certificates`] when there is none, or one cannot be read.
+    pub fn https(pem: &[u8], limit: Duration) -> Result<Self, ProviderError> {
+        let certificates = |e: &dyn std::fmt::Display| ProviderError::Certificates(e.to_string());
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.add(certificate.map_err(|e| certificates(&e))?).map_err(|e| certificates(&e))?;
+        }
+        if roots.is_empty() {
+            return Err(certificates(&"there is none"));
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| certificates(&e))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        Ok(Self { tls: Some(Arc::new(config)), limit })
+    }
+
+    /// HTTP without protection: whoever is on the path can sign in as anybody. For a provider on the
+    /// same machine.
+    #[must_use]
+    pub const fn unprotected_http(limit: Duration) -> Self {
+        Self { tls: None, limit }
+    }
+
+    /// Reads an address that this transport may ask.
+    pub(super) fn address(&self, text: &str) -> Result<Uri, ProviderError> {
+        let wrong = || ProviderError::Address(text.chars().take(200).collect());
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let authority = uri.authority().ok_or_else(wrong)?;
+        if uri.scheme_str() != Some(scheme) || authority.as_str().contains('@') {
+            return Err(wrong());
+        }
+        Ok(uri)
+    }
+
+    /// The document at `address`.
+    pub(super) async fn document(&self, address: &Uri) -> Result<Bytes, ProviderError> {
+        tokio::time::timeout(self.limit, self.document_at_leisure(address))
+            .await
+            .map_err(|_| ProviderError::TimedOut)?
+    }
+
+    async fn document_at_leisure(&self, address: &Uri) -> Result<Bytes, ProviderError> {
+        let host = address.host().unwrap_or_default();
+        // An IPv6 address stands in brackets in a URL and nowhere else.
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let port = address.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let stream = TcpStream::connect((host, port)).await.map_err(connection)?;
+        match &self.tls {
+            None => get(stream, address).await,
+            Some(config) => {
+                let name = ServerName::try_from(host.to_owned()).map_err(connection)?;
+                let connector = TlsConnector::from(Arc::clone(config));
+                get(connector.connect(name, stream).await.map_err(connection)?, address).await
+            }
+        }
+    }
+}
+
+async fn get(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    address: &Uri,
+) -> Result<Bytes, ProviderError> {
+    let (mut sender, driver) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(connection)?;
+    // Ends with this function, whatever comes.
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(driver);
+    let host = address.authority().map_or("", hyper::http::uri::Authority::as_str);
+    let request = Request::get(address.path_and_query().map_or("/", |p| p.as_str()))
+        .header(HOST, host)
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, "symbolon")
+        .body(Empty::<Bytes>::new())
+        .map_err(connection)?;
+    let response = sender.send_request(request).await.map_err(connection)?;
+    if response.status() != StatusCode::OK {
+        return Err(ProviderError::Status(response.status().as_u16()));
+    }
+    let body = Limited::new(response.into_body(), MAX_DOCUMENT).collect().await.map_err(|e| {
+        if e.is::<LengthLimitError>() {
+            ProviderError::TooLong
+        } else {
+            ProviderError::Connection(e.to_string())
+        }
+    })?;
+    Ok(body.to_bytes())
+}
+
+fn connection(error: impl std::fmt::Display) -> ProviderError {
+    ProviderError::Connection(error.to_string())
+}
