@@ -131,7 +131,8 @@ pub enum Confirmation {
     ByThirdToken,
     /// By the first message or check that it verifies. The context is complete with the first token,
     /// so until then the replay cache alone keeps a recording out: it must be shared by all processes
-    /// that hold the key, and outlive them.
+    /// that hold the key, and outlive them. A credential that the confirmation itself proves (A7) is
+    /// refused.
     ByFirstUse,
 }
 
@@ -255,6 +256,10 @@ pub fn accept_sec_context(
     }
     let claim = Claim { kind: fresh.token_kind(), token: fresh.token(), binding: fresh.binding() };
     let (proof, grant) = acceptor.check(&claim).ok_or(GssError::BadCredential)?;
+    if request.confirmation == Confirmation::ByFirstUse && proof.envelope_to().is_some() {
+        // Nothing is proved before the confirmation, so there must be one.
+        return Err(GssError::BadCredential);
+    }
     let (secrets, second) = fresh.authenticate(proof, ())?.accept(entropy, &grant)?;
     let agreed = Agreed {
         role: Role::Acceptor,
