@@ -7,6 +7,7 @@ use crate::connection::{Connection, ConnectionError};
 use crate::live::LiveSession;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use symbolon_context::ContextSecrets;
@@ -15,7 +16,7 @@ use symbolon_record::Role;
 use symbolon_session::{
     Attachment, ControlMessage, EndReason, Epoch, Line, SessionChannel, SessionState, VerifiedAttach,
 };
-use symbolon_store::{HotStore as _, NodeId, SessionId, StoreError};
+use symbolon_store::{Actor, HotStore as _, NodeId, SessionId, StoreError};
 use symbolon_wire::{FrameKind, RefusalCode};
 
 /// How often an attach is tried when something else is published meanwhile: each try loses to a message of
@@ -81,6 +82,9 @@ impl Shared {
             .map_err(|e| over(format!("attach to session {}: {e}", state.id)))?;
         tracing::info!(user = %state.user_name, session = %state.id, epoch, source = %connection.source(), %from,
             "session goes on");
+        let detail =
+            json!({ "source": connection.source().to_string(), "epoch": epoch, "from": from.to_string() });
+        self.note(Actor::user(state.user_name.as_str()), "session.attach", state.id.to_string(), detail);
         let session = match self.live.get(state.id).filter(|_| from == self.node_id) {
             Some(session) => {
                 session.with_state(|held| held.last_attach = state.last_attach);

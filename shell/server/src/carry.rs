@@ -244,7 +244,10 @@ impl Shared {
         let ending = self.ending(EndReason::Expired);
         let id = SessionId(session.id.0);
         // Only as we know it: another node may have renewed it since.
-        let _ = self.store.hot().end_session(id, Some(session.epoch()), ending).await;
+        if self.store.hot().end_session(id, Some(session.epoch()), ending).await.is_ok() {
+            let detail = json!({ "user": session.user_name().as_str() });
+            self.note(self.actor(), "session.expire", session.id.to_string(), detail);
+        }
         tracing::info!(user = %session.user_name(), session = %session.id, "session expired");
     }
 }

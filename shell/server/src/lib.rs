@@ -28,6 +28,7 @@ mod keys;
 mod live;
 mod meter;
 mod node;
+mod notes;
 mod passwords;
 mod pipe;
 mod refusal;
@@ -39,6 +40,7 @@ mod source;
 mod strangers;
 mod stream;
 mod upkeep;
+mod watch;
 
 pub use config::{Limits, NodeConfig};
 pub use error::NodeError;

@@ -9,6 +9,7 @@ use crate::gateway::Gateway;
 use crate::keys::NodeKeys;
 use crate::live::LiveSessions;
 use crate::meter::Meter;
+use crate::notes::Notes;
 use crate::passwords::Passwords;
 use crate::strangers::Strangers;
 use std::net::SocketAddr;
@@ -59,7 +60,8 @@ pub(crate) struct Shared {
     pub(crate) reviewing: tokio::sync::Mutex<()>,
     pub(crate) stopping: watch::Sender<bool>,
     /// The part of the node that stopped unasked, and why.
-    failure: watch::Sender<Option<(&'static str, String)>>,
+    pub(crate) failure: watch::Sender<Option<(&'static str, String)>>,
+    pub(crate) notes: Notes,
 }
 
 /// A running node.
@@ -67,7 +69,7 @@ pub struct Node {
     shared: Arc<Shared>,
     address: SocketAddr,
     first_invitation: Option<String>,
-    tasks: JoinSet<()>,
+    parts: JoinSet<()>,
     _lock: DirectoryLock,
 }
 
@@ -122,6 +124,7 @@ impl Node {
             reviewing: tokio::sync::Mutex::new(()),
             stopping: watch::Sender::new(false),
             failure: watch::Sender::new(None),
+            notes: Notes::default(),
             config,
             gateway,
             issuer,
@@ -131,10 +134,7 @@ impl Node {
             code_key,
             default_template,
         });
-        shared
-            .store
-            .record(&Actor::node(&node_id.to_string()), "node.start", "", &serde_json::json!({}), now())
-            .await?;
+        shared.store.record(&shared.actor(), "node.start", "", &serde_json::json!({}), now()).await?;
         shared.store.hot().skip_streams().await?;
         let socket = admin::listen(&shared.config.dir.join("admin.sock"))?;
         let first_invitation = if first_start {
@@ -143,12 +143,18 @@ impl Node {
         } else {
             None
         };
-        let mut tasks = JoinSet::new();
-        tasks.spawn(shared.clone().watch_over("the door", shared.clone().accept(listener)));
-        tasks.spawn(shared.clone().watch_over("upkeep", shared.clone().look_after()));
-        tasks.spawn(shared.clone().watch_over("administration", shared.clone().administer(socket)));
         tracing::info!(gateway = %shared.gateway.name(), %address, "node started");
-        Ok(Self { shared, address, first_invitation, tasks, _lock: lock })
+        let parts = JoinSet::new();
+        let mut node = Self { shared: shared.clone(), address, first_invitation, parts, _lock: lock };
+        node.run_part("the door", shared.clone().accept(listener));
+        node.run_part("upkeep", shared.clone().look_after());
+        node.run_part("administration", shared.administer(socket));
+        Ok(node)
+    }
+
+    /// Runs a part that lasts as long as the node.
+    pub(crate) fn run_part(&mut self, part: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.parts.spawn(self.shared.clone().watch_over(part, work));
     }
 
     /// Where clients connect.
@@ -216,9 +222,10 @@ impl Node {
             shared.live.cut_all_streams(EndReason::NodeStopping);
             let _ = tokio::time::timeout(LAST_WORDS, drained()).await;
         }
-        self.tasks.shutdown().await;
+        self.parts.shutdown().await;
         let _ = std::fs::remove_file(self.admin_socket());
-        let stopped = Actor::node(&self.shared.node_id.to_string());
+        self.shared.write_notes().await;
+        let stopped = self.shared.actor();
         if let Err(e) =
             self.shared.store.record(&stopped, "node.stop", "", &serde_json::json!({}), now()).await
         {
@@ -266,42 +273,9 @@ impl Shared {
         }
     }
 
-    /// Runs a part that lasts as long as the node. A node that lost one must not seem to be well: without
-    /// upkeep it would go on to let in whoever was locked.
-    async fn watch_over(self: Arc<Self>, part: &'static str, work: impl Future<Output = ()>) {
-        let watch = Watch { shared: self, part };
-        work.await;
-        watch.over("it came to its end");
-    }
-
     /// Why a session ends, for the other nodes on the store.
     pub(crate) fn ending(&self, why: EndReason) -> Ending {
         Ending { by: self.node_id, why: why.code() }
-    }
-}
-
-/// Sees a part of the node end; one that is stopped from outside just goes.
-struct Watch {
-    shared: Arc<Shared>,
-    part: &'static str,
-}
-
-impl Watch {
-    fn over(&self, reason: &str) {
-        let Self { shared, part } = self;
-        if shared.stopping.send_replace(true) {
-            return;
-        }
-        tracing::error!("{part} stopped: {reason}; the node lets nobody in any more");
-        shared.failure.send_replace(Some((part, reason.to_owned())));
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.over("it panicked");
-        }
     }
 }
 

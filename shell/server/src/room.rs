@@ -3,6 +3,7 @@
 use crate::clock::now;
 use crate::node::Shared;
 use crate::refusal::Refused;
+use serde_json::json;
 use symbolon_session::{EndReason, SessionId};
 use symbolon_store::{HotStore as _, Session, User};
 use symbolon_wire::RefusalCode;
@@ -21,7 +22,10 @@ impl Shared {
             _ if (sessions.len() as u64) < most => Ok(()),
             Some(idle) => {
                 let ending = self.ending(EndReason::TooMany);
-                Ok(self.store.hot().end_session(idle.id, Some(idle.epoch), ending).await?)
+                self.store.hot().end_session(idle.id, Some(idle.epoch), ending).await?;
+                let detail = json!({ "user": user.subject.name.as_str(), "why": "too many" });
+                self.note(self.actor(), "session.end", idle.id.to_string(), detail);
+                Ok(())
             }
             None => {
                 let reason = format!("{} has too many sessions", user.subject.name);

@@ -85,6 +85,7 @@ impl Shared {
                 _ = look.tick() => {
                     drop(self.review().await);
                     self.read_notices().await;
+                    self.write_notes().await;
                 }
                 _ = tick.tick() => self.tick().await,
                 () = tokio::time::sleep(until_change) => {}

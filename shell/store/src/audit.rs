@@ -75,6 +75,21 @@ impl Actor {
     }
 }
 
+/// Something that is to be audited and changes no record.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// When it was.
+    pub time: Time,
+    /// Who did it.
+    pub by: Actor,
+    /// What was done.
+    pub action: &'static str,
+    /// To what: a name or an id.
+    pub object: String,
+    /// Anything else, as a JSON object. Never a secret.
+    pub detail: serde_json::Value,
+}
+
 /// One row of the audit chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {

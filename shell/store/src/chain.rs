@@ -187,12 +187,25 @@ impl Change {
         object: &str,
         detail: &serde_json::Value,
     ) -> Result<()> {
-        let Audited { guard, last_seen, .. } = &self.audited;
+        let (by, time) = (self.actor.clone(), self.now);
+        self.append(&by, action, object, detail, time).await?;
+        self.finish().await
+    }
+
+    /// Writes one audit row; it counts when the change is finished.
+    pub(crate) async fn append(
+        &mut self,
+        by: &Actor,
+        action: &str,
+        object: &str,
+        detail: &serde_json::Value,
+        time: Time,
+    ) -> Result<()> {
         let detail = detail.to_string();
         let row = AuditRow {
             seq: self.head.seq.unsigned_abs() + 1,
-            time: self.now,
-            actor: Actor { kind: self.actor.kind, name: storable(&self.actor.name) },
+            time,
+            actor: Actor { kind: by.kind, name: storable(&by.name) },
             action: storable(action),
             object: storable(object),
             detail: if detail.len() <= MAX_DETAIL {
@@ -203,13 +216,13 @@ impl Change {
             prev: self.head.hash,
             hash: [0; 32],
         };
-        let hash = row.computed_hash(guard);
-        let seq = big(row.seq);
+        self.head.hash = row.computed_hash(&self.audited.guard);
+        self.head.seq = big(row.seq);
         sqlx::query(
             "INSERT INTO audit (seq, prev, time, actor_kind, actor, action, object, detail, hash)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
-        .bind(seq)
+        .bind(self.head.seq)
         .bind(row.prev.to_vec())
         .bind(big(row.time.0))
         .bind(row.actor.kind.as_str())
@@ -217,9 +230,16 @@ impl Change {
         .bind(row.action)
         .bind(row.object)
         .bind(row.detail)
-        .bind(hash.to_vec())
+        .bind(self.head.hash.to_vec())
         .execute(&mut *self.tx)
         .await?;
+        Ok(())
+    }
+
+    /// Moves the head to the last row, and makes all durable.
+    pub(crate) async fn finish(mut self) -> Result<()> {
+        let Audited { guard, last_seen, .. } = &self.audited;
+        let Head { seq, hash, .. } = self.head;
         sqlx::query("UPDATE meta SET number = $1, bytes = $2 WHERE name = 'audit head'")
             .bind(seq)
             .bind(Head::bytes(guard, seq, &hash))

@@ -37,7 +37,7 @@ mod target;
 mod user_rows;
 mod users;
 
-pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow};
+pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
 pub use catalogue::{App, NotAProtocol, Protocol, Publication, Template};
 pub use engine::BUSY_TIMEOUT;
 pub use error::{InvitationRefusal, Result, StoreError, What};
@@ -139,6 +139,19 @@ impl Store {
         now: Time,
     ) -> Result<()> {
         self.change(by, now).await?.commit(action, object, detail).await
+    }
+
+    /// Writes an audit row for each of several such things, in one transaction: for what comes in crowds.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine: then none is written.
+    pub async fn record_all(&self, notes: &[Note]) -> Result<()> {
+        let Some(first) = notes.first() else { return Ok(()) };
+        let mut change = self.change(&first.by, first.time).await?;
+        for Note { time, by, action, object, detail } in notes {
+            change.append(by, action, object, detail, *time).await?;
+        }
+        change.finish().await
     }
 
     /// Verifies the whole audit chain, its end included.

@@ -64,6 +64,22 @@ async fn everything_that_happened_is_in_the_audit_and_the_chain_holds() {
 }
 
 #[tokio::test]
+async fn attaches_and_expired_sessions_are_audited_a_moment_later() {
+    let world = World::with(|c| c.session_lifetime_secs = 2).await;
+    let (_, mut session) = alice(&world).await;
+    session.attach(&world).await.unwrap();
+    session.until_over().await;
+    let id = session.session.id().to_string();
+    let mut wanted = vec!["session.attach", "session.expire"];
+    while !wanted.is_empty() {
+        let rows = world.ok("GET", "/v1/audit", None).await;
+        let rows = rows.as_array().unwrap();
+        wanted.retain(|action| !rows.iter().any(|r| r["action"] == *action && r["object"] == id));
+    }
+    assert_eq!(world.ok("GET", "/v1/audit/verify", None).await["ok"], true);
+}
+
+#[tokio::test]
 async fn a_taken_port_and_a_taken_directory_are_told() {
     let world = World::new().await;
     let mut other = world.config.clone();

@@ -4,7 +4,7 @@ use crate::home::{Home, NOW, admin, groups, person};
 use serde_json::json;
 use sqlx::{AnyPool, AssertSqlSafe, Row};
 use symbolon_policy::Standing;
-use symbolon_store::{Actor, AuditFault, Store, StoreError};
+use symbolon_store::{Actor, AuditFault, Note, Store, StoreError};
 
 /// A store with `n` audit rows.
 async fn with_rows(home: &Home, n: u64) -> Store {
@@ -69,6 +69,29 @@ pub(crate) async fn the_chain_holds_over_many_pages(home: Home) {
     run(&intruder, "UPDATE audit SET detail = '{}' WHERE seq = 1100").await;
     let report = store.verify_audit().await.unwrap();
     assert_eq!((report.rows, report.first_bad), (1099, Some((1100, AuditFault::Altered))));
+}
+
+pub(crate) async fn what_comes_in_crowds_is_written_as_one_row_each(home: Home) {
+    let store = home.open().await;
+    store.record_all(&[]).await.unwrap();
+    let note = |n: u64| Note {
+        time: NOW.plus_secs(n),
+        by: Actor::user("alice"),
+        action: "session.attach",
+        object: n.to_string(),
+        detail: json!({ "n": n }),
+    };
+    for from in [0, 10] {
+        store.record_all(&(from..from + 10).map(note).collect::<Vec<_>>()).await.unwrap();
+        store.record(&admin(), "between", "", &json!({}), NOW).await.unwrap();
+    }
+    let rows = store.audit_page(0, 99).await.unwrap();
+    assert_eq!(
+        (rows[3].object.as_str(), rows[3].time, rows[10].action.as_str()),
+        ("3", NOW.plus_secs(3), "between")
+    );
+    let report = store.verify_audit().await.unwrap();
+    assert_eq!((report.rows, report.first_bad), (22, None));
 }
 
 pub(crate) async fn any_edited_column_is_noticed(home: Home) {

@@ -87,6 +87,7 @@ behaviours! {
     audit::{
         every_change_writes_one_row_that_says_who_did_what,
         the_chain_holds_over_many_pages,
+        what_comes_in_crowds_is_written_as_one_row_each,
         any_edited_column_is_noticed,
         removed_moved_and_added_rows_are_noticed,
         a_cut_tail_is_noticed_even_with_a_fitting_head,
