@@ -111,8 +111,18 @@ fn a_login_told_to_stop_takes_its_agent_with_it() -> Result<()> {
 
     step!("the next login finds the place free");
     alice.login()?;
-    assert!(alice.has_agent()?);
-    Ok(())
+    let process =
+        alice.status()?["pid"].as_i64().and_then(|p| i32::try_from(p).ok()).context("no process")?;
+
+    step!("an agent that can be reached no more ends as well");
+    fs::remove_file(alice.machine().path("run/symbolon/agent.sock"))?;
+    let process = rustix::process::Pid::from_raw(process).context("no process")?;
+    rustix::process::kill_process(process, Signal::TERM)?;
+    until(LIMIT, "the agent to end", || {
+        (!fs::exists(format!("/proc/{}", process.as_raw_nonzero())).ok()?).then_some(())
+    })?;
+    assert!(gateway.sessions()?.is_empty());
+    alice.login()
 }
 
 #[test]

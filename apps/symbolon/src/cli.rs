@@ -48,7 +48,7 @@ pub(crate) struct Global {
     /// A node's configuration file [env: SYMBOLON_CONFIG] [default: /etc/symbolon/symbolon.toml where it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Print one JSON object, also for failures: {"schema":1,"ok":…}
+    /// Print one JSON object, also for failures: {"schema":1,"ok":…}; connect with a port prints one a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Log more; twice for still more
@@ -88,6 +88,10 @@ pub(crate) enum Command {
     /// Tell the gateway the place of this machine, after which it may entitle to other things
     Place(PlaceArgs),
     /// Reach an application by a local port, or by standard input and output
+    #[command(
+        after_help = "With --json and a port, it prints an object a line, each with an \"event\": ready (the port's \
+                      address), withdrawn and granted (the right to the application), failed (a connection), ended."
+    )]
     Connect(ConnectArgs),
     /// End the session and the agent
     Logout,

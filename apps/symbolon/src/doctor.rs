@@ -12,7 +12,7 @@ use crate::admin::AdminClient;
 use crate::cli::Global;
 use crate::enrol::gateway_name;
 use crate::exit::{Complaint, Outcome};
-use crate::output::{Page, Report, printable};
+use crate::output::{Page, Report, printable, seconds};
 use crate::paste::{Paste, quote};
 use crate::{place, runtime};
 
@@ -118,7 +118,7 @@ async fn look_at_node(dir: &Path, paste: &Paste, checks: &mut Vec<Check>) {
         text("gateway"),
         text("address"),
         text("version"),
-        text("identity_until")
+        seconds(&text("identity_until"))
     );
     add("node", Finding::Ok, detail, None);
     if text("version") != env!("CARGO_PKG_VERSION") {

@@ -199,6 +199,7 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
             }
         };
         ready(global.output(), &paths, Paste::new(global)).await?;
+        let sign_out = agent.sign_out();
         let wait = agent.wait();
         tokio::pin!(wait);
         tokio::select! {
@@ -206,8 +207,8 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
             () = signals.stop() => {}
         }
         notify::stopping();
-        let (_, ended) = tokio::join!(sign_out(&paths), wait);
-        Ok(ended?)
+        sign_out.now();
+        Ok(wait.await?)
     })
 }
 
@@ -221,10 +222,6 @@ async fn ready(output: Output, paths: &Paths, paste: Paste) -> Outcome {
     });
     output.report(&signed_in);
     Ok(())
-}
-
-async fn sign_out(paths: &Paths) -> Result<(), AgentError> {
-    Client::connect(paths).await?.logout().await
 }
 
 fn from_stdin() -> Outcome<Zeroizing<String>> {

@@ -97,25 +97,37 @@ fn run(cli: Cli) -> Outcome {
 /// What was typed is no command: help is a success, anything else a complaint, in JSON where that was asked for.
 fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let json = arguments.iter().take_while(|a| *a != "--").any(|a| a == "--json");
-    let helped = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if helped || !json {
-        // clap knows which stream, and whether it has colours; one that is closed needs no help
-        let _ = error.print();
-        return if helped { ExitCode::SUCCESS } else { Kind::Usage.into() };
+    let output = Output { json: true, quiet: false };
+    match error.kind() {
+        ErrorKind::DisplayVersion if json => manual::version(output),
+        ErrorKind::DisplayHelp if json => manual::help(output, &error.render().to_string()),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // clap knows which stream, and whether it has colours; one that is closed needs no help
+            let _ = error.print();
+        }
+        _ => {
+            if json {
+                output.complain(&usage_complaint(&error.render().to_string()));
+            } else {
+                let _ = error.print();
+            }
+            return Kind::Usage.into();
+        }
     }
-    Output { json: true, quiet: false }.complain(&usage_complaint(&error.render().to_string()));
-    Kind::Usage.into()
+    ExitCode::SUCCESS
 }
 
 /// clap's text without the summary of the usage, which is the fix.
 fn usage_complaint(text: &str) -> Complaint {
     let (message, usage) = text.split_once("Usage:").unwrap_or((text, ""));
-    let message =
-        message.trim().trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = message.trim().trim_end_matches("For more information, try '--help'.");
+    let message = message.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
     let message = if message.is_empty() { "a command is missing".to_owned() } else { message };
     let usage = usage.lines().next().unwrap_or_default().trim();
-    let complaint = Complaint::usage(message);
-    if usage.is_empty() { complaint } else { complaint.fix(format!("usage: {usage}; --help says more")) }
+    Complaint::usage(message).fix(match usage {
+        "" => "--help says what may be typed".to_owned(),
+        usage => format!("usage: {usage}; --help says more"),
+    })
 }
 
 #[cfg(test)]

@@ -8,11 +8,34 @@ use crate::exit::{AtPath as _, Complaint, Outcome, plain};
 use crate::output::{Output, Page, Report};
 use crate::place;
 
+/// A text that is printed as it is, and for programs under its name.
+struct Text {
+    name: &'static str,
+    text: String,
+}
+
+impl Serialize for Text {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.name, &self.text)])
+    }
+}
+
+impl Report for Text {
+    fn write(&self, page: &mut Page) {
+        page.line(self.text.trim_end());
+    }
+}
+
 /// Prints a shell's completion script.
 pub(crate) fn completion(output: Output, shell: Shell) {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut cli::command(), "symbolon", &mut script);
-    output.raw(&script);
+    output.report(&Text { name: "script", text: String::from_utf8_lossy(&script).into_owned() });
+}
+
+/// Prints the help that was asked for.
+pub(crate) fn help(output: Output, text: &str) {
+    output.report(&Text { name: "help", text: text.to_owned() });
 }
 
 #[derive(Serialize)]
@@ -32,7 +55,8 @@ pub(crate) fn man(global: &Global) -> Outcome {
     let mut command = cli::command();
     command.build();
     let Some(dir) = &global.dir else {
-        global.output().raw(&render(command)?);
+        let text = String::from_utf8_lossy(&render(command)?).into_owned();
+        global.output().report(&Text { name: "page", text });
         return Ok(());
     };
     let dir = place::absolute(dir)?;

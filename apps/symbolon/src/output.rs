@@ -100,7 +100,7 @@ impl Output {
         complaint.said()
     }
 
-    /// Writes bytes as they are: completions, manual pages, audit rows.
+    /// Writes bytes as they are: audit rows, which are lines of JSON already.
     pub(crate) fn raw(self, bytes: &[u8]) {
         to_stdout(bytes);
     }

@@ -116,7 +116,7 @@ impl Report for Told<Status> {
                 table.row([
                     s.number.to_string(),
                     s.app.clone(),
-                    s.since.clone(),
+                    seconds(&s.since).into_owned(),
                     bytes(s.sent),
                     bytes(s.received),
                 ]);

@@ -168,13 +168,30 @@ impl Agent {
         result
     }
 
+    /// The means to sign out while [`Agent::wait`] goes on. It needs no socket, which anybody could take away.
+    #[must_use]
+    pub fn sign_out(&self) -> SignOut {
+        SignOut(Arc::clone(&self.shared))
+    }
+
     /// Signs out, ends all streams and stops.
     ///
     /// # Errors
     /// As [`Agent::wait`].
     pub async fn logout(self) -> Result<(), AgentError> {
-        self.shared.logout.notify_one();
+        self.sign_out().now();
         self.wait().await
+    }
+}
+
+/// Signs an agent out while somebody waits for its end.
+#[derive(Clone, Debug)]
+pub struct SignOut(Arc<Shared>);
+
+impl SignOut {
+    /// Signs out now: live streams end, and then the agent.
+    pub fn now(&self) {
+        self.0.logout.notify_one();
     }
 }
 

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use symbolon_crypto::{GatewayName, TrustedIssuer};
+use symbolon_policy::{format_time, parse_time};
 use symbolon_token::Hello;
+use symbolon_wire::Time;
 
 /// How one thing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,17 +182,19 @@ async fn look_at_agent(paths: &Paths, found: &mut Diagnosis) -> Option<Status> {
             );
         }
     }
-    let last = status.problems.last().map_or_else(String::new, |p| format!("; {}: {}", p.time, p.text));
+    let last =
+        status.problems.last().map_or_else(String::new, |p| format!("; {}: {}", seconds(&p.time), p.text));
     match status.link {
         Link::Connected => {
             let session = status.session.as_ref();
-            let until = session.map_or("", |s| s.expires.as_str());
+            let until = session.map(|s| seconds(&s.expires)).unwrap_or_default();
             let destinations = session.map_or(0, |s| s.destinations);
             if destinations == 0 {
                 let fix = Some("ask an administrator whether you are approved and entitled to anything");
                 found.add("session", Finding::Warn, "signed in, but you may reach nothing yet", fix);
             } else {
-                found.ok("session", format!("signed in until {until}, {destinations} destinations"));
+                let more = if destinations == 1 { "" } else { "s" };
+                found.ok("session", format!("signed in until {until}, {destinations} destination{more}"));
             }
         }
         Link::Connecting | Link::Reconnecting => {
@@ -200,6 +204,12 @@ async fn look_at_agent(paths: &Paths, found: &mut Diagnosis) -> Option<Status> {
         Link::Stopping => found.add("session", Finding::Warn, "the agent is stopping", None),
     }
     Some(status)
+}
+
+/// A time as exact as people read it.
+fn seconds(time: &str) -> String {
+    let whole = |t: Time| format_time(Time::from_secs(t.0 / 1_000_000));
+    parse_time(time).map_or_else(|| time.to_owned(), whole)
 }
 
 fn mode(path: &Path) -> Option<u32> {

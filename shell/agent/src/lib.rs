@@ -35,7 +35,7 @@ mod sign_in;
 mod status;
 pub mod token;
 
-pub use agent::{Agent, AgentOptions, Credential, Patience};
+pub use agent::{Agent, AgentOptions, Credential, Patience, SignOut};
 pub use client::{Client, Ending, Listening, RawStream};
 pub use config::UserConfig;
 pub use dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};

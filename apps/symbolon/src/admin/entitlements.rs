@@ -99,12 +99,19 @@ pub(super) async fn run(desk: &Desk<'_>, command: EntitlementsCommand) -> Outcom
         }
         EntitlementsCommand::Grant(args) => {
             let body = json!({ "grantee": args.grantee, "app": args.app, "conditions": args.conditions()? });
-            let answer = desk.node.post(ENTITLEMENTS, &body).await?;
+            let mut answer = desk.node.post(ENTITLEMENTS, &body).await?;
             let id = answer["id"].as_str().unwrap_or_default().to_owned();
+            let remark = remark(desk, &args.grantee).await;
             let next = desk.paste.node(["admin", "entitlements", "withdraw", &id]);
             let sentence =
                 format!("{} may reach {} (entitlement {id}). To take it back:", args.grantee, args.app);
+            if let Some(remark) = &remark {
+                answer["remark"] = remark.as_str().into();
+            }
             output.report(&Done::new(answer, sentence).next(next));
+            if let Some(remark) = remark {
+                output.note(&format!("note: {remark}"));
+            }
         }
         EntitlementsCommand::Withdraw { id } => {
             let answer = desk.node.delete(&path(ENTITLEMENTS, [id.to_string().as_str()])).await?;
@@ -115,6 +122,39 @@ pub(super) async fn run(desk: &Desk<'_>, command: EntitlementsCommand) -> Outcom
         }
     }
     Ok(())
+}
+
+/// Says that nobody is meant yet. That is no mistake by itself: people are entitled before they come, and it is how a
+/// name that was mistyped would go unnoticed.
+async fn remark(desk: &Desk<'_>, grantee: &Grantee) -> Option<String> {
+    let users = match grantee {
+        Grantee::User(name) => match desk.node.get(&path("/v1/users", [name.as_str()])).await {
+            Err(complaint) if complaint.code == "not_found" => Vec::new(),
+            found => vec![found.ok()?],
+        },
+        // the grant is in force whether we know that or not
+        _ => rows("users", desk.node.get("/v1/users").await.ok()?),
+    };
+    nobody(grantee, &users)
+}
+
+fn nobody(grantee: &Grantee, users: &[Value]) -> Option<String> {
+    let meant = |user: &Value| match grantee {
+        Grantee::User(name) => user["name"] == name.as_str(),
+        Grantee::Group(group) => {
+            user["groups"].as_array().is_some_and(|all| all.iter().any(|g| g == group.as_str()))
+        }
+        Grantee::Path(path) => {
+            user["path"].as_str().and_then(|p| AccessPath::parse(p).ok()).is_some_and(|p| p.starts_with(path))
+        }
+    };
+    let waits = "whoever comes later gets it; if the name is wrong, take it back";
+    match grantee {
+        _ if users.iter().any(meant) => None,
+        Grantee::User(name) => Some(format!("there is no user {name} yet: {waits}")),
+        Grantee::Group(group) => Some(format!("nobody is in the group {group} yet: {waits}")),
+        Grantee::Path(path) => Some(format!("nobody is below {path} yet: {waits}")),
+    }
 }
 
 /// The conditions once more, in words.
@@ -143,6 +183,17 @@ mod tests {
             assert_eq!(grantee(typed).unwrap().to_string(), meant);
         }
         assert!(grantee("role:x").is_err() && grantee("").is_err());
+    }
+
+    #[test]
+    fn a_grant_to_nobody_is_remarked_upon() {
+        let users = [json!({ "name": "alice", "groups": ["staff"], "path": "/people/alice" })];
+        for meant in ["alice", "group:staff", "/people", "/people/alice", "/"] {
+            assert_eq!(nobody(&grantee(meant).unwrap(), &users), None, "{meant}");
+        }
+        for ghost in ["alicia", "group:ghost", "/devices", "/people/alicia"] {
+            assert!(nobody(&grantee(ghost).unwrap(), &users).is_some_and(|r| r.contains("yet")), "{ghost}");
+        }
     }
 
     #[test]

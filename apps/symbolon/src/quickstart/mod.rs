@@ -48,6 +48,10 @@ pub(crate) struct QuickstartArgs {
     /// Where the gateway listens
     #[arg(long, value_name = "ADDRESS:PORT", default_value = DEFAULT_LISTEN)]
     listen: SocketAddr,
+    /// Where all of it is made [default: quickstart in the XDG state directory]
+    // in the place of the global one, which a variable names too: that is where a real node lives
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 /// Where the parts of a quickstart are.
@@ -112,9 +116,8 @@ impl Report for Done {
 /// Brings everything up.
 pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
     let output = global.output();
-    // never SYMBOLON_DIR: that is where a real node lives
     let dir =
-        global.dir.as_deref().map_or_else(|| Ok(place::state_dir()?.join("quickstart")), place::absolute)?;
+        args.dir.as_deref().map_or_else(|| Ok(place::state_dir()?.join("quickstart")), place::absolute)?;
     let layout = Layout::new(dir);
     if args.clean {
         return clean::run(output, &layout);
@@ -126,7 +129,7 @@ pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
     runtime::large()?.block_on(async {
         let mut signals = Signals::new()?;
         let mut progress = Progress::new(output);
-        let up = tokio::select! {
+        let mut up = tokio::select! {
             up = steps::run(&layout, args.listen, &mut progress) => up?,
             () = signals.stop() => return Err(Complaint::failure("stopped before everything was up")),
         };
@@ -143,7 +146,15 @@ pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
             next,
         });
         if !args.once {
-            signals.stop().await;
+            tokio::select! {
+                () = signals.stop() => {}
+                complaint = up.agent_ended() => {
+                    // the node stays: whoever ended the session may want to see what follows
+                    let again = layout.paste().user(["login", "--pin-file", &layout.pin.display().to_string()]);
+                    output.note(&format!("The agent has ended: {complaint}. To sign in again:\n  {again}"));
+                    signals.stop().await;
+                }
+            }
             output.note("Stopping.");
         }
         tokio::select! {

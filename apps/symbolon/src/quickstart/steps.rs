@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 
 use serde_json::json;
 use symbolon_agent::token::Replace;
-use symbolon_agent::{Agent, AgentOptions, Client, Credential, EnrolOptions, EnrolTarget, Paths};
+use symbolon_agent::{
+    Agent, AgentError, AgentOptions, Client, Credential, EnrolOptions, EnrolTarget, Paths, SignOut,
+};
 use symbolon_crypto::Entropy;
 use symbolon_policy::AppName;
 use symbolon_provider::SystemEntropy;
 use symbolon_server::Node;
+use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use super::progress::Progress;
@@ -39,19 +42,28 @@ pub(super) struct Up {
     pub(super) node: Node,
     pub(super) entitlement: String,
     pub(super) answer: Answer,
-    paths: Paths,
-    agent: Agent,
+    /// Runs until it is signed out, or the session is ended from the node.
+    agent: JoinHandle<Result<(), AgentError>>,
+    sign_out: SignOut,
     _app: SampleApp,
 }
 
 impl Up {
-    /// Signs out and stops everything, the agent first.
-    pub(super) async fn stop(self) {
-        if let Err(e) = self.agent.logout().await {
-            tracing::warn!("the agent ended with: {e}");
+    /// Waits until the agent ends, and says why. It may be waited for once.
+    pub(super) async fn agent_ended(&mut self) -> Complaint {
+        match (&mut self.agent).await {
+            Ok(Err(e)) => e.into(),
+            Ok(Ok(())) => Complaint::failure("somebody signed out"),
+            Err(_) => Complaint::failure("the agent broke off"),
         }
-        // a socket that is left would look like an agent
-        let _ = std::fs::remove_file(&self.paths.socket);
+    }
+
+    /// Signs out and stops everything, the agent first.
+    pub(super) async fn stop(mut self) {
+        self.sign_out.now();
+        if !self.agent.is_finished() {
+            let _ = (&mut self.agent).await;
+        }
         self.node.shutdown().await;
     }
 }
@@ -68,7 +80,8 @@ pub(super) async fn run(layout: &Layout, listen: SocketAddr, progress: &mut Prog
     let entitlement = progress.step("entitle", "granting it to the user", entitle(&admin)).await?;
     let agent = progress.step("sign-in", "signing in", sign_in(&paths, &node, pin)).await?;
     let answer = progress.step("request", "asking for a page", ask(&paths)).await?;
-    Ok(Up { node, entitlement, answer, paths, agent, _app: app })
+    let (sign_out, agent) = (agent.sign_out(), tokio::spawn(agent.wait()));
+    Ok(Up { node, entitlement, answer, agent, sign_out, _app: app })
 }
 
 async fn start_node(layout: &Layout, listen: SocketAddr) -> Outcome<(Node, String)> {
