@@ -36,7 +36,7 @@ pub use proof::{InitiatorToken, PresentedToken, TokenKind, TokenProof};
 pub use secret::{Secret, SecretBytes, constant_time_eq};
 pub use x509::{
     DEVICE_USAGE, ForeignAuthority, ForeignUsage, IssuerChange, IssuerChangeError, IssuerFingerprint,
-    IssuerSet, NameRule, PERSON_USAGE, Revocation, RevocationList, SignatureKey, SignatureKind, SubjectError,
-    SubjectId, SubjectKey, SubjectName, SubjectProfile, SubjectTrust, TrustedIssuer, VerdictCache,
-    VerifiedSubject, X509Error,
+    IssuerSet, LapsedSubject, NameRule, PERSON_USAGE, Revocation, RevocationList, SignatureKey,
+    SignatureKind, SubjectError, SubjectId, SubjectKey, SubjectName, SubjectProfile, SubjectTrust,
+    TrustedIssuer, VerdictCache, VerifiedSubject, X509Error,
 };

@@ -22,7 +22,7 @@ pub use change::{IssuerChange, IssuerChangeError, IssuerSet};
 pub use error::SubjectError;
 pub use revocation::RevocationList;
 pub use rule::NameRule;
-pub use subject::{SubjectName, VerifiedSubject};
+pub use subject::{LapsedSubject, SubjectName, VerifiedSubject};
 pub use subject_id::{DEVICE_USAGE, PERSON_USAGE, SubjectId, SubjectProfile};
 pub use subject_key::{SignatureKey, SignatureKind, SubjectKey};
 pub use trust::{ForeignAuthority, ForeignUsage, Revocation, SubjectTrust};

@@ -13,15 +13,17 @@ use x509_cert::name::{Name, RdnSequence, RelativeDistinguishedName};
 use x509_cert::serial_number::SerialNumber;
 use x509_cert::{AlgorithmIdentifier, Certificate, SubjectPublicKeyInfo, Version};
 
-const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const PRIME_256_V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
-const ECDSA_WITH_SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+pub(crate) const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+pub(crate) const PRIME_256_V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+pub(crate) const ECDSA_WITH_SHA_256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 /// RFC 8410 §3.
-const ID_X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+pub(crate) const ID_X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+/// RFC 8410 §3.
+pub(crate) const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 /// draft-connolly-cfrg-xwing-kem §7.
-const ID_X_WING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.62253.25722");
-const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
-const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
+pub(crate) const ID_X_WING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.62253.25722");
+pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+pub(crate) const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
 
 /// RFC 5280 appendix A.1, `ub-common-name`, in characters.
 pub(crate) const MAX_COMMON_NAME: usize = 64;
@@ -29,21 +31,25 @@ pub(crate) const MAX_COMMON_NAME: usize = 64;
 /// Length of an uncompressed point on P-256 (SEC 1 §2.3.3) in bytes.
 const POINT: usize = 65;
 
-/// What a certificate is for: one of the three that Symbolon issues. Its text stands in the
+/// What a certificate is for: one of the five that Symbolon issues. Its text stands in the
 /// subject, so that no two kinds ever have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Issuer,
     Identity,
     ContextKey,
+    Person,
+    Device,
 }
 
 impl Kind {
-    const fn unit(self) -> &'static str {
+    pub(crate) const fn unit(self) -> &'static str {
         match self {
             Self::Issuer => "Symbolon issuer",
             Self::Identity => "Symbolon gateway",
             Self::ContextKey => "Symbolon context key",
+            Self::Person => "Symbolon person",
+            Self::Device => "Symbolon device",
         }
     }
 
@@ -125,7 +131,7 @@ struct Signed {
     signature: BitString,
 }
 
-fn ecdsa_with_sha256() -> AlgorithmIdentifier {
+pub(crate) fn ecdsa_with_sha256() -> AlgorithmIdentifier {
     AlgorithmIdentifier { oid: ECDSA_WITH_SHA_256, parameters: None }
 }
 
@@ -138,7 +144,7 @@ fn random_serial_number() -> Result<SerialNumber, IssuerError> {
 }
 
 /// RFC 7093 §2, method 1: the first 160 bits of the hash of the key.
-fn key_identifier(key: &SubjectPublicKeyInfo) -> Result<OctetString, IssuerError> {
+pub(crate) fn key_identifier(key: &SubjectPublicKeyInfo) -> Result<OctetString, IssuerError> {
     let hash = symbolon_provider::crypto().sha256(&[key.subject_public_key.raw_bytes()]);
     Ok(OctetString::new(&hash[..20])?)
 }
@@ -150,6 +156,12 @@ pub(crate) fn p256_public_key(point: &[u8]) -> Result<SubjectPublicKeyInfo, Issu
     }
     let algorithm = AlgorithmIdentifier { oid: EC_PUBLIC_KEY, parameters: Some(Any::from(PRIME_256_V1)) };
     Ok(SubjectPublicKeyInfo { algorithm, subject_public_key: BitString::from_bytes(point)? })
+}
+
+/// RFC 8410 §4: an Ed25519 key from its 32 bytes.
+pub(crate) fn ed25519_public_key(key: &[u8]) -> Result<SubjectPublicKeyInfo, IssuerError> {
+    let algorithm = AlgorithmIdentifier { oid: ID_ED25519, parameters: None };
+    Ok(SubjectPublicKeyInfo { algorithm, subject_public_key: BitString::from_bytes(key)? })
 }
 
 /// A KEM key, whose algorithm has no parameters.
@@ -169,7 +181,12 @@ pub(crate) fn dns_name(name: &GatewayName) -> Result<GeneralName, IssuerError> {
 
 /// The use that a context key and the identity above it are restricted to.
 pub(crate) fn context_key_usage() -> Result<ExtendedKeyUsage, IssuerError> {
-    let oid = ObjectIdentifier::from_bytes(CONTEXT_KEY_USAGE).map_err(der::Error::from)?;
+    extended_usage(CONTEXT_KEY_USAGE)
+}
+
+/// One extended key usage, from the content of its object identifier.
+pub(crate) fn extended_usage(oid: &[u8]) -> Result<ExtendedKeyUsage, IssuerError> {
+    let oid = ObjectIdentifier::from_bytes(oid).map_err(der::Error::from)?;
     Ok(ExtendedKeyUsage(vec![oid]))
 }
 
@@ -186,11 +203,26 @@ impl Held {
     /// Reads `der` and checks that it is about `key`; signatures are not checked, since the caller
     /// holds both from its own store.
     pub(crate) fn load(der: Vec<u8>, key: P256SigningKey) -> Result<Self, IssuerError> {
-        let certificate = Certificate::from_der(&der)?;
-        let tbs = certificate.tbs_certificate();
-        if *tbs.subject_public_key_info() != p256_public_key(key.public_point())? {
+        let read = Read::new(&der)?;
+        if read.public_key_info != p256_public_key(key.public_point())?.to_der()? {
             return Err(IssuerError::OtherKey);
         }
+        Ok(Self { der, key, subject: read.subject, validity: read.validity, dns_name: read.dns_name })
+    }
+}
+
+/// What we need to know of a certificate of ours; nothing is checked.
+pub(crate) struct Read {
+    pub(crate) subject: Name,
+    pub(crate) validity: Validity,
+    pub(crate) dns_name: Option<GatewayName>,
+    pub(crate) public_key_info: Vec<u8>,
+}
+
+impl Read {
+    pub(crate) fn new(der: &[u8]) -> Result<Self, IssuerError> {
+        let certificate = Certificate::from_der(der)?;
+        let tbs = certificate.tbs_certificate();
         let dns_name = match tbs.get_extension::<SubjectAltName>()? {
             Some((_, names)) => names.0.iter().find_map(|name| match name {
                 GeneralName::DnsName(dns) => GatewayName::parse(dns.as_str()).ok(),
@@ -198,7 +230,11 @@ impl Held {
             }),
             None => None,
         };
-        let (subject, validity) = (tbs.subject().clone(), Validity::from_x509(tbs.validity()));
-        Ok(Self { der, key, subject, validity, dns_name })
+        Ok(Self {
+            subject: tbs.subject().clone(),
+            validity: Validity::from_x509(tbs.validity()),
+            dns_name,
+            public_key_info: tbs.subject_public_key_info().to_der()?,
+        })
     }
 }

@@ -5,6 +5,7 @@ use symbolon_provider::P256SigningKey;
 use symbolon_wire::Time;
 use x509_cert::ext::pkix::constraints::name::GeneralSubtree;
 use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, KeyUsages, NameConstraints, SubjectAltName};
+use x509_cert::name::Name;
 
 /// A year of the Gregorian calendar on average, in seconds.
 const YEAR_SECS: u64 = 31_556_952;
@@ -54,6 +55,11 @@ impl Issuer {
     #[must_use]
     pub const fn key(&self) -> &P256SigningKey {
         &self.0.key
+    }
+
+    /// The name under which it signs.
+    pub(crate) const fn name(&self) -> &Name {
+        &self.0.subject
     }
 
     /// From when until when the issuer's certificate is valid.

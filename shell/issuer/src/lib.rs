@@ -6,7 +6,16 @@
 //! Issuer ── gateway_identity, certify_identity ──> Identity ── context_key ──> ContextKey
 //!   years                                          months                      a day or so
 //!                                                     └── key_set ──> KeySet, shown to everybody
+//!        ├── certify_subject ──> SubjectCertificate, of a person or a device    hours or days
+//!        ├── revocation_list ──> a signed list of those that count no more
+//!        └── hand_over ──> IssuerChange: another issuer follows
 //! ```
+//! A subject asks with a [`CertificateRequest`]; one whose key cannot sign gets its certificate in an
+//! envelope to that key ([`Delivery`]). A certificate is renewed by proof of its key
+//! ([`PendingRenewal`]). The issuer's key need not live where requests come in: they travel as a
+//! [`RequestBundle`] to a machine without network, and back as a [`SignedBundle`]. What leaves here
+//! has passed [`lint()`], which is stricter than any validator.
+//!
 //! [`ContextKeys`] is what a running gateway holds: it makes the next context keys in time, keeps
 //! the last ones until no client can use them any more, and then wipes them. What a client checks
 //! is [`symbolon_crypto::KeySet::verify`].
@@ -17,15 +26,33 @@
 
 mod certificate;
 mod context_keys;
+mod delivery;
 mod identity;
 mod issuer;
+mod lint;
+mod offline;
+mod renewal;
+mod request;
+mod revocation;
+mod subject;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod validity;
 
 pub use context_keys::ContextKeys;
+pub use delivery::{Confirmation, Delivery, SealedCertificate};
 pub use identity::{ContextKey, Identity};
 pub use issuer::Issuer;
+pub use lint::{Finding, LintProfile, lint, lint_under};
+pub use offline::{BundleError, BundleItem, ListOrder, RequestBundle, SignedBundle, SignedItem};
+pub use renewal::{
+    PendingRenewal, ProvenRenewal, RenewalAnswer, RenewalChallenge, RenewalError, RenewalPolicy,
+    RenewalTiming,
+};
+pub use request::{CertificateRequest, Possession, RequestError, RequestKey, RequestedName};
+pub use revocation::{RevocationReason, Revoked};
+pub use subject::{DEFAULT_SUBJECT_SECS, MAX_SUBJECT_SECS, SubjectCertificate, SubjectGrant};
 pub use validity::{CLOCK_LEEWAY_SECS, Validity};
 
 use symbolon_crypto::CryptoError;
@@ -46,6 +73,12 @@ pub enum IssuerError {
     /// 9999.
     #[error("the signer's certificate has expired, or the time cannot be written in a certificate")]
     OutsideValidity,
+    /// The request asks for another subject than the one that was granted.
+    #[error("the request is for another subject than the one that was approved")]
+    OtherSubject,
+    /// What was made is not as it should be: a mistake of ours, and nothing was handed out.
+    #[error("the certificate is not as it should be: {0}")]
+    Lint(String),
     /// A primitive failed.
     #[error(transparent)]
     Crypto(#[from] CryptoError),

@@ -1,8 +1,19 @@
 //! A gateway's certificates as its clients and as OpenSSL see them.
 
+mod chains;
 mod context_keys;
+mod forge;
 mod key_set;
+mod linting;
+mod offline;
 mod openssl;
+mod ours;
+mod renewing;
+mod requests;
+mod revoking;
+mod rules;
+mod succession;
+mod verdicts;
 
 use crate::certificate::{self, Kind, Template};
 use crate::{ContextKey, Identity, Issuer, IssuerError, Validity};

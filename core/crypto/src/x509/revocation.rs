@@ -99,6 +99,20 @@ impl RevocationList {
         &self.number
     }
 
+    /// Whether its number is this one.
+    #[must_use]
+    pub fn number_is(&self, number: u64) -> bool {
+        let bytes = number.to_be_bytes();
+        let significant = bytes.iter().position(|b| *b != 0).map_or(&bytes[7..], |i| &bytes[i..]);
+        self.number == significant
+    }
+
+    /// Whether the certificate with this serial number (big-endian) is on it.
+    #[must_use]
+    pub fn is_revoked(&self, serial: &[u8]) -> bool {
+        self.serials.contains(serial)
+    }
+
     /// Until when it is in date.
     #[must_use]
     pub const fn until(&self) -> Time {
@@ -142,10 +156,6 @@ impl RevocationList {
 
     pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
         (self.number.len(), &self.number) > (other.number.len(), &other.number)
-    }
-
-    pub(crate) fn has(&self, serial: &[u8]) -> bool {
-        self.serials.contains(serial)
     }
 }
 

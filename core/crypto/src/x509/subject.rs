@@ -98,3 +98,45 @@ impl std::fmt::Debug for VerifiedSubject {
         write!(f, "VerifiedSubject({})", self.0.code)
     }
 }
+
+/// A certificate of our own that was checked, but whose time may be over: it may be renewed with the
+/// proof of its key, and opens nothing. Only
+/// [`SubjectTrust::verify_for_renewal`](super::SubjectTrust::verify_for_renewal) makes it.
+#[derive(Clone, Debug)]
+pub struct LapsedSubject(VerifiedSubject);
+
+impl LapsedSubject {
+    pub(crate) const fn new(subject: VerifiedSubject) -> Self {
+        Self(subject)
+    }
+
+    /// Whom the certificate names.
+    #[must_use]
+    pub fn name(&self) -> &SubjectName {
+        self.0.name()
+    }
+
+    /// The certified key.
+    #[must_use]
+    pub fn key(&self) -> &SubjectKey {
+        self.0.key()
+    }
+
+    /// SHA-256 of the certificate.
+    #[must_use]
+    pub fn certificate_hash(&self) -> &[u8; 32] {
+        self.0.certificate_hash()
+    }
+
+    /// The serial number, big-endian.
+    #[must_use]
+    pub fn serial(&self) -> &[u8] {
+        self.0.serial()
+    }
+
+    /// The certificate's first and last moment.
+    #[must_use]
+    pub fn validity(&self) -> (Time, Time) {
+        self.0.validity()
+    }
+}

@@ -3,8 +3,8 @@
 use super::certificate::{MAX_CERTIFICATE, StrictCertificate};
 use super::subject::Facts;
 use super::{
-    NameRule, RevocationList, SubjectError, SubjectId, SubjectKey, SubjectName, SubjectProfile,
-    TrustedIssuer, VerifiedSubject, unix_time,
+    LapsedSubject, NameRule, RevocationList, SubjectError, SubjectId, SubjectKey, SubjectName,
+    SubjectProfile, TrustedIssuer, VerifiedSubject, unix_time,
 };
 use crate::{Crypto, Suite};
 use der::asn1::ObjectIdentifier;
@@ -200,10 +200,11 @@ impl SubjectTrust {
             return Err(SubjectError::malformed("too long a chain"));
         }
         let leaf = Presented::read(leaf_der)?;
+        let moments = Moments { certificates: now, now };
         let between = between.iter().map(|der| Presented::read(der)).collect::<Result<Vec<_>, _>>()?;
         let mut refused = SubjectError::Untrusted;
         for issuer in self.issuers.iter().filter(|i| i.read.subject() == leaf.read.issuer()) {
-            match self.verify_ours(crypto, &leaf, issuer, now) {
+            match self.verify_ours(crypto, &leaf, issuer, moments) {
                 Ok(subject) => return Ok(subject),
                 Err(e) if refused == SubjectError::Untrusted => refused = e,
                 Err(_) => {}
@@ -211,8 +212,33 @@ impl SubjectTrust {
         }
         let named = |name| leaf.read.issuer() == name || between.iter().any(|p| p.read.issuer() == name);
         for (authority, anchor) in self.foreign.iter().filter(|(_, a)| named(a.read.subject())) {
-            match self.verify_foreign(crypto, &leaf, &between, authority, anchor, now) {
+            match self.verify_foreign(crypto, &leaf, &between, authority, anchor, moments) {
                 Ok(subject) => return Ok(subject),
+                Err(e) if refused == SubjectError::Untrusted => refused = e,
+                Err(_) => {}
+            }
+        }
+        Err(refused)
+    }
+
+    /// Checks a certificate of our own like [`SubjectTrust::verify`], except that its own time may be
+    /// over: revocation, blocked keys and the issuer's time are looked at as they are now. How long ago
+    /// it may have ended is for the caller to say.
+    ///
+    /// # Errors
+    /// [`SubjectError`], by what does not fit.
+    pub fn verify_for_renewal(
+        &self,
+        crypto: Crypto,
+        certificate: &[u8],
+        now: Time,
+    ) -> Result<LapsedSubject, SubjectError> {
+        let leaf = Presented::read(certificate)?;
+        let at = now.min(leaf.read.until);
+        let mut refused = SubjectError::Untrusted;
+        for issuer in self.issuers.iter().filter(|i| i.read.subject() == leaf.read.issuer()) {
+            match self.verify_ours(crypto, &leaf, issuer, Moments { certificates: at, now }) {
+                Ok(subject) => return Ok(LapsedSubject::new(subject)),
                 Err(e) if refused == SubjectError::Untrusted => refused = e,
                 Err(_) => {}
             }
@@ -226,14 +252,14 @@ impl SubjectTrust {
         crypto: Crypto,
         leaf: &Presented<'_>,
         issuer: &Anchor,
-        now: Time,
+        at: Moments,
     ) -> Result<VerifiedSubject, SubjectError> {
         let profile = [SubjectProfile::Person, SubjectProfile::Device]
             .into_iter()
             .find(|p| leaf.read.extended.as_slice() == [oid(p.usage())]);
         // Whether it is ours at all comes first: an unknown usage of a stranger is a stranger's.
         let usage = profile.unwrap_or(SubjectProfile::Person).usage();
-        let verdict = self.follow(crypto, leaf, &[], issuer, usage, self.revocation, now)?;
+        let verdict = self.follow(crypto, leaf, &[], issuer, usage, self.revocation, at)?;
         let profile = profile.ok_or(SubjectError::WrongUsage)?;
         let key_usage = leaf.read.key_usage.ok_or(SubjectError::WrongUsage)?;
         let fits = match &leaf.read.key {
@@ -263,10 +289,10 @@ impl SubjectTrust {
         between: &[Presented<'_>],
         authority: &ForeignAuthority,
         anchor: &Anchor,
-        now: Time,
+        at: Moments,
     ) -> Result<VerifiedSubject, SubjectError> {
         let usage = authority.usage.oid();
-        let verdict = self.follow(crypto, leaf, between, anchor, usage, authority.revocation, now)?;
+        let verdict = self.follow(crypto, leaf, between, anchor, usage, authority.revocation, at)?;
         if !leaf.read.extended.contains(&oid(usage)) {
             return Err(SubjectError::WrongUsage);
         }
@@ -292,7 +318,7 @@ impl SubjectTrust {
         anchor: &Anchor,
         usage: &'static [u8],
         revocation: Revocation,
-        now: Time,
+        at: Moments,
     ) -> Result<Verdict, SubjectError> {
         let anchors = [webpki::anchor_from_trusted_cert(&anchor.der).map_err(SubjectError::from)?];
         let certificate = webpki::EndEntityCert::try_from(&leaf.der).map_err(SubjectError::from)?;
@@ -303,7 +329,7 @@ impl SubjectTrust {
                 .intermediate_certificates()
                 .filter_map(|used| between.iter().find(|p| *p.der == *used.der()).map(|p| &p.read))
                 .collect();
-            let verdict = self.rest_of_path(crypto, &leaf.read, &used, &anchor.read, revocation, now);
+            let verdict = self.rest_of_path(crypto, &leaf.read, &used, &anchor.read, revocation, at.now);
             let fits = verdict.is_ok();
             *outcome.borrow_mut() = Some(verdict);
             if fits { Ok(()) } else { Err(webpki::Error::UnknownIssuer) }
@@ -312,7 +338,7 @@ impl SubjectTrust {
             crypto.certificate_algorithms(),
             &anchors,
             &intermediates,
-            unix_time(now),
+            unix_time(at.certificates),
             webpki::KeyUsage::required_if_present(usage),
             None,
             Some(&rest),
@@ -359,7 +385,7 @@ impl SubjectTrust {
             }
             let issuer_key = issuer.public_key_info()?;
             match self.lists.iter().find(|l| l.is_of(certificate.issuer(), &issuer_key)) {
-                Some(list) if list.has(certificate.serial()) => return Err(SubjectError::Revoked),
+                Some(list) if list.is_revoked(certificate.serial()) => return Err(SubjectError::Revoked),
                 Some(list) if !list.is_current(now) => return Err(SubjectError::RevocationUnknown),
                 Some(list) => verdict.narrow(list.from(), list.until()),
                 None if revocation == Revocation::Demanded => return Err(SubjectError::RevocationUnknown),
@@ -368,6 +394,13 @@ impl SubjectTrust {
         }
         Ok(verdict)
     }
+}
+
+/// For which moment the certificates in a path are looked at, and which it is for all the rest.
+#[derive(Clone, Copy)]
+struct Moments {
+    certificates: Time,
+    now: Time,
 }
 
 /// A certificate as presented, in both readings.
