@@ -9,7 +9,7 @@ use crate::tls::TlsPair;
 use anyhow::{Result, anyhow};
 use rustls::crypto::aws_lc_rs::kx_group;
 use symbolon_context::{AwaitSecond, PasswordCheck, PasswordToken, PasswordVerifier};
-use symbolon_crypto::{InitiatorToken, Purpose, Secret, SecretBytes, Suite, TokenProof, TranscriptHash};
+use symbolon_crypto::{InitiatorToken, Purpose, SecretBytes, Suite, TokenProof, TranscriptHash};
 use symbolon_policy::{CanonName, PasswordGateways};
 use symbolon_provider::SystemEntropy;
 
@@ -103,7 +103,7 @@ fn password(gateway: &Gateway, suite: Suite) -> Result<Subject<'_>> {
     }))
 }
 
-fn finish<T: InitiatorToken>(
+pub(crate) fn finish<T: InitiatorToken>(
     waiting: Vec<AwaitSecond<T>>,
     answers: &[Vec<u8>],
 ) -> Result<std::time::Duration> {

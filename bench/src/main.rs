@@ -10,6 +10,8 @@
 //! context         context.rs   room A against its primitives and against TLS
 //!                 wrap.rs      wrapped messages against the cipher
 //!                 sign_in.rs   a whole sign-in through a node
+//! credentials     credentials.rs  certificates and tickets against TLS
+//!                 logins.rs    ten thousand sign-ins through a node
 //! stream          opening.rs   opening a stream against a TLS handshake
 //!                 gateway.rs   bytes through a node against a TLS pipe
 //!                 registration.rs
@@ -23,7 +25,9 @@ mod bare;
 mod child;
 mod clock;
 mod context;
+mod credentials;
 mod gateway;
+mod logins;
 mod measure;
 mod memory;
 mod node;
@@ -41,7 +45,7 @@ use anyhow::{Result, bail};
 use report::Report;
 use std::process::ExitCode;
 
-const USAGE: &str = "symbolon-bench context|stream|session-memory [--json]";
+const USAGE: &str = "symbolon-bench context|credentials|stream|session-memory [--json]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -73,6 +77,10 @@ fn measured(name: &str) -> Result<Report> {
             context::run(&mut report)?;
             wrap::run(&mut report)?;
             sign_in::run(&mut report)?;
+        }
+        "credentials" => {
+            credentials::run(&mut report)?;
+            logins::run(&mut report)?;
         }
         "stream" => {
             opening::run(&mut report)?;

@@ -26,6 +26,7 @@ pub(crate) fn now() -> Time {
 /// What a gateway keeps ready.
 pub(crate) struct Gateway {
     pub(crate) crypto: Crypto,
+    pub(crate) issuer: Issuer,
     keys: ContextKeys,
     numbers: GatewayNumbers,
     /// What a client makes of the gateway's offer.
@@ -52,7 +53,7 @@ impl Gateway {
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let numbers = GatewayNumbers::new(crypto, &entropy.secret());
         let ssk = SoftwareKey::new(entropy.secret());
-        Ok(Self { crypto, keys, numbers, verified, ssk })
+        Ok(Self { crypto, issuer, keys, numbers, verified, ssk })
     }
 
     /// A token that is registered here.

@@ -174,6 +174,14 @@ impl Session {
         }
     }
 
+    /// Signs out, and waits until the node has closed.
+    pub(crate) async fn leave(mut self) -> Result<()> {
+        self.say(&ControlMessage::Logout).await?;
+        let mut rest = Vec::new();
+        self.control.read_to_end(&mut rest).await?;
+        Ok(())
+    }
+
     async fn say(&mut self, message: &ControlMessage) -> Result<()> {
         let frame = self.channel.seal(message)?;
         Ok(self.control.write_all(&frame).await?)
