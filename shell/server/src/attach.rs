@@ -1,13 +1,14 @@
 //! How a session gets a connection: confirmed after its sign-in, or attached to when its connection or its
 //! node was lost. The node that had it may be another one on the same store.
 
-use crate::carry::Carried;
+use crate::carry::{Carried, STREAMS_AT_ONCE};
 use crate::clock::now;
 use crate::connection::{Connection, ConnectionError};
 use crate::live::LiveSession;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
 use serde_json::json;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use symbolon_context::ContextSecrets;
@@ -16,7 +17,7 @@ use symbolon_record::Role;
 use symbolon_session::{
     Attachment, ControlMessage, EndReason, Epoch, Line, SessionChannel, SessionState, VerifiedAttach,
 };
-use symbolon_store::{Actor, HotStore as _, NodeId, SessionId, StoreError};
+use symbolon_store::{Actor, Claim, Claimed, HotStore as _, NodeId, SessionId, StoreError};
 use symbolon_wire::{FrameKind, RefusalCode};
 
 /// How often an attach is tried when something else is published meanwhile: each try loses to a message of
@@ -28,6 +29,7 @@ struct TakenOver {
     state: SessionState,
     verified: VerifiedAttach,
     epoch: u64,
+    streams: Range<u64>,
     from: NodeId,
 }
 
@@ -52,7 +54,7 @@ impl Shared {
             }
         };
         let number = session.connect(epoch.0, connection.source());
-        let mut carried = Carried::new(self, session, channel, number);
+        let mut carried = Carried::new(self, session, channel, number, 0..STREAMS_AT_ONCE.into());
         match carried.open(&mut first) {
             Ok(message) => Ok((carried, message)),
             Err(e) => {
@@ -75,7 +77,7 @@ impl Shared {
         connection: &mut Connection,
         body: &[u8],
     ) -> Result<Box<Carried<'_>>, Ended> {
-        let TakenOver { state, verified, epoch, from } = self.take_over(connection, body).await?;
+        let TakenOver { state, verified, epoch, streams, from } = self.take_over(connection, body).await?;
         self.review().await.map_err(Refused::from)?;
         let (answer, channel) = verified
             .accept(Epoch(epoch), &mut SystemEntropy)
@@ -97,7 +99,7 @@ impl Shared {
         };
         connection.send(FrameKind::Attached, answer).await?;
         let number = session.connect(epoch, connection.source());
-        Ok(Carried::new(self, session, channel, number))
+        Ok(Carried::new(self, session, channel, number, streams))
     }
 
     /// Makes this node the session's owner, if the client proves that it is its own and nobody was faster.
@@ -120,8 +122,11 @@ impl Shared {
             state.source = Line::lossy(&connection.source().to_string());
             let from = seen.session.owner;
             let published = state.to_secret_bytes();
-            match self.store.hot().claim_session(&seen, self.node_id, &published, now()).await {
-                Ok(session) => return Ok(TakenOver { state, verified, epoch: session.epoch, from }),
+            let claim = Claim { owner: self.node_id, state: &published, streams: STREAMS_AT_ONCE };
+            match self.store.hot().claim_session(&seen, claim, now()).await {
+                Ok(Claimed { session, streams }) => {
+                    return Ok(TakenOver { state, verified, epoch: session.epoch, streams, from });
+                }
                 // Renewed, reported or attached in between: is the attach still good?
                 Err(StoreError::Fenced) => {}
                 Err(e) => return Err(gone(e)),

@@ -8,6 +8,7 @@ use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
 use crate::renew::Renewal;
 use serde_json::json;
+use std::ops::Range;
 use std::sync::Arc;
 use symbolon_session::{
     ChannelError, ConfigurationBytes, ControlMessage, EndReason, Line, SessionChannel, StreamRange,
@@ -17,7 +18,7 @@ use symbolon_wire::{FrameKind, RefusalCode};
 use tokio::io::AsyncWriteExt;
 
 /// Stream numbers that are dealt at once: a browser's worth of connections, many times.
-const STREAMS_AT_ONCE: u32 = 256;
+pub(crate) const STREAMS_AT_ONCE: u32 = 256;
 
 /// Control messages of one client in a second: far more than an agent has to say.
 const MESSAGES_PER_SEC: u32 = 50;
@@ -30,6 +31,8 @@ pub(crate) struct Carried<'a> {
     connection: u64,
     /// Under which this connection has the session: what it writes is fenced by it.
     pub(crate) epoch: u64,
+    /// The stream numbers that came with the session.
+    dealt: Range<u64>,
     messages: Meter,
     pub(crate) renewal: Renewal,
 }
@@ -40,6 +43,7 @@ impl<'a> Carried<'a> {
         session: Arc<LiveSession>,
         channel: SessionChannel,
         connection: u64,
+        dealt: Range<u64>,
     ) -> Box<Self> {
         let epoch = channel.epoch().0;
         Box::new(Self {
@@ -48,6 +52,7 @@ impl<'a> Carried<'a> {
             channel,
             connection,
             epoch,
+            dealt,
             messages: Meter::new(MESSAGES_PER_SEC),
             renewal: Renewal::None,
         })
@@ -87,7 +92,8 @@ impl<'a> Carried<'a> {
         connection: &mut Connection,
         first: Option<ControlMessage>,
     ) -> Result<(), Ended> {
-        Box::pin(self.deal_streams(connection)).await?;
+        let dealt = self.dealt.clone();
+        Box::pin(self.grant(connection, dealt)).await?;
         let number = self.shared.gateway.number(now());
         Box::pin(self.send(connection, &ControlMessage::NextNumber(number))).await?;
         if let Some(message) = first
@@ -171,7 +177,12 @@ impl<'a> Carried<'a> {
 
     async fn deal_streams(&mut self, connection: &mut Connection) -> Result<(), Ended> {
         let id = SessionId(self.session.id.0);
-        let range = self.shared.store.hot().deal_streams(id, Some(self.epoch), STREAMS_AT_ONCE).await?;
+        let dealt = self.shared.store.hot().deal_streams(id, Some(self.epoch), STREAMS_AT_ONCE).await?;
+        self.grant(connection, dealt).await
+    }
+
+    /// Lets the client use numbers that the store dealt to this node.
+    async fn grant(&mut self, connection: &mut Connection, range: Range<u64>) -> Result<(), Ended> {
         let range = StreamRange::new(range.start, range.end)
             .map_err(|e| Refused::new(RefusalCode::Internal, format!("stream numbers: {e}")))?;
         if let Err(e) = self.session.grant(range) {

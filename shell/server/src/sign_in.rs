@@ -1,5 +1,6 @@
 //! The acceptor's side of a context: from a first message to a session (A6, B8).
 
+use crate::carry::STREAMS_AT_ONCE;
 use crate::clock::now;
 use crate::connection::Connection;
 use crate::draw::draw;
@@ -121,6 +122,7 @@ impl Shared {
             owner: self.node_id,
             expires: state.expires,
             state: state.to_secret_bytes(),
+            streams: STREAMS_AT_ONCE,
         };
         let epoch = self.store.hot().open_session(&new, now).await?;
         // Another node may have made the user a moment ago.

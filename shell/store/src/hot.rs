@@ -25,6 +25,8 @@ pub struct NewSession {
     pub expires: Time,
     /// What another node needs to carry it on; opaque here, kept sealed.
     pub state: SecretBytes,
+    /// How many stream numbers its node is dealt at once: 0 and the following.
+    pub streams: u32,
 }
 
 /// A live session without its state.
@@ -57,6 +59,26 @@ pub struct Seen {
     pub state: SecretBytes,
     /// The same as it stands in the table: no two publications look alike.
     pub(crate) published: Vec<u8>,
+}
+
+/// How a session is taken over.
+#[derive(Debug)]
+pub struct Claim<'a> {
+    /// The node that carries it from now on.
+    pub owner: NodeId,
+    /// What another node needs after it.
+    pub state: &'a SecretBytes,
+    /// How many stream numbers that no node was ever dealt it gets with it.
+    pub streams: u32,
+}
+
+/// A session that the caller owns now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The session, with its new epoch and owner.
+    pub session: Session,
+    /// The stream numbers that came with it.
+    pub streams: Range<u64>,
 }
 
 /// How a session is ended.
@@ -115,8 +137,7 @@ pub trait HotStore: Send + Sync {
     /// [`crate::StoreError::Conflict`] when the id is taken.
     fn open_session(&self, new: &NewSession, now: Time) -> impl Future<Output = Result<u64>> + Send;
 
-    /// Takes a session over as it was seen: the next epoch, for `owner`, with a state that says so. The
-    /// node that had it gets a notice.
+    /// Takes a session over as it was seen: the next epoch. Another node that had it gets a notice.
     ///
     /// # Errors
     /// [`crate::StoreError::NotFound`] when it is gone or expired; [`crate::StoreError::Fenced`]
@@ -124,10 +145,9 @@ pub trait HotStore: Send + Sync {
     fn claim_session(
         &self,
         seen: &Seen,
-        owner: NodeId,
-        state: &SecretBytes,
+        claim: Claim<'_>,
         now: Time,
-    ) -> impl Future<Output = Result<Session>> + Send;
+    ) -> impl Future<Output = Result<Claimed>> + Send;
 
     /// Publishes the state for the next owner.
     ///

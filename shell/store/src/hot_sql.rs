@@ -2,7 +2,9 @@
 
 use crate::engine::{Columns, Engine, big, corrupt};
 use crate::error::or_taken;
-use crate::hot::{Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};
+use crate::hot::{
+    Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept,
+};
 use crate::seal::{Guard, Place};
 use crate::{NodeId, RegistrationId, ReplayKey, Result, SessionId, StoreError, UserId, What};
 use sqlx::any::{AnyArguments, AnyRow};
@@ -104,7 +106,7 @@ impl HotStore for SqlHotStore {
     async fn open_session(&self, new: &NewSession, now: Time) -> Result<u64> {
         sqlx::query(
             "INSERT INTO sessions (id, user_id, registration, epoch, owner, created, expires, next_stream, state)
-             VALUES ($1, $2, $3, 1, $4, $5, $6, 0, $7)",
+             VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8)",
         )
         .bind(new.id.column())
         .bind(new.user.column())
@@ -112,6 +114,7 @@ impl HotStore for SqlHotStore {
         .bind(new.owner.column())
         .bind(big(now.0))
         .bind(big(new.expires.0))
+        .bind(i64::from(new.streams))
         .bind(self.guard.seal(&state_place(&new.id), new.state.expose()))
         .execute(self.lazy.write())
         .await
@@ -119,29 +122,25 @@ impl HotStore for SqlHotStore {
         Ok(1)
     }
 
-    async fn claim_session(
-        &self,
-        seen: &Seen,
-        owner: NodeId,
-        state: &SecretBytes,
-        now: Time,
-    ) -> Result<Session> {
+    async fn claim_session(&self, seen: &Seen, claim: Claim<'_>, now: Time) -> Result<Claimed> {
         let Session { id, epoch, owner: before, .. } = seen.session;
-        let claim = sqlx::query(
-            "UPDATE sessions SET epoch = epoch + 1, owner = $1, state = $2
-             WHERE id = $3 AND expires > $4 AND epoch = $5 AND state = $6 RETURNING *",
+        let Claim { owner, state, streams } = claim;
+        let update = sqlx::query(
+            "UPDATE sessions SET epoch = epoch + 1, owner = $1, state = $2, next_stream = next_stream + $3
+             WHERE id = $4 AND expires > $5 AND epoch = $6 AND state = $7 RETURNING *",
         )
         .bind(owner.column())
         .bind(self.guard.seal(&state_place(&id), state.expose()))
+        .bind(i64::from(streams))
         .bind(id.column())
         .bind(big(now.0))
         .bind(big(epoch))
         .bind(seen.published.as_slice());
         let claimed = if before == owner {
-            returning(claim, self.firm.write()).await?
+            returning(update, self.firm.write()).await?
         } else {
             let mut tx = self.firm.begin().await?;
-            let claimed = claim.fetch_all(&mut *tx).await?.pop();
+            let claimed = update.fetch_all(&mut *tx).await?.pop();
             if let Some(row) = &claimed {
                 leave_notice(&mut tx, before, row, 0).await?;
                 tx.commit().await?;
@@ -149,7 +148,11 @@ impl HotStore for SqlHotStore {
             claimed
         };
         match claimed {
-            Some(row) => read(&row),
+            Some(row) => {
+                let session = read(&row)?;
+                let streams = dealt(session.next_stream, streams);
+                Ok(Claimed { session, streams })
+            }
             None => Err(self.fenced_or_gone(id, big(now.0)).await),
         }
     }
@@ -183,10 +186,7 @@ impl HotStore for SqlHotStore {
         .bind(id.column())
         .bind(epoch.map_or(-1, big));
         match returning(deal, self.firm.write()).await? {
-            Some(row) => {
-                let end = row.count("next_stream")?;
-                Ok(end.saturating_sub(count.into())..end)
-            }
+            Some(row) => Ok(dealt(row.count("next_stream")?, count)),
             None => Err(self.fenced_or_gone(id, -1).await),
         }
     }
@@ -331,6 +331,11 @@ impl HotStore for SqlHotStore {
             .await?;
         Ok(Swept { sessions, replay_keys })
     }
+}
+
+/// The last `count` numbers before `end`.
+fn dealt(end: u64, count: u32) -> Range<u64> {
+    end.saturating_sub(count.into())..end
 }
 
 fn read(row: &AnyRow) -> Result<Session> {

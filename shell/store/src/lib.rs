@@ -41,7 +41,7 @@ pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
 pub use catalogue::{App, NotAProtocol, Protocol, Publication, Template};
 pub use engine::BUSY_TIMEOUT;
 pub use error::{InvitationRefusal, Result, StoreError, What};
-pub use hot::{Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};
+pub use hot::{Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};
 pub use hot_sql::SqlHotStore;
 pub use ids::{CodeHash, NodeId, NotAnId, RegistrationId, ReplayKey, SessionId, UserId};
 pub use invitations::{Invitation, InvitationState, NewInvitation};

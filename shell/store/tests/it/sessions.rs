@@ -3,7 +3,7 @@
 use crate::home::{Home, NOW};
 use symbolon_crypto::SecretBytes;
 use symbolon_store::{
-    Ending, HotStore, NewSession, News, NodeId, Notice, RegistrationId, ReplayKey, Result, Session,
+    Claim, Ending, HotStore, NewSession, News, NodeId, Notice, RegistrationId, ReplayKey, Result, Session,
     SessionId, SessionsOf, Store, StoreError, UserId, What,
 };
 use symbolon_wire::Time;
@@ -19,17 +19,22 @@ pub(crate) fn session(n: u8) -> NewSession {
         owner: NodeId([1; 16]),
         expires: NOW.plus_secs(3600),
         state: SecretBytes::new(vec![n; 40]),
+        streams: 0,
     }
 }
 
 /// How node 1 ends the sessions that it opened.
 const BY_ITS_NODE: Ending = Ending { by: NodeId([1; 16]), why: 1 };
 
+fn by(node: u8, state: &SecretBytes) -> Claim<'_> {
+    Claim { owner: NodeId([node; 16]), state, streams: 0 }
+}
+
 /// Claims a session as it stands; its state becomes "with" and the node.
 pub(crate) async fn claim(store: &Store, id: SessionId, node: u8, now: Time) -> Result<Session> {
     let seen = store.hot().look(id, now).await?;
     let state = SecretBytes::new(vec![b'w', b'i', b't', b'h', node]);
-    store.hot().claim_session(&seen, NodeId([node; 16]), &state, now).await
+    Ok(store.hot().claim_session(&seen, by(node, &state), now).await?.session)
 }
 
 async fn with_session(home: &Home) -> (Store, SessionId) {
@@ -44,13 +49,13 @@ pub(crate) async fn a_claimed_session_has_the_next_epoch_and_the_last_state(home
     let seen = store.hot().look(id, NOW).await.unwrap();
     assert_eq!(seen.state.expose(), b"later");
     let next = SecretBytes::new(b"next".to_vec());
-    let claimed = store.hot().claim_session(&seen, NodeId([2; 16]), &next, NOW).await.unwrap();
+    let claimed = store.hot().claim_session(&seen, by(2, &next), NOW).await.unwrap().session;
     assert_eq!((claimed.epoch, claimed.owner), (2, NodeId([2; 16])));
     assert_eq!((claimed.user, claimed.created), (UserId([0; 16]), NOW));
     assert_eq!(claimed.registration, Some(RegistrationId([1; 16])));
     let now = store.hot().look(id, NOW).await.unwrap();
     assert_eq!((now.session, now.state), (claimed, next));
-    let stale = store.hot().claim_session(&seen, NodeId([3; 16]), &seen.state, NOW).await;
+    let stale = store.hot().claim_session(&seen, by(3, &seen.state), NOW).await;
     assert_eq!(stale.err(), Some(StoreError::Fenced));
     assert_eq!(claim(&store, id, 3, NOW).await.unwrap().epoch, 3);
 }
@@ -61,7 +66,7 @@ pub(crate) async fn a_claim_does_not_overwrite_what_was_published_meanwhile(home
         let seen = store.hot().look(id, NOW).await.unwrap();
         let renewed = SecretBytes::new(b"renewed".to_vec());
         store.hot().publish_session(id, 1, &renewed).await.unwrap();
-        let claimed = store.hot().claim_session(&seen, NodeId([node; 16]), &seen.state, NOW).await;
+        let claimed = store.hot().claim_session(&seen, by(node, &seen.state), NOW).await;
         assert_eq!(claimed.err(), Some(StoreError::Fenced));
         assert_eq!(store.hot().look(id, NOW).await.unwrap().state, renewed);
     }
@@ -120,14 +125,14 @@ pub(crate) async fn of_many_racing_nodes_one_claims_an_epoch(home: Home) {
             tokio::spawn(async move {
                 let seen = store.hot().look(id, NOW).await.unwrap();
                 barrier.wait().await;
-                store.hot().claim_session(&seen, NodeId([i; 16]), &seen.state, NOW).await
+                store.hot().claim_session(&seen, by(i, &seen.state), NOW).await
             })
         })
         .collect();
     let mut won = Vec::new();
     for node in nodes {
         match node.await.unwrap() {
-            Ok(claimed) => won.push(claimed.owner),
+            Ok(claimed) => won.push(claimed.session.owner),
             Err(e) => assert_eq!(e, StoreError::Fenced),
         }
     }
@@ -174,6 +179,12 @@ pub(crate) async fn no_stream_number_is_dealt_twice(home: Home) {
     assert_eq!(numbers, (0..150).collect::<Vec<u64>>());
     assert_eq!(store.hot().session(id, NOW).await.unwrap().next_stream, 150);
     assert_eq!(store.hot().deal_streams(id, Some(1), 10).await, Ok(150..160));
+    let seen = store.hot().look(id, NOW).await.unwrap();
+    let claim = Claim { streams: 40, ..by(2, &seen.state) };
+    assert_eq!(store.hot().claim_session(&seen, claim, NOW).await.unwrap().streams, 160..200);
+    let opened = NewSession { streams: 30, ..session(5) };
+    store.hot().open_session(&opened, NOW).await.unwrap();
+    assert_eq!(store.hot().deal_streams(opened.id, Some(1), 10).await, Ok(30..40));
     assert_eq!(store.hot().deal_streams(SessionId([9; 16]), None, 1).await, Err(GONE));
 }
 
@@ -183,7 +194,7 @@ pub(crate) async fn an_expired_session_is_gone_and_swept(home: Home) {
     assert!(store.hot().session(id, Time(end.0 - 1)).await.is_ok());
     assert_eq!(store.hot().session(id, end).await.err(), Some(GONE));
     let seen = store.hot().look(id, NOW).await.unwrap();
-    let late = store.hot().claim_session(&seen, NodeId([2; 16]), &seen.state, end).await;
+    let late = store.hot().claim_session(&seen, by(2, &seen.state), end).await;
     assert_eq!(late.err(), Some(GONE));
     assert_eq!(store.hot().list_sessions(end).await.unwrap(), []);
     store.hot().put_if_absent(ReplayKey([1; 32]), end, NOW).await.unwrap();
