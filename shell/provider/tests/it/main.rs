@@ -10,6 +10,7 @@ mod rustls_hpke;
 mod secrets;
 mod vectors;
 mod wycheproof_sets;
+mod wycheproof_signatures;
 mod x_wing;
 
 use symbolon_crypto::{Secret, Suite};
