@@ -5,6 +5,9 @@
 //! kind 3   certificates | signature over label, binding, hash of the certificate
 //! kind 4   certificates
 //! ```
+//! A gateway that has seen the certificates before needs their hash only (in spirit RFC 7924); one
+//! that has not says so, and is sent them.
+//!
 //! Whether a certificate counts is not asked here: the check of its path gives a [`VerifiedSubject`],
 //! and [`ClaimedCertificate::prove`] takes nothing less.
 
@@ -31,6 +34,7 @@ pub struct CertificateToken<'a> {
     crypto: Crypto,
     chain: &'a [Vec<u8>],
     key: CertificateKey<'a>,
+    by_hash: bool,
 }
 
 impl<'a> CertificateToken<'a> {
@@ -40,10 +44,17 @@ impl<'a> CertificateToken<'a> {
     /// [`CryptoError::BadKey`] for no certificate or more than [`MAX_CHAIN`].
     pub fn new(crypto: Crypto, chain: &'a [Vec<u8>], key: CertificateKey<'a>) -> Result<Self, CryptoError> {
         if (1..=MAX_CHAIN).contains(&chain.len()) {
-            Ok(Self { crypto, chain, key })
+            Ok(Self { crypto, chain, key, by_hash: false })
         } else {
             Err(CryptoError::BadKey)
         }
+    }
+
+    /// Sends the hash of the certificate instead of it, to a gateway that should know it.
+    #[must_use]
+    pub const fn by_hash(mut self) -> Self {
+        self.by_hash = true;
+        self
     }
 }
 
@@ -57,14 +68,20 @@ impl InitiatorToken for CertificateToken<'_> {
     fn present(&mut self, binding: &TranscriptHash) -> Result<PresentedToken, CryptoError> {
         let (kind, signature) = match self.key {
             CertificateKey::Signs(signer) => {
-                let message = signed_message(self.crypto, binding, &self.chain[0]);
+                let certificate = self.crypto.sha256(&[&self.chain[0]]);
+                let message = signed_message(binding, &certificate);
                 (TokenKind::Certificate, Some(signer.sign(&message)?))
             }
             CertificateKey::Opens(_) => (TokenKind::KemCertificate, None),
         };
         let mut w = Writer::new();
-        w.u8(self.chain.len() as u8);
-        self.chain.iter().for_each(|certificate| w.bytes16(certificate));
+        if self.by_hash {
+            w.u8(0);
+            w.fixed(&self.crypto.sha256(&[&self.chain[0]]));
+        } else {
+            w.u8(self.chain.len() as u8);
+            self.chain.iter().for_each(|certificate| w.bytes16(certificate));
+        }
         if let Some(signature) = signature {
             w.bytes16(&signature);
         }
@@ -80,20 +97,27 @@ impl InitiatorToken for CertificateToken<'_> {
 }
 
 /// The certificate is in it, since some keys let another be made under which a signature fits too.
-fn signed_message(crypto: Crypto, binding: &TranscriptHash, certificate: &[u8]) -> Vec<u8> {
+fn signed_message(binding: &TranscriptHash, certificate: &[u8; 32]) -> Vec<u8> {
     let mut w = Writer::new();
     w.fixed(label::CERTIFICATE_SIGNATURE);
     w.u8(0);
     w.fixed(binding.as_ref());
-    w.fixed(&crypto.sha256(&[certificate]));
+    w.fixed(certificate);
     w.into_bytes()
 }
 
-/// Certificates as a gateway receives them: nothing of them is checked.
+/// A certificate as a gateway receives it: nothing of it is checked.
 #[derive(Debug)]
 pub struct ClaimedCertificate {
-    chain: Vec<Vec<u8>>,
+    named: Named,
     signature: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Named {
+    /// The subject's first.
+    Chain(Vec<Vec<u8>>),
+    Hash([u8; 32]),
 }
 
 impl ClaimedCertificate {
@@ -104,24 +128,40 @@ impl ClaimedCertificate {
     /// [`WireError`], also for another kind.
     pub fn parse(kind: TokenKind, token: &SecretBytes) -> Result<Self, WireError> {
         let mut r = Reader::new(token.expose());
-        let count = usize::from(r.u8()?);
-        if !(1..=MAX_CHAIN).contains(&count) {
-            return Err(WireError::BadValue("number of certificates"));
-        }
-        let chain = (0..count).map(|_| r.bytes16().map(<[u8]>::to_vec)).collect::<Result<_, _>>()?;
+        let named = match usize::from(r.u8()?) {
+            0 => Named::Hash(r.fixed()?),
+            count @ 1..=MAX_CHAIN => {
+                let chain = (0..count).map(|_| r.bytes16().map(<[u8]>::to_vec));
+                Named::Chain(chain.collect::<Result<_, _>>()?)
+            }
+            _ => return Err(WireError::BadValue("number of certificates")),
+        };
         let signature = match kind {
             TokenKind::Certificate => Some(r.bytes16()?.to_vec()),
             TokenKind::KemCertificate => None,
             _ => return Err(WireError::BadValue("token kind")),
         };
         r.finish()?;
-        Ok(Self { chain, signature })
+        Ok(Self { named, signature })
     }
 
-    /// The certificates in DER, the subject's first, then what it says leads to an anchor.
+    /// The certificates in DER, the subject's first, then what it says leads to an anchor. `None`
+    /// when only the hash was sent.
     #[must_use]
-    pub fn chain(&self) -> Vec<&[u8]> {
-        self.chain.iter().map(Vec::as_slice).collect()
+    pub fn chain(&self) -> Option<Vec<&[u8]>> {
+        match &self.named {
+            Named::Chain(chain) => Some(chain.iter().map(Vec::as_slice).collect()),
+            Named::Hash(_) => None,
+        }
+    }
+
+    /// SHA-256 of the subject's certificate.
+    #[must_use]
+    pub fn hash(&self, crypto: Crypto) -> [u8; 32] {
+        match &self.named {
+            Named::Chain(chain) => crypto.sha256(&[&chain[0]]),
+            Named::Hash(hash) => *hash,
+        }
     }
 
     /// Goes on with the subject that the check of the path gave: a signature is checked here, and a
@@ -136,12 +176,13 @@ impl ClaimedCertificate {
         subject: &VerifiedSubject,
         binding: &TranscriptHash,
     ) -> Result<CertificateProved, CryptoError> {
-        if *subject.certificate_hash() != crypto.sha256(&[&self.chain[0]]) {
+        let hash = self.hash(crypto);
+        if *subject.certificate_hash() != hash {
             return Err(CryptoError::Forged);
         }
         let envelope_to = match (subject.key(), &self.signature) {
             (SubjectKey::Signature(key), Some(signature)) => {
-                key.verify(crypto, &signed_message(crypto, binding, &self.chain[0]), signature)?;
+                key.verify(crypto, &signed_message(binding, &hash), signature)?;
                 None
             }
             (SubjectKey::Kem(key), None) => Some(key.clone()),

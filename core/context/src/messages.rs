@@ -8,7 +8,7 @@ const MAX_TOKEN: usize = 8 * 1024;
 
 /// A first message's plaintext is a multiple of this many bytes: its length then tells neither the
 /// kind of the token nor how long a name or a password is.
-const PADDING_STEP: usize = 512;
+const PADDING_STEP: usize = 256;
 
 /// What stands around the token in a first message, padding included, at most.
 const MAX_AROUND_TOKEN: usize = 3 * 1024;

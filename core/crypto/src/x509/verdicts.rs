@@ -25,16 +25,11 @@ impl VerdictCache {
         Self { capacity, state: [0; 32], verdicts: BTreeMap::new(), order: VecDeque::new() }
     }
 
-    /// The verdict about the certificate `leaf` (DER) that was reached under `trust` as it is now.
-    pub fn known(
-        &mut self,
-        crypto: Crypto,
-        trust: &SubjectTrust,
-        leaf: &[u8],
-        now: Time,
-    ) -> Option<VerifiedSubject> {
+    /// The verdict about the certificate with this SHA-256 that was reached under `trust` as it is
+    /// now.
+    pub fn known(&mut self, trust: &SubjectTrust, hash: &[u8; 32], now: Time) -> Option<VerifiedSubject> {
         self.keep_up_with(trust);
-        let subject = self.verdicts.get(&crypto.sha256(&[leaf]))?;
+        let subject = self.verdicts.get(hash)?;
         subject.stands_at(now).then(|| subject.clone())
     }
 
@@ -66,7 +61,8 @@ impl VerdictCache {
         chain: &[&[u8]],
         now: Time,
     ) -> Result<VerifiedSubject, SubjectError> {
-        if let Some(known) = chain.first().and_then(|leaf| self.known(crypto, trust, leaf, now)) {
+        let known = |leaf: &&[u8]| self.known(trust, &crypto.sha256(&[leaf]), now);
+        if let Some(known) = chain.first().and_then(known) {
             return Ok(known);
         }
         let subject = trust.verify(crypto, chain, now)?;

@@ -12,13 +12,16 @@ fn a_known_certificate_is_known_without_its_path() {
     let key = P256SigningKey::generate();
     let certificate = world.certify(&phone(), RequestKey::P256(&key));
     let (trust, mut cache) = (world.trust(), VerdictCache::new(8));
-    assert!(cache.known(crypto(), &trust, certificate.der(), NOW).is_none());
+    assert!(cache.known(&trust, &crypto().sha256(&[certificate.der()]), NOW).is_none());
     let first = cache.verify(crypto(), &trust, &[certificate.der()], NOW).unwrap();
-    let known = cache.known(crypto(), &trust, certificate.der(), NOW).unwrap();
+    let known = cache.known(&trust, &crypto().sha256(&[certificate.der()]), NOW).unwrap();
     assert_eq!((known.code(), known.key()), (first.code(), first.key()));
     let mut other = certificate.der().to_vec();
     *other.last_mut().unwrap() ^= 1;
-    assert!(cache.known(crypto(), &trust, &other, NOW).is_none(), "one bit makes another certificate");
+    assert!(
+        cache.known(&trust, &crypto().sha256(&[&other]), NOW).is_none(),
+        "one bit makes another certificate"
+    );
     assert_eq!(cache.verify(crypto(), &trust, &[&other], NOW).unwrap_err(), SubjectError::Untrusted);
     assert_eq!(cache.len(), 1, "a refusal is not kept");
 }
@@ -30,7 +33,8 @@ fn a_verdict_ends_with_the_first_thing_that_it_rests_on() {
     let certificate = world.certify(&phone(), RequestKey::P256(&key));
     let (mut trust, mut cache) = (world.trust(), VerdictCache::new(8));
     cache.verify(crypto(), &trust, &[certificate.der()], NOW).unwrap();
-    let mut known_at = |trust: &_, now| cache.known(crypto(), trust, certificate.der(), now).is_some();
+    let mut known_at =
+        |trust: &_, now| cache.known(trust, &crypto().sha256(&[certificate.der()]), now).is_some();
     assert!(known_at(&trust, NOW.plus_secs(DAY)));
     assert!(!known_at(&trust, NOW.plus_secs(DAY + 1)));
     assert!(!known_at(&trust, NOW.minus_secs(DAY)), "a clock that was set back");
@@ -39,8 +43,11 @@ fn a_verdict_ends_with_the_first_thing_that_it_rests_on() {
     trust.admit_list(crypto(), list);
     assert!(!known_at(&trust, NOW), "another state of trust");
     cache.verify(crypto(), &trust, &[certificate.der()], NOW).unwrap();
-    assert!(cache.known(crypto(), &trust, certificate.der(), NOW.plus_secs(60)).is_some());
-    assert!(cache.known(crypto(), &trust, certificate.der(), NOW.plus_secs(61)).is_none(), "the list's end");
+    assert!(cache.known(&trust, &crypto().sha256(&[certificate.der()]), NOW.plus_secs(60)).is_some());
+    assert!(
+        cache.known(&trust, &crypto().sha256(&[certificate.der()]), NOW.plus_secs(61)).is_none(),
+        "the list's end"
+    );
 }
 
 #[test]
@@ -78,8 +85,10 @@ fn the_oldest_verdict_gives_way() {
         }
     }
     assert_eq!(cache.len(), 3);
-    let known: Vec<_> =
-        certificates.iter().map(|c| cache.known(crypto(), &trust, c.der(), NOW).is_some()).collect();
+    let known: Vec<_> = certificates
+        .iter()
+        .map(|c| cache.known(&trust, &crypto().sha256(&[c.der()]), NOW).is_some())
+        .collect();
     assert_eq!(known, [false, false, true, true, true]);
     let mut none = VerdictCache::new(0);
     none.verify(crypto(), &trust, &[certificates[0].der()], NOW).unwrap();
