@@ -11,7 +11,7 @@ use der::{Decode, Encode};
 use symbolon_crypto::{
     Crypto, GatewayName, KemPublicKey, SignatureKind, Signer, SubjectId, SubjectKey, SubjectProfile,
 };
-use symbolon_provider::{Ed25519SigningKey, P256SigningKey};
+use symbolon_provider::{Ed25519SigningKey, P256SigningKey, SubjectPrivateKey};
 use x509_cert::attr::Attribute;
 use x509_cert::ext::ToExtension;
 use x509_cert::ext::pkix::SubjectAltName;
@@ -89,6 +89,16 @@ pub enum RequestKey<'a> {
     Ed25519(&'a Ed25519SigningKey),
     /// Cannot sign.
     Kem(&'a KemPublicKey),
+}
+
+impl<'a> From<&'a SubjectPrivateKey> for RequestKey<'a> {
+    fn from(key: &'a SubjectPrivateKey) -> Self {
+        match key {
+            SubjectPrivateKey::P256(key) => Self::P256(key),
+            SubjectPrivateKey::Ed25519(key) => Self::Ed25519(key),
+            SubjectPrivateKey::Kem(kem) => Self::Kem(kem.key().public()),
+        }
+    }
 }
 
 /// How a request shows that its key is held.
