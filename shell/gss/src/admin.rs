@@ -130,6 +130,7 @@ pub fn init_acceptor(
     services: &Path,
     name: &str,
     account: Account,
+    suites: &[Suite],
     lifetime_secs: u64,
     now: Time,
 ) -> Result<Service, AdminError> {
@@ -150,38 +151,62 @@ pub fn init_acceptor(
     private::write(&key, identity.key().pkcs8().expose(), 0o600, None)?;
     private::write(&certificate, identity.certificate(), 0o644, None)?;
     private::write(&directory.join("issuer.crt"), issuer.certificate(), 0o644, None)?;
-    rotate(&service, lifetime_secs, now)?;
+    make_keys(&service, suites, lifetime_secs, now)?;
     Ok(service)
 }
 
-/// Gives a service a new context key, shows it from now on, and deletes those whose time is over. The
-/// others answer until their end, since initiators may still hold them.
+/// Gives a service new context keys, one for each suite that it has, shows them from now on, and deletes
+/// those whose time is over. The others answer until their end, since initiators may still hold them.
 ///
 /// # Errors
 /// [`AdminError`]; the service then answers with the keys that it had.
 pub fn rotate(service: &Service, lifetime_secs: u64, now: Time) -> Result<(), AdminError> {
+    let mut suites = Vec::new();
+    for path in key_files(service)? {
+        let suite = KeyFile::read(&path)?.suite;
+        if !suites.contains(&suite) {
+            suites.push(suite);
+        }
+    }
+    suites.sort(); // best first, as they are numbered
+    make_keys(service, if suites.is_empty() { &[Suite::XWing] } else { &suites }, lifetime_secs, now)
+}
+
+fn make_keys(service: &Service, suites: &[Suite], lifetime_secs: u64, now: Time) -> Result<(), AdminError> {
     let (certificate, key) = load_pair(service.directory(), "identity")?;
     let identity = Identity::load(certificate, key)?;
     let issuer = private::read(&service.directory().join("issuer.crt"), Readers::Everybody)?;
-    let mut file = KeyFile::generate(Suite::XWing, now);
-    let certified = identity.certify_context_key(file.key()?, Validity::starting(now, lifetime_secs))?;
-    let set = identity.key_set(issuer.expose(), std::slice::from_ref(&certified))?;
-    file.until = certified.validity.until();
-    file.key_set = set.hash(crypto());
+    let mut files = Vec::new();
+    let mut certified = Vec::new();
+    for suite in suites {
+        let file = KeyFile::generate(*suite, now);
+        certified.push(identity.certify_context_key(file.key()?, Validity::starting(now, lifetime_secs))?);
+        files.push(file);
+    }
+    let set = identity.key_set(issuer.expose(), &certified)?;
 
     let keys = service.keys();
     let group = fs::metadata(&keys).map_err(io_error(&keys))?.gid();
-    let path = KeyFile::path(&keys, &certified.id);
-    private::write(&path, file.to_secret_bytes().expose(), 0o640, Some(group))?;
+    for (mut file, certified) in files.into_iter().zip(&certified) {
+        file.until = certified.validity.until();
+        file.key_set = set.hash(crypto());
+        let path = KeyFile::path(&keys, &certified.id);
+        private::write(&path, file.to_secret_bytes().expose(), 0o640, Some(group))?;
+    }
     private::write(&service.offer_file(), &set.to_bytes(), 0o644, None)?;
-    for entry in fs::read_dir(&keys).map_err(io_error(&keys))?.flatten() {
-        let path = entry.path();
-        let is_key = path.extension().is_some_and(|e| e == EXTENSION);
-        if is_key && KeyFile::read(&path)?.until < now {
+    for path in key_files(service)? {
+        if KeyFile::read(&path)?.until < now {
             fs::remove_file(&path).map_err(io_error(&path))?;
         }
     }
     Ok(())
+}
+
+fn key_files(service: &Service) -> Result<Vec<PathBuf>, AdminError> {
+    let keys = service.keys();
+    let entries = fs::read_dir(&keys).map_err(io_error(&keys))?;
+    let paths = entries.flatten().map(|e| e.path());
+    Ok(paths.filter(|p| p.extension().is_some_and(|e| e == EXTENSION)).collect())
 }
 
 /// Copies what services show into the directory from which initiators take it, each set under its
@@ -237,7 +262,7 @@ fn change_users(
     group: Option<u32>,
     change: impl FnOnce(&Users) -> Result<SecretBytes, AdminError>,
 ) -> Result<(), AdminError> {
-    let parent = list.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = private::directory_of(list);
     let lock = File::open(parent).map_err(io_error(parent))?;
     rustix::fs::flock(&lock, FlockOperation::LockExclusive).map_err(|e| io_error(parent)(e.into()))?;
     let users = match Users::read(list) {

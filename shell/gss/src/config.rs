@@ -5,8 +5,10 @@
 //! looks at the last alone.
 
 use crate::private::{self, Readers};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use std::path::{Path, PathBuf};
+use symbolon_crypto::Suite;
 
 const SYSTEM_FILE: &str = "/etc/symbolon/gss.toml";
 const USER_FILE: &str = ".config/symbolon/gss.toml";
@@ -45,6 +47,10 @@ pub struct InitiatorConfig {
     /// The services that may be told a password, as `ldap@db.example`.
     #[serde(default)]
     pub passwords_to: Vec<String>,
+    /// Acceptable suites, best first, as `["X-Wing", "X25519"]`; without it X-Wing alone. The second has
+    /// no protection against quantum computers, and first tokens a quarter as long.
+    #[serde(default = "best_suite", deserialize_with = "read_suites")]
+    pub suites: Vec<Suite>,
     /// Who one is when the program does not say.
     pub user: Option<String>,
     /// The user's password, in a file that nobody else can read.
@@ -62,6 +68,25 @@ pub struct AcceptorConfig {
     /// How long a context may be used, in seconds.
     #[serde(default = "ten_hours")]
     pub lifetime_secs: u32,
+}
+
+fn best_suite() -> Vec<Suite> {
+    vec![Suite::XWing]
+}
+
+fn read_suites<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Suite>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let suites = names.iter().map(|n| find_suite(n).ok_or_else(|| D::Error::custom(format!("no suite {n}"))));
+    match suites.collect::<Result<Vec<_>, _>>()? {
+        none if none.is_empty() => Err(D::Error::custom("at least one suite")),
+        suites => Ok(suites),
+    }
+}
+
+/// The suite that people call so, whatever the case.
+#[must_use]
+pub fn find_suite(name: &str) -> Option<Suite> {
+    Suite::ALL.into_iter().find(|s| s.to_string().eq_ignore_ascii_case(name))
 }
 
 /// A working day, as Kerberos tickets live.

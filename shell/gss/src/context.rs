@@ -22,7 +22,7 @@ use symbolon_context::PasswordToken;
 use symbolon_context::gss::{
     self, Confirmation, ContextInfo, Delivery, Initiating, Request, SecurityContext, Step,
 };
-use symbolon_crypto::{GatewayName, SecretBytes, VerifiedKeySet};
+use symbolon_crypto::{GatewayName, SecretBytes, Suite, VerifiedKeySet};
 use symbolon_policy::{CanonName, PasswordGateways, PasswordPermitted};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_wire::Time;
@@ -70,6 +70,7 @@ struct Asking {
     trust: Trust,
     login: Login,
     permitted: PasswordPermitted,
+    suites: Vec<Suite>,
     options: Options,
 }
 
@@ -117,7 +118,7 @@ impl Context {
             channel_bound: false,
         };
         let set = key_sets::published(config.key_sets.as_deref(), &trust, &name, now);
-        let asking = Box::new(Asking { name, trust, login, permitted, options });
+        let asking = Box::new(Asking { name, trust, login, permitted, suites: config.suites, options });
         let token = match set {
             Some(set) => {
                 let (waiting, token) = asking.first(&set, now)?;
@@ -339,7 +340,7 @@ impl Asking {
         let login = self.login.duplicate();
         let password = PasswordToken::new(login.user, login.password, set, &self.permitted)
             .map_err(|_| Failure::new(FAILURE, Reason::PasswordNotPermitted))?;
-        let request = request(self.options);
+        let request = request(self.options, &self.suites);
         match gss::init_sec_context(crypto(), &mut SystemEntropy, set, password, &request, now)? {
             Step::Continue(waiting, message) => Ok((Box::new(waiting), Token::First(self.options, message))),
             Step::Complete(..) => Err(Failure::new(FAILURE, Reason::Internal)),
@@ -347,11 +348,11 @@ impl Asking {
     }
 }
 
-fn request(options: Options) -> Request {
+fn request(options: Options, suites: &[Suite]) -> Request {
     Request {
+        suites: suites.to_vec(),
         channel_bindings: options.bindings(crypto()),
         delivery: if options.in_order { Delivery::InOrder } else { Delivery::Windowed },
         confirmation: Confirmation::ByFirstUse,
-        ..Request::default()
     }
 }

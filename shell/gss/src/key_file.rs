@@ -22,7 +22,8 @@ pub(crate) const EXTENSION: &str = "key";
 /// A context key, and the set in which it was shown.
 #[derive(Debug)]
 pub struct KeyFile {
-    suite: Suite,
+    /// What the key is for.
+    pub suite: Suite,
     /// Hash of the key set that showed the key.
     pub key_set: [u8; 32],
     /// The end of its certificate.

@@ -38,7 +38,7 @@ mod token;
 mod users;
 
 pub use clock::now;
-pub use config::{AcceptorConfig, Config, ConfigError, InitiatorConfig, Purpose};
+pub use config::{AcceptorConfig, Config, ConfigError, InitiatorConfig, Purpose, find_suite};
 pub use context::{Channel, Context, Wanted};
 pub use credential::{Credential, Usage};
 pub use key_file::{KeyFile, KeyFileError};

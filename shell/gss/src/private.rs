@@ -109,10 +109,12 @@ pub(crate) fn write(
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)?;
-        if let Some(parent) = path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
-        Ok(())
+        File::open(directory_of(path))?.sync_all()
     };
     write().map_err(io_error(path))
+}
+
+/// Where a file lies; a bare name lies here.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

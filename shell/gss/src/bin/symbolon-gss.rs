@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::PathBuf;
-use symbolon_crypto::SecretBytes;
+use symbolon_crypto::{SecretBytes, Suite};
 use symbolon_gss::acceptors::Service;
 use symbolon_gss::admin::{self, Account};
 use symbolon_gss::now;
@@ -44,11 +44,14 @@ enum Command {
         /// Account under which the service runs; yours without it
         #[arg(long)]
         owner: Option<String>,
-        /// How long its first context key lives, in hours
+        /// Suites that it answers in, best first
+        #[arg(long, value_parser = suite, value_delimiter = ',', default_value = "X-Wing")]
+        suites: Vec<Suite>,
+        /// How long its first context keys live, in hours
         #[arg(long, default_value_t = DEFAULT_HOURS)]
         hours: u32,
     },
-    /// Give every service a new context key, and delete those whose time is over
+    /// Give every service new context keys, and delete those whose time is over
     Rotate {
         /// Directory of services
         #[arg(long)]
@@ -96,9 +99,10 @@ fn main() -> Result<()> {
             let issuer = admin::init_issuer(&dir, &name, now())?;
             say(&format!("issuer {}\nfingerprint {}", dir.display(), issuer.fingerprint()))
         }
-        Command::InitAcceptor { issuer, services, name, owner, hours } => {
+        Command::InitAcceptor { issuer, services, name, owner, suites, hours } => {
             let account = owner.map_or_else(|| Ok(Account::own()), |o| Account::find(&o))?;
-            let service = admin::init_acceptor(&issuer, &services, &name, account, secs(hours)?, now())?;
+            let service =
+                admin::init_acceptor(&issuer, &services, &name, account, &suites, secs(hours)?, now())?;
             say(&format!("service {} in {}", service.certified(), service.directory().display()))
         }
         Command::Rotate { services, hours } => {
@@ -126,6 +130,10 @@ fn main() -> Result<()> {
             say(&format!("removed {user}"))
         }
     }
+}
+
+fn suite(name: &str) -> Result<Suite, String> {
+    symbolon_gss::find_suite(name).ok_or_else(|| "X-Wing or X25519".to_owned())
 }
 
 fn secs(hours: u32) -> Result<u64> {

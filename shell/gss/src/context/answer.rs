@@ -111,7 +111,8 @@ fn open(
         now,
         fault: None,
     };
-    let request = request(options);
+    // Whatever the service has a key for, it meant to answer in.
+    let request = request(options, &[file.suite]);
     let step = gss::accept_sec_context(crypto(), &mut SystemEntropy, &mut desk, &request, message, now);
     let step = match desk.fault {
         Some(reason) => return Err(Failure::new(FAILURE, reason)),
