@@ -17,6 +17,8 @@ mod steps;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
@@ -24,7 +26,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::Global;
 use crate::exit::{Complaint, Outcome};
-use crate::output::{Page, Report};
+use crate::output::{Output, Page, Report};
 use crate::paste::Paste;
 use crate::serve::Signals;
 use crate::{place, runtime};
@@ -32,9 +34,13 @@ use crate::{place, runtime};
 use next::WhatNext;
 use progress::{Progress, StepTime};
 use request::Answer;
+use steps::Up;
 
 /// Where the gateway listens unless another place is named.
 const DEFAULT_LISTEN: &str = "127.0.0.1:7843";
+
+/// How long a start that is stopped may take to come to its end and to be taken down again: several times what it takes.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// How to bring it up.
 #[derive(Args, Debug)]
@@ -128,14 +134,10 @@ pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
     runtime::log(global, LevelFilter::WARN);
     runtime::large()?.block_on(async {
         let mut signals = Signals::new()?;
-        let mut progress = Progress::new(output);
-        let mut up = tokio::select! {
-            up = steps::run(&layout, args.listen, &mut progress) => up?,
-            () = signals.stop() => return Err(Complaint::failure("stopped before everything was up")),
-        };
+        let (mut up, steps) = bring_up(&layout, args.listen, output, &mut signals).await?;
         let next = (!args.once).then(|| WhatNext::new(&layout, &up));
         output.report(&Done {
-            steps: progress.finish(),
+            steps,
             dir: layout.dir.clone(),
             home: layout.home.clone(),
             gateway: up.node.gateway_name().to_owned(),
@@ -162,6 +164,36 @@ pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
             () = signals.stop() => Err(Complaint::failure("stopped before every stream had finished")),
         }
     })
+}
+
+/// Brings everything up, and takes it down again when it is told to stop meanwhile.
+async fn bring_up(
+    layout: &Layout,
+    listen: SocketAddr,
+    output: Output,
+    signals: &mut Signals,
+) -> Outcome<(Up, Vec<StepTime>)> {
+    let mut progress = Progress::new(output);
+    let up = {
+        let mut start = pin!(steps::run(layout, listen, &mut progress));
+        tokio::select! {
+            up = &mut start => Some(up?),
+            () = signals.stop() => {
+                // to its end: a registration that is broken off keeps its name from the next try for ten minutes
+                let down = async {
+                    if let Ok(Ok(up)) = tokio::time::timeout(LAST_WORDS, start).await {
+                        up.stop().await;
+                    }
+                };
+                tokio::select! {
+                    () = down => None,
+                    () = signals.stop() => None,
+                }
+            }
+        }
+    };
+    let up = up.ok_or_else(|| Complaint::failure("stopped before everything was up"))?;
+    Ok((up, progress.finish()))
 }
 
 /// Sockets have short paths.
