@@ -7,11 +7,13 @@
 //! registration  B5 B6      names, codes, paths; invitations; what breaks off in the middle
 //! pin           B7         wrong PINs, locked and recovered; damaged, swapped and newer files
 //! sign_in       B8 B9 B11  one round trip; place, machine, network, class and hours
-//! faults        B10        odd applications, back-pressure, full and read-only disks, kills
+//! applications  B10        odd applications, back-pressure
+//! faults                   full and read-only disks, two nodes in one place, exit codes
+//! stops                    a node and its people, told to stop
 //! ```
 
-#[path = "b_token/disk.rs"]
-mod disk;
+#[path = "b_token/applications.rs"]
+mod applications;
 #[path = "b_token/faults.rs"]
 mod faults;
 #[path = "b_token/handing_out.rs"]
@@ -24,5 +26,7 @@ mod registration;
 mod sign_in;
 #[path = "b_token/stage.rs"]
 mod stage;
+#[path = "b_token/stops.rs"]
+mod stops;
 #[path = "b_token/templates.rs"]
 mod templates;

@@ -58,7 +58,7 @@ fn an_enrolment_told_to_stop_costs_neither_invitation_nor_terminal() -> Result<(
     let gateway = Gateway::start("gw.example")?;
     let alice = Person::new("alice")?;
     let token = alice.machine().home().join(".local/share/symbolon/token");
-    let link = gateway.invite()?;
+    let link = gateway.invite(&[])?;
 
     step!("while it waits for an answer");
     let (mut terminal, process) = at_shell(alice.machine(), &["enrol", &link, "--pin-file", "pin", "--yes"])?;

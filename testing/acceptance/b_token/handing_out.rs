@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::middleman::{HELLO, Middleman, OFFER, Sender};
-use symbolon_acceptance::{LIMIT, finish, program, scenario, step};
+use symbolon_acceptance::{Gateway, LIMIT, finish, program, scenario, step};
 
-use crate::stage::{Gateway, Person, at_address, contains};
+use crate::stage::{Person, at_address, contains};
 
 /// What stands before a token's id: the magic line and the version.
 const BEFORE_ID: usize = 16;
@@ -15,8 +15,8 @@ const ID: usize = 16;
 const CHECKSUM: usize = 32;
 
 fn blank(gateway: &Gateway, name: &str) -> Result<Vec<u8>> {
-    let file = gateway.machine.path(name);
-    gateway.admin(&["tokens", "blank", "--out", &file.display().to_string()])?;
+    let file = gateway.machine().path(name);
+    gateway.admin_json(&["tokens", "blank", "--out", &file.display().to_string()])?;
     Ok(std::fs::read(file)?)
 }
 
@@ -74,15 +74,15 @@ fn the_issuer_gives_each_gateway_a_key_and_a_certificate() -> Result<()> {
     scenario!("B2: two gateways of one issuer");
     let first = Gateway::start("one.example")?;
     let second = Gateway::of_the_issuer_of(&first, "two.example")?;
-    let issuer = first.machine.path("issuer.pem");
+    let issuer = first.machine().path("issuer.pem");
     let pem = |file: &Path| openssl(&["x509", "-inform", "DER", "-in", &file.display().to_string()], b"");
     std::fs::write(&issuer, pem(&first.dir().join("issuer.crt"))?)?;
     let mut keys = Vec::new();
     for gateway in [&first, &second] {
-        let identity = gateway.machine.path("identity.pem");
+        let identity = gateway.machine().path("identity.pem");
         std::fs::write(&identity, pem(&gateway.dir().join("identity.crt"))?)?;
         let (issuer, identity) = (issuer.display().to_string(), identity.display().to_string());
-        let name = ["-verify_hostname", &gateway.name];
+        let name = ["-verify_hostname", gateway.name()];
         let verified = openssl(&[&["verify", "-CAfile", &issuer], &name[..], &[&identity]].concat(), b"")?;
         assert!(verified.ends_with(": OK"), "{verified}");
         keys.push(openssl(&["x509", "-noout", "-pubkey", "-in", &identity], b"")?);
@@ -121,20 +121,17 @@ fn one_token_registers_with_two_gateways_of_its_issuer() -> Result<()> {
 
     step!("it signs in at both, each time as who she is there");
     for (gateway, user) in [(&company, "alice"), (&bank, "meier-4711")] {
-        let agent = alice.sign_in(&["--gateway", &gateway.name])?;
+        let agent = alice.sign_in(&["--gateway", gateway.name()])?;
         let who = alice.machine.json(["whoami"])?;
-        assert_eq!(
-            (who["user"].as_str(), who["gateway"].as_str()),
-            (Some(user), Some(gateway.name.as_str()))
-        );
+        assert_eq!((who["user"].as_str(), who["gateway"].as_str()), (Some(user), Some(gateway.name())));
         agent.stop()?;
     }
 
     step!("each gateway has a key of its own: what one revokes the other does not notice");
-    let tokens = company.admin(&["tokens", "list"])?;
-    company.admin(&["tokens", "revoke", tokens["tokens"][0]["id"].as_str().context("no id")?])?;
-    alice.sign_in_refused(3, &["--gateway", &company.name])?;
-    alice.sign_in(&["--gateway", &bank.name])?.stop()?;
+    let tokens = company.admin_json(&["tokens", "list"])?;
+    company.admin_json(&["tokens", "revoke", tokens["tokens"][0]["id"].as_str().context("no id")?])?;
+    alice.sign_in_refused(3, &["--gateway", company.name()])?;
+    alice.sign_in(&["--gateway", bank.name()])?.stop()?;
     Ok(())
 }
 
@@ -153,9 +150,9 @@ fn an_exported_token_works_on_a_second_machine_without_a_new_registration() -> R
     let (_here, _there) = (alice.sign_in(&[])?, elsewhere.sign_in(&[])?);
     let code = |person: &Person| anyhow::Ok(person.machine.json(["whoami"])?["user_code"].clone());
     assert_eq!(code(&alice)?, code(&elsewhere)?);
-    let sessions = gateway.admin(&["sessions", "list"])?;
+    let sessions = gateway.admin_json(&["sessions", "list"])?;
     assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(2));
-    assert_eq!(gateway.admin(&["tokens", "list"])?["tokens"].as_array().map(Vec::len), Some(1));
+    assert_eq!(gateway.admin_json(&["tokens", "list"])?["tokens"].as_array().map(Vec::len), Some(1));
     Ok(())
 }
 
@@ -217,7 +214,7 @@ fn a_registered_token_gives_a_rogue_nothing_that_it_can_use() -> Result<()> {
     let proxy = Middleman::before(rogue.port())?;
     let refused = alice.sign_in_refused(3, &["--address", proxy.address()])?;
     assert!(refused.contains("not from the issuer"), "{refused}");
-    assert_eq!(rogue.admin(&["sessions", "list"])?["sessions"].as_array().map(Vec::len), Some(0));
+    assert_eq!(rogue.admin_json(&["sessions", "list"])?["sessions"].as_array().map(Vec::len), Some(0));
 
     step!("the token is as good as before; her own gateway's number was used up or is asked for again");
     alice.sign_in(&[])?.stop()?;

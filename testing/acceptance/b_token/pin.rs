@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use symbolon_acceptance::{Finished, LIMIT, Signal, finish, program, scenario, step};
+use symbolon_acceptance::{Finished, Gateway, LIMIT, Signal, finish, program, scenario, step};
 
-use crate::stage::{Gateway, PIN, Person, secret_file};
+use crate::stage::{PIN, Person, secret_file};
 
 /// Where the file's version stands: after "SYMBOLON TOKEN\n".
 const VERSION: usize = 15;

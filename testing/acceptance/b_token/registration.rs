@@ -8,9 +8,9 @@ use symbolon_acceptance::middleman::{
     HELLO, Middleman, REGISTRATION_CONFIRM, REGISTRATION_DONE, REGISTRATION_REPLY, REGISTRATION_REQUEST,
     Sender, Tamper,
 };
-use symbolon_acceptance::{Finished, LIMIT, Signal, scenario, step, until};
+use symbolon_acceptance::{Finished, Gateway, LIMIT, Signal, scenario, step, until};
 
-use crate::stage::{Gateway, Person, at_address, contains};
+use crate::stage::{Person, at_address, contains};
 
 /// What every misuse of an invitation is answered with: which one it was is the operator's business.
 const NOT_VALID: &str = "the invitation is unknown";
@@ -45,13 +45,13 @@ fn a_registration_gives_a_code_made_from_the_name_and_a_path() -> Result<()> {
     }
 
     step!("she finds both on her side, and the administrator on the other");
-    let agent = alice.sign_in(&["--address", &gateway.address])?;
+    let agent = alice.sign_in(&["--address", &gateway.address()])?;
     let who = alice.machine.json(["whoami"])?;
     assert_eq!(
         (who["user_code"].as_str(), who["access_path"].as_str()),
         (Some(&*code), Some("/people/alice"))
     );
-    let user = gateway.admin(&["users", "show", "alice"])?;
+    let user = gateway.admin_json(&["users", "show", "alice"])?;
     assert_eq!(user["code"], code.as_str());
     agent.stop()?;
 
@@ -79,7 +79,7 @@ fn the_code_is_the_same_for_a_users_second_token_and_the_key_is_not() -> Result<
     let enrolled = laptop.enrol(&gateway.invite(&["alice"])?, &[])?;
     assert_eq!(Some(&enrolled["user_code"]), alice.registrations()?.first().map(|r| &r["user_code"]));
     assert_eq!(gateway.users()?, ["alice"]);
-    let tokens = gateway.admin(&["tokens", "list"])?;
+    let tokens = gateway.admin_json(&["tokens", "list"])?;
     let ids: Vec<_> =
         tokens["tokens"].as_array().context("no tokens")?.iter().filter_map(|t| t["id"].as_str()).collect();
     assert_eq!(ids.len(), 2);
@@ -89,7 +89,7 @@ fn the_code_is_the_same_for_a_users_second_token_and_the_key_is_not() -> Result<
     for agent in agents {
         agent.stop()?;
     }
-    gateway.admin(&["tokens", "revoke", ids[0]])?;
+    gateway.admin_json(&["tokens", "revoke", ids[0]])?;
     let outcomes = [&alice, &laptop].map(|person| person.sign_in(&[]).is_ok());
     assert_eq!(outcomes.iter().filter(|ok| **ok).count(), 1, "{outcomes:?}");
     Ok(())
@@ -128,7 +128,7 @@ fn an_invitation_is_good_once_in_time_and_for_whom_it_was_made() -> Result<()> {
         let complaint = bob.enrol_refused(3, link, &[])?;
         assert!(complaint.contains(NOT_VALID) && complaint.contains("tokens invite"), "{why}: {complaint}");
         assert!(!bob.token().exists(), "{why}");
-        gateway.running()?.wait_line(|l| l.contains(why)).map(drop)
+        gateway.wait_line(|l| l.contains(why)).map(drop)
     };
     let link = gateway.invite(&[])?;
     Person::new("alice")?.enrol(&link, &[])?;
@@ -139,12 +139,12 @@ fn an_invitation_is_good_once_in_time_and_for_whom_it_was_made() -> Result<()> {
     until(LIMIT, "the invitation's second to pass", || (made.elapsed().as_secs() > 0).then_some(()))?;
     refused(&brief, "expired")?;
     let revoked = gateway.invite(&[])?;
-    let open = gateway.admin(&["tokens", "list"])?;
+    let open = gateway.admin_json(&["tokens", "list"])?;
     let open = open["invitations"].as_array().context("no invitations")?;
     let newest =
         open.iter().find(|i| i["state"] == "open" && i["user"].is_null() && i["expires"] != i["created"]);
     let hash = newest.and_then(|i| i["hash"].as_str()).context("no open invitation")?;
-    gateway.admin(&["tokens", "revoke", hash])?;
+    gateway.admin_json(&["tokens", "revoke", hash])?;
     refused(&revoked, "revoked")?;
 
     step!("a link that was mistyped says so, before anybody is asked anything");
@@ -211,7 +211,7 @@ fn an_enrolment_that_is_killed_before_its_answer_costs_no_invitation() -> Result
         );
         let refused = alice.enrol_refused(3, &link, &[])?;
         assert!(refused.contains("ten minutes"), "{refused}");
-        gateway.running()?.wait_line(|l| l.contains("in use by another registration"))?;
+        gateway.wait_line(|l| l.contains("in use by another registration"))?;
 
         step!("the ten minutes pass: the clock in the store is moved, the node started again");
         gateway.stop()?;
@@ -219,7 +219,7 @@ fn an_enrolment_that_is_killed_before_its_answer_costs_no_invitation() -> Result
             "update registrations set created = created - 601000000;
              update invitations set claimed_at = claimed_at - 601000000 where state = 'claimed'",
         )?;
-        gateway.start_again()?;
+        gateway.up()?;
         assert_eq!(gateway.users()?, Vec::<String>::new());
     }
     alice.enrol(&link, &[])?;
@@ -239,7 +239,7 @@ fn an_enrolment_that_is_killed_before_the_last_word_is_completed_by_signing_in()
     proxy.wait_for(REGISTRATION_DONE)?;
     enrol.signal(Signal::KILL)?;
     enrol.wait_exit()?;
-    alice.sign_in(&["--address", &gateway.address])?.stop()?;
+    alice.sign_in(&["--address", &gateway.address()])?.stop()?;
     assert_eq!(gateway.users()?, ["alice"]);
     Ok(())
 }
@@ -250,7 +250,7 @@ fn a_gateway_that_dies_in_the_middle_forgets_nothing_that_it_confirmed() -> Resu
     let mut gateway = Gateway::start("gw.example")?;
     let alice = Person::registered("alice", &gateway)?;
     gateway.kill()?;
-    gateway.start_again()?;
+    gateway.up()?;
     assert_eq!(gateway.users()?, ["alice"]);
     let agent = alice.sign_in(&[])?;
 
@@ -263,9 +263,9 @@ fn a_gateway_that_dies_in_the_middle_forgets_nothing_that_it_confirmed() -> Resu
     gateway.kill()?;
     assert_eq!(enrol.wait_exit()?.code(), Some(4), "{}", enrol.output());
     assert!(!bob.token().exists());
-    gateway.start_again()?;
+    gateway.up()?;
     assert_eq!(gateway.users()?, ["alice"]);
-    assert!(gateway.admin(&["audit", "verify"]).is_ok());
+    assert!(gateway.admin_json(&["audit", "verify"]).is_ok());
     agent.stop()?;
     Ok(())
 }

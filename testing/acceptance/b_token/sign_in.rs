@@ -6,12 +6,12 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use symbolon_acceptance::middleman::{CONTEXT_FIRST, CONTEXT_SECOND, Middleman, Sender, WRAPPED};
-use symbolon_acceptance::{Behaviour, LIMIT, OddServer, Running, scenario, step, until};
+use symbolon_acceptance::{Behaviour, Gateway, LIMIT, OddServer, Running, scenario, step, until};
 
-use crate::stage::{Gateway, Person};
+use crate::stage::Person;
 
 fn sessions(gateway: &Gateway) -> Result<usize> {
-    let sessions = gateway.admin(&["sessions", "list"])?;
+    let sessions = gateway.admin_json(&["sessions", "list"])?;
     Ok(sessions["sessions"].as_array().context("no sessions")?.len())
 }
 
@@ -25,7 +25,7 @@ fn until_ls(person: &Person, apps: &[&str]) -> Result<()> {
 fn echo(gateway: &Gateway, apps: &[&str]) -> Result<OddServer> {
     let echo = OddServer::start(Behaviour::Echo)?;
     for app in apps {
-        gateway.publish(app, echo.port())?;
+        gateway.publish(app, echo.port(), "tcp")?;
     }
     Ok(echo)
 }
@@ -80,10 +80,10 @@ fn a_session_is_renewed_by_proving_both_sides_anew() -> Result<()> {
     let settings = tempfile::NamedTempFile::new()?;
     std::fs::write(settings.path(), "session_lifetime_secs = 6\n")?;
     let settings = settings.path().display().to_string();
-    let gateway = Gateway::start_with("gw.example", &["--config", &settings])?;
+    let gateway = Gateway::set("gw.example", &["--config", &settings])?;
     let alice = Person::registered("alice", &gateway)?;
     let _echo = echo(&gateway, &["db"])?;
-    gateway.grant("alice", "db", &[])?;
+    gateway.grant("alice", "db")?;
     let _agent = alice.sign_in(&[])?;
     let (stream, mut input) =
         Running::start_with_input("connect db", &mut alice.machine.symbolon(["connect", "db", "--stdio"]))?;
@@ -110,25 +110,25 @@ fn a_token_that_is_unknown_revoked_or_of_a_locked_user_is_denied_in_the_same_wor
     let mut gateway = Gateway::start("gw.example")?;
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person::registered(name, &gateway));
     let (alice, bob, carol) = (alice?, bob?, carol?);
-    gateway.admin(&["users", "lock", "alice"])?;
-    gateway.admin(&["users", "remove", "carol"])?;
-    let tokens = gateway.admin(&["tokens", "list"])?;
+    gateway.admin_json(&["users", "lock", "alice"])?;
+    gateway.admin_json(&["users", "remove", "carol"])?;
+    let tokens = gateway.admin_json(&["tokens", "list"])?;
     let tokens = tokens["tokens"].as_array().context("no tokens")?;
     let of_bob =
         tokens.iter().find(|t| t["user"] == "bob").and_then(|t| t["id"].as_str()).context("no token")?;
-    gateway.admin(&["tokens", "revoke", of_bob])?;
+    gateway.admin_json(&["tokens", "revoke", of_bob])?;
     let complaints =
         [alice.sign_in_refused(3, &[])?, bob.sign_in_refused(3, &[])?, carol.sign_in_refused(3, &[])?];
     assert!(complaints.iter().all(|c| c.contains("denied") && *c == complaints[0]), "{complaints:?}");
 
     step!("the operator is told");
-    let audit = gateway.admin_text(&["audit", "list"])?;
+    let audit = gateway.admin(&["audit", "list"])?;
     for reason in ["user alice is locked", "unknown or revoked token"] {
         assert!(audit.contains(reason), "{reason}: {audit}");
     }
 
     step!("an unlocked user comes in again");
-    gateway.admin(&["users", "unlock", "alice"])?;
+    gateway.admin_json(&["users", "unlock", "alice"])?;
     alice.sign_in(&[])?.stop()?;
     gateway.stop()
 }
@@ -139,9 +139,9 @@ fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<(
     let gateway = Gateway::start("gw.example")?;
     let alice = Person::registered("alice", &gateway)?;
     let _echo = echo(&gateway, &["archive", "mail", "printer"])?;
-    gateway.grant("alice", "mail", &[])?;
-    gateway.grant("alice", "printer", &["--place", "office"])?;
-    gateway.grant("alice", "archive", &["--place", "home", "--place", "train"])?;
+    gateway.grant("alice", "mail")?;
+    gateway.grant_where("alice", "printer", &["--place", "office"])?;
+    gateway.grant_where("alice", "archive", &["--place", "home", "--place", "train"])?;
     let agent = alice.sign_in(&["--place", "office"])?;
     let pid = alice.machine.json(["status"])?["pid"].clone();
     until_ls(&alice, &["mail", "printer"])?;
@@ -165,7 +165,7 @@ fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<(
     drop(input);
 
     step!("the administrator sees what the gateway was told");
-    let told = gateway.admin(&["sessions", "list"])?.to_string();
+    let told = gateway.admin_json(&["sessions", "list"])?.to_string();
     assert!(told.contains("home"), "{told}");
     agent.stop()?;
 
@@ -182,9 +182,9 @@ fn the_same_token_on_another_machine_in_another_network_gets_another_configurati
     let gateway = Gateway::start("gw.example")?;
     let desk = Person::registered("alice", &gateway)?;
     let _echo = echo(&gateway, &["db", "mail", "shop"])?;
-    gateway.grant("alice", "mail", &[])?;
-    gateway.grant("alice", "db", &["--network", "127.0.0.1/32", "--network", "10.0.0.0/8"])?;
-    gateway.grant("alice", "shop", &["--network", "127.9.0.0/16"])?;
+    gateway.grant("alice", "mail")?;
+    gateway.grant_where("alice", "db", &["--network", "127.0.0.1/32", "--network", "10.0.0.0/8"])?;
+    gateway.grant_where("alice", "shop", &["--network", "127.9.0.0/16"])?;
     let copy = desk.machine.path("copy");
     desk.machine.ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
     let hotel = Person::new("alice")?;
@@ -218,8 +218,8 @@ fn the_same_token_on_another_machine_in_another_network_gets_another_configurati
 }
 
 fn explain(gateway: &Gateway, app: &str, circumstances: &[&str]) -> Result<(bool, String)> {
-    let explained = gateway.admin(&[&["explain", "alice", app], circumstances].concat())?;
-    let text = gateway.admin_text(&[&["explain", "alice", app], circumstances].concat())?;
+    let explained = gateway.admin_json(&[&["explain", "alice", app], circumstances].concat())?;
+    let text = gateway.admin(&[&["explain", "alice", app], circumstances].concat())?;
     Ok((explained["permitted"] == true, text))
 }
 
@@ -231,25 +231,25 @@ fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
     let apps = ["class", "group", "hours", "later", "machine", "path", "plain"];
     let echo = echo(&gateway, &apps)?;
     let machine = alice_machine(&gateway, &alice)?;
-    gateway.grant("alice", "class", &["--class", "hardware"])?;
-    gateway.grant("group:staff", "group", &[])?;
-    gateway.grant("alice", "hours", &["--hours", "mon-sun 00:00-24:00"])?;
-    gateway.grant("alice", "later", &["--from", "2099-01-01T00:00:00Z"])?;
-    gateway.grant("alice", "machine", &["--machine", &machine])?;
-    gateway.grant("/people", "path", &["--class", "software"])?;
-    gateway.grant("alice", "plain", &["--until", "2099-01-01T00:00:00Z"])?;
+    gateway.grant_where("alice", "class", &["--class", "hardware"])?;
+    gateway.grant("group:staff", "group")?;
+    gateway.grant_where("alice", "hours", &["--hours", "mon-sun 00:00-24:00"])?;
+    gateway.grant_where("alice", "later", &["--from", "2099-01-01T00:00:00Z"])?;
+    gateway.grant_where("alice", "machine", &["--machine", &machine])?;
+    gateway.grant_where("/people", "path", &["--class", "software"])?;
+    gateway.grant_where("alice", "plain", &["--until", "2099-01-01T00:00:00Z"])?;
     let _agent = alice.sign_in(&[])?;
     until_ls(&alice, &["hours", "machine", "path", "plain"])?;
 
     step!("a membership acts at once");
-    gateway.admin(&["users", "groups", "alice", "staff"])?;
+    gateway.admin_json(&["users", "groups", "alice", "staff"])?;
     until_ls(&alice, &["group", "hours", "machine", "path", "plain"])?;
-    gateway.admin(&["users", "groups", "alice", "--none"])?;
+    gateway.admin_json(&["users", "groups", "alice", "--none"])?;
     until_ls(&alice, &["hours", "machine", "path", "plain"])?;
 
     step!("an administrator asks why, here and now and under other circumstances");
-    gateway.publish("office", echo.port())?;
-    gateway.grant("alice", "office", &["--hours", "mon-fri 08:00-18:00"])?;
+    gateway.publish("office", echo.port(), "tcp")?;
+    gateway.grant_where("alice", "office", &["--hours", "mon-fri 08:00-18:00"])?;
     let cases: &[(&str, &[&str], bool, &str)] = &[
         ("class", &["--class", "software"], false, "hardware"),
         ("class", &["--class", "hardware"], true, "hardware"),
@@ -271,7 +271,7 @@ fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
     }
 
     step!("who is locked may nothing, and the explanation begins with it");
-    gateway.admin(&["users", "lock", "alice"])?;
+    gateway.admin_json(&["users", "lock", "alice"])?;
     let (answer, text) = explain(&gateway, "plain", &[])?;
     assert!(!answer && text.contains("locked"), "{text}");
     Ok(())
@@ -293,8 +293,8 @@ fn an_entitlement_that_ends_by_the_clock_ends_its_streams() -> Result<()> {
     let _echo = echo(&gateway, &["db"])?;
     let _agent = alice.sign_in(&[])?;
     let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 6;
-    let until_then = gateway.utc(soon)?;
-    gateway.grant("alice", "db", &["--until", &until_then])?;
+    let until_then = crate::stage::utc(soon)?;
+    gateway.grant_where("alice", "db", &["--until", &until_then])?;
     until_ls(&alice, &["db"])?;
     let (mut stream, _input) =
         Running::start_with_input("connect db", &mut alice.machine.symbolon(["connect", "db", "--stdio"]))?;

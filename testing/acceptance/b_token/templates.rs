@@ -1,9 +1,9 @@
 //! B4: what a gateway asks is data, and an answer that does not fit is named.
 
 use anyhow::{Context, Result};
-use symbolon_acceptance::{scenario, step};
+use symbolon_acceptance::{Gateway, scenario, step};
 
-use crate::stage::{Gateway, PIN, Person};
+use crate::stage::{PIN, Person};
 
 /// A template as an operator writes it.
 const CLINIC: &str = r#"
@@ -71,15 +71,15 @@ max = 40
 "#;
 
 fn put(gateway: &Gateway, name: &str, text: &str) -> Result<()> {
-    let file = gateway.machine.write("template.toml", text)?;
-    gateway.admin(&["templates", "put", name, &file.display().to_string()]).map(drop)
+    let file = gateway.machine().write("template.toml", text)?;
+    gateway.admin_json(&["templates", "put", name, &file.display().to_string()]).map(drop)
 }
 
 #[test]
 fn templates_for_persons_devices_and_bank_customers_are_there() -> Result<()> {
     scenario!("B4: the templates that come with the product are patterns for one's own");
     let gateway = Gateway::start("gw.example")?;
-    let listed = gateway.admin(&["templates", "list"])?;
+    let listed = gateway.admin_json(&["templates", "list"])?;
     let mut names: Vec<_> = listed["templates"]
         .as_array()
         .context("no templates")?
@@ -89,7 +89,7 @@ fn templates_for_persons_devices_and_bank_customers_are_there() -> Result<()> {
     names.sort_unstable();
     assert_eq!(names, ["bank-customer", "device", "person"]);
     for name in names {
-        let shown = gateway.admin(&["templates", "show", name])?;
+        let shown = gateway.admin_json(&["templates", "show", name])?;
         put(&gateway, name, shown["toml"].as_str().context("no text")?)?;
     }
 
@@ -132,27 +132,27 @@ fn an_operator_asks_questions_of_their_own() -> Result<()> {
     assert_eq!(enrolled["access_path"], "/patients/outpatient/pat");
 
     step!("an application has the template of those who come for it");
-    gateway.admin(&["apps", "add", "records", "127.0.0.1:9", "--template", "patient"])?;
-    assert_eq!(gateway.admin(&["apps", "show", "records"])?["template"], "patient");
+    gateway.admin_json(&["apps", "add", "records", "127.0.0.1:9", "--template", "patient"])?;
+    assert_eq!(gateway.admin_json(&["apps", "show", "records"])?["template"], "patient");
     let late = Person::new("late")?;
     let text = "login = \"late\"\ninsurance = \"B123456780\"\nborn = 1990-01-01\n";
     let answers = late.machine.write("patient.toml", text)?.display().to_string();
-    let invited = gateway.admin_text(&["tokens", "invite", "--app", "records"])?;
+    let invited = gateway.admin(&["tokens", "invite", "--app", "records"])?;
     assert!(invited.contains("&t=patient"), "{invited}");
     late.enrol(&gateway.invite(&["--app", "records"])?, &["--answers", &answers])?;
 
     step!("what is no template is refused with the place, and the one that is there stays");
     let broken = CLINIC.replace("kind = \"date\"", "kind = \"day\"");
-    let file = gateway.machine.write("broken.toml", broken)?;
+    let file = gateway.machine().write("broken.toml", broken)?;
     let file = file.display().to_string();
     let refused = gateway.admin_refused(2, &["templates", "put", "patient", &file])?;
     assert!(refused.contains("broken.toml") && refused.contains("day"), "{refused}");
-    let shown = gateway.admin(&["templates", "show", "patient"])?;
+    let shown = gateway.admin_json(&["templates", "show", "patient"])?;
     assert!(shown["toml"].as_str().is_some_and(|t| t.contains("Insurance number")));
 
     step!("the node's own default is a setting");
     gateway.stop()?;
-    let gateway = Gateway::start_with("bank.example", &["--template", "bank-customer"])?;
+    let gateway = Gateway::set("bank.example", &["--template", "bank-customer"])?;
     let refused = Person::new("alice")?.enrol_refused(2, &gateway.invite(&[])?, &[])?;
     assert!(refused.contains("customer-number") && refused.contains("services"), "{refused}");
     Ok(())
@@ -218,7 +218,7 @@ fn a_person_at_a_terminal_is_asked_until_the_answers_fit() -> Result<()> {
     let link = gateway.invite(&[])?;
     let mut terminal = alice.machine.at_terminal(["enrol", &link])?;
     let shown = terminal.expect("Register there?")?;
-    assert!(shown.contains("gw.example") && shown.contains(&gateway.address), "{shown}");
+    assert!(shown.contains("gw.example") && shown.contains(&gateway.address()), "{shown}");
     terminal.type_line("y")?;
     terminal.expect("User name")?;
     terminal.expect(": ")?;

@@ -2,11 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::{Machine, Running, Signal, free_port};
+use crate::{LIMIT, Machine, Running, Signal, SmallDisk, finish, free_port, program, transcript};
+
+/// How often another port is tried when somebody was quicker.
+const ATTEMPTS: usize = 3;
 
 /// A machine on which `symbolon serve` runs, or ran.
 #[derive(Debug)]
@@ -16,6 +20,7 @@ pub struct Gateway {
     port: u16,
     arguments: Vec<String>,
     environment: Vec<(OsString, OsString)>,
+    disk: Option<SmallDisk>,
     running: Option<Running>,
     past: String,
 }
@@ -26,7 +31,29 @@ impl Gateway {
     /// # Errors
     /// When it does not come up.
     pub fn start(name: &str) -> Result<Self> {
-        Self::with(name, free_port()?, &[], &[])
+        Self::set(name, &[])
+    }
+
+    /// Starts a gateway on a free port, with further arguments of `serve`.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn set(name: &str, arguments: &[&str]) -> Result<Self> {
+        let mut attempts = 0;
+        loop {
+            match Self::with(name, free_port()?, arguments, &[]) {
+                Err(_) if attempts < ATTEMPTS => attempts += 1,
+                started => return started,
+            }
+        }
+    }
+
+    /// Starts a second gateway of the issuer of `first`, which gives it a certificate.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn of_the_issuer_of(first: &Self, name: &str) -> Result<Self> {
+        Self::set(name, &["--issuer-of", &first.dir().display().to_string()])
     }
 
     /// Starts a gateway at a port, with further arguments and environment.
@@ -39,17 +66,35 @@ impl Gateway {
         arguments: &[&str],
         environment: &[(OsString, OsString)],
     ) -> Result<Self> {
-        let mut gateway = Self {
+        let mut gateway = Self::down(name, port)?;
+        gateway.arguments = arguments.iter().map(|&a| a.to_owned()).collect();
+        gateway.environment = environment.to_vec();
+        gateway.up()?;
+        Ok(gateway)
+    }
+
+    /// Starts a gateway whose directory is on a disk of so many KiB.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn on_small_disk(name: &str, kibibytes: u32) -> Result<Self> {
+        let mut gateway = Self::down(name, free_port()?)?;
+        gateway.disk = Some(SmallDisk::at(&gateway.dir(), kibibytes)?);
+        gateway.up()?;
+        Ok(gateway)
+    }
+
+    fn down(name: &str, port: u16) -> Result<Self> {
+        Ok(Self {
             machine: Machine::new(name)?,
             name: name.to_owned(),
             port,
-            arguments: arguments.iter().map(|&a| a.to_owned()).collect(),
-            environment: environment.to_vec(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            disk: None,
             running: None,
             past: String::new(),
-        };
-        gateway.up()?;
-        Ok(gateway)
+        })
     }
 
     /// Starts the node again where it was.
@@ -57,18 +102,37 @@ impl Gateway {
     /// # Errors
     /// When it does not come up.
     pub fn up(&mut self) -> Result<()> {
-        let dir = self.dir().display().to_string();
-        let listen = format!("127.0.0.1:{}", self.port);
-        let mut words = vec!["serve", "--dir", &dir, "--listen", &listen, "--name", &self.name];
+        let (dir, address) = (self.dir().display().to_string(), self.address());
+        // both families, so that a client can come from ::1 and from 127.0.0.1
+        let listen = format!("[::]:{}", self.port);
+        let mut words = vec!["serve", "--dir", &dir, "--listen", &listen, "--public-address", &address];
+        words.extend(["--name", &self.name]);
         words.extend(self.arguments.iter().map(String::as_str));
-        let mut command = self.machine.symbolon(words);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        crate::transcript::command(&command);
+        let mut command = self.command(words)?;
         let running = Running::start(&format!("gateway {}", self.name), &mut command)?;
         let line = running.wait_line(|line| line.contains(" listens on "))?;
-        crate::transcript::output(&line);
+        transcript::output(&line);
         self.running = Some(running);
         Ok(())
+    }
+
+    /// `symbolon` where the node's directory is seen, with the node's environment.
+    fn command<S: AsRef<std::ffi::OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Result<Command> {
+        let mut command = self.machine.symbolon(words);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        transcript::command(&command);
+        match &self.disk {
+            None => Ok(command),
+            Some(disk) => disk.enter(&command),
+        }
+    }
+
+    /// The small disk that it is on.
+    ///
+    /// # Errors
+    /// When it is on a disk as others are.
+    pub fn disk(&self) -> Result<&SmallDisk> {
+        self.disk.as_ref().context("it is on a disk as others are")
     }
 
     /// Where its state is.
@@ -87,6 +151,20 @@ impl Gateway {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where clients are told to connect.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it is stopped.
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.running.as_ref().context("the gateway is stopped")?.pid())
     }
 
     /// The name in its certificate.
@@ -133,7 +211,18 @@ impl Gateway {
     /// # Errors
     /// When it does not.
     pub fn admin_json(&self, words: &[&str]) -> Result<Value> {
-        self.machine.json(self.words(words))
+        let mut command = self.command(self.words(&[words, &["--json"]].concat()))?;
+        let finished = finish(&mut command, b"", LIMIT)?;
+        transcript::answer(&finished);
+        finished.success()?.json()
+    }
+
+    /// `symbolon admin …`, which must fail with `code`; returns its complaint.
+    ///
+    /// # Errors
+    /// When it ends otherwise.
+    pub fn admin_refused(&self, code: i32, words: &[&str]) -> Result<String> {
+        self.machine.refused(code, self.words(words))
     }
 
     /// `admin …` with the node's directory, as arguments of `symbolon`.
@@ -143,12 +232,12 @@ impl Gateway {
         ["--dir", &dir, "admin"].iter().chain(words).map(|&w| w.to_owned()).collect()
     }
 
-    /// Makes an invitation for whoever has it.
+    /// Makes an invitation, for whoever has it unless arguments of `tokens invite` say otherwise.
     ///
     /// # Errors
     /// When the node refuses.
-    pub fn invite(&self) -> Result<String> {
-        let made = self.admin_json(&["tokens", "invite"])?;
+    pub fn invite(&self, terms: &[&str]) -> Result<String> {
+        let made = self.admin_json(&[&["tokens", "invite"], terms].concat())?;
         Ok(made["link"].as_str().context("no link")?.to_owned())
     }
 
@@ -165,8 +254,36 @@ impl Gateway {
     /// # Errors
     /// When the node refuses.
     pub fn grant(&self, grantee: &str, app: &str) -> Result<String> {
-        let made = self.admin_json(&["entitlements", "grant", grantee, app])?;
+        self.grant_where(grantee, app, &[])
+    }
+
+    /// Grants an entitlement with conditions, as arguments of `entitlements grant`, and returns its id.
+    ///
+    /// # Errors
+    /// When the node refuses.
+    pub fn grant_where(&self, grantee: &str, app: &str, conditions: &[&str]) -> Result<String> {
+        let made = self.admin_json(&[&["entitlements", "grant", grantee, app], conditions].concat())?;
         Ok(made["id"].as_str().context("no id")?.to_owned())
+    }
+
+    /// The names of all users.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub fn users(&self) -> Result<Vec<String>> {
+        let listed = self.admin_json(&["users", "list"])?;
+        let users = listed["users"].as_array().context("no users")?;
+        Ok(users.iter().filter_map(|u| Some(u["name"].as_str()?.to_owned())).collect())
+    }
+
+    /// Lets SQL loose on the store while the node is down.
+    ///
+    /// # Errors
+    /// When `sqlite3` refuses.
+    pub fn sql(&self, statement: &str) -> Result<String> {
+        let mut sqlite = Command::new(program("sqlite3")?);
+        sqlite.arg(self.dir().join("store/durable.db")).arg(statement);
+        Ok(finish(&mut sqlite, b"", LIMIT)?.success()?.text())
     }
 
     /// The ids of the live sessions.

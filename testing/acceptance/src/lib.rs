@@ -11,6 +11,7 @@
 //! condition ([`until`]), each with a limit. What a test does is printed by [`scenario!`] and [`step!`], and by
 //! [`Machine`] itself, so that `cargo xtask acceptance story` reads as a transcript.
 
+mod disk;
 mod finished;
 mod gateway;
 mod http;
@@ -27,6 +28,7 @@ mod terminal;
 pub mod transcript;
 mod wait;
 
+pub use disk::SmallDisk;
 pub use finished::{Finished, finish};
 pub use gateway::Gateway;
 pub use http::{HttpServer, curl};

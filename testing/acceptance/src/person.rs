@@ -42,7 +42,7 @@ impl Person {
     /// When the registration does not succeed.
     pub fn enrolled(name: &str, gateway: &Gateway) -> Result<Self> {
         let person = Self::new(name)?;
-        person.enrol(&gateway.invite()?)?.success()?;
+        person.enrol(&gateway.invite(&[])?)?.success()?;
         Ok(person)
     }
 

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command};
 
+use crate::{Finished, LIMIT, Running, finish, program};
 use anyhow::{Context, Result, ensure};
-use symbolon_acceptance::{Finished, LIMIT, Running, finish, program};
 
 /// A tmpfs in a mount namespace of its own; both are gone when the guard is.
-pub(crate) struct SmallDisk {
+#[derive(Debug)]
+pub struct SmallDisk {
     holder: Running,
     /// The holder reads it until its end.
     _input: ChildStdin,
@@ -16,7 +17,10 @@ pub(crate) struct SmallDisk {
 
 impl SmallDisk {
     /// Mounts one at `at`, which is made.
-    pub(crate) fn at(at: &Path, kibibytes: u32) -> Result<Self> {
+    ///
+    /// # Errors
+    /// Without root or user namespaces.
+    pub fn at(at: &Path, kibibytes: u32) -> Result<Self> {
         std::fs::create_dir_all(at)?;
         let mut holder = Command::new(program("unshare")?);
         if !is_root() {
@@ -31,7 +35,10 @@ impl SmallDisk {
     }
 
     /// The same command, run where the disk is seen.
-    pub(crate) fn enter(&self, command: &Command) -> Result<Command> {
+    ///
+    /// # Errors
+    /// When `nsenter` is not installed.
+    pub fn enter(&self, command: &Command) -> Result<Command> {
         let mut nsenter = Command::new(program("nsenter")?);
         nsenter.args(["--target", &self.holder.pid().to_string(), "--mount"]);
         if !is_root() {
@@ -51,7 +58,10 @@ impl SmallDisk {
     }
 
     /// Runs a command there to its end.
-    pub(crate) fn run(&self, command: &Command) -> Result<Finished> {
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn run(&self, command: &Command) -> Result<Finished> {
         finish(&mut self.enter(command)?, b"", LIMIT)
     }
 
@@ -62,25 +72,37 @@ impl SmallDisk {
     }
 
     /// Takes every byte that is free.
-    pub(crate) fn fill(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When there is still room.
+    pub fn fill(&self) -> Result<()> {
         let full = self.shell("cat /dev/zero > \"$1/filler\"")?;
         ensure!(full.complaint().contains("No space left"), "{}", full.complaint());
         Ok(())
     }
 
     /// Gives them back.
-    pub(crate) fn free(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When it was not filled.
+    pub fn free(&self) -> Result<()> {
         self.shell("rm \"$1/filler\"")?.success().map(drop)
     }
 
     /// `ro` or `rw`.
-    pub(crate) fn remount(&self, how: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remount(&self, how: &str) -> Result<()> {
         // with type and source, because otherwise `mount` reads options of users that are unknown in the namespace
         self.shell(&format!("mount -t tmpfs -o remount,{how} none \"$1\""))?.success().map(drop)
     }
 
     /// A file's content.
-    pub(crate) fn read(&self, file: &Path) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn read(&self, file: &Path) -> Result<Vec<u8>> {
         let mut cat = Command::new(program("cat")?);
         Ok(self.run(cat.arg(file))?.success()?.stdout)
     }
