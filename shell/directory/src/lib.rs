@@ -10,6 +10,7 @@
 //! one module with `unsafe` is the border to the PAM library.
 
 mod ldap;
+mod pam;
 
 use std::pin::Pin;
 
@@ -17,6 +18,7 @@ pub use ldap::{
     Address, DnTemplate, FilterTemplate, GroupSource, Groups, LdapConfig, LdapDirectory, LdapTextError,
     Protection, Searcher, UserSearch, Users,
 };
+pub use pam::{Pam, PamConfig, PamService, PamServiceError};
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::{CanonName, GroupName};
 

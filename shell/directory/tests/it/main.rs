@@ -7,4 +7,6 @@ mod ldap_faults;
 mod ldap_hostile;
 mod ldap_outage;
 mod ldap_tls;
+mod pam;
+mod pam_faults;
 mod slapd;
