@@ -6,7 +6,7 @@
 //! released. All that can be checked is checked beyond that: nulls, lengths, the mark at the front of a
 //! handle, the order of calls. A handle may be used by several threads, one waits for the other.
 //!
-//! The unsafe part is small and lies in [`memory`]; the functions themselves turn pointers into safe
+//! The unsafe part is small and lies in `memory.rs`; the functions themselves turn pointers into safe
 //! values in their first lines, under the contract above ("the contract of the border").
 
 mod contexts;
@@ -58,5 +58,22 @@ fn enter(minor: Out<'_, u32>, body: impl FnOnce() -> Result<u32, Failure>) -> u3
             minor.set(failure.reason as u32);
             failure.major
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_stays_inside_and_says_nothing() {
+        let mut minor = 7;
+        // SAFETY: it is a place for a number.
+        let place = unsafe { Out::new(&raw mut minor) };
+        assert_eq!(enter(place, || panic!("a fault of ours")), FAILURE);
+        assert_eq!(minor, Reason::Internal as u32);
+        // SAFETY: null is allowed.
+        assert_eq!(enter(unsafe { Out::new(std::ptr::null_mut()) }, || Ok(1)), 1);
+        assert!(!INSIDE.get());
     }
 }
