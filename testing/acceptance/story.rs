@@ -96,7 +96,7 @@ fn chapter_2_a_person_enrols_and_uses_three_unchanged_applications_by_name() -> 
     assert!(!gateway.log().contains(secret));
 
     let alice = Person::new("alice")?;
-    let enrolled = alice.enrol(&link)?.success()?;
+    let enrolled = alice.try_enrol(&link)?.success()?;
     assert!(enrolled.complaint().contains("gw.example"), "the verified name is shown");
     assert!(enrolled.text().contains("registered with gw.example as alice"));
     let token = alice.machine().home().join(".local/share/symbolon/token");

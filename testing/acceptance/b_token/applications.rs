@@ -8,9 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use symbolon_acceptance::{Behaviour, Gateway, LIMIT, OddServer, free_port, scenario, step, until};
+use symbolon_acceptance::{Behaviour, Gateway, LIMIT, OddServer, Person, free_port, scenario, step, until};
 
-use crate::stage::{Person, dial, port_to};
+use crate::stage::{dial, port_to};
 
 /// More than all buffers between two programs hold together.
 const MUCH: usize = 200 * 1024 * 1024;
@@ -29,7 +29,7 @@ fn memory(pid: u32) -> Result<u64> {
 fn what_an_application_does_wrong_reaches_the_client_as_it_is() -> Result<()> {
     scenario!("B10: applications that are down, half-closing, resetting, slow and silent");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let half = OddServer::start(Behaviour::HalfClose)?;
     let reset = OddServer::start(Behaviour::Reset)?;
     let silent = OddServer::start(Behaviour::Silent)?;
@@ -48,12 +48,12 @@ fn what_an_application_does_wrong_reaches_the_client_as_it_is() -> Result<()> {
     let _agent = alice.sign_in(&[])?;
 
     step!("one that is down is told as such");
-    let refused = alice.machine.refused(4, ["connect", "down", "--stdio"])?;
+    let refused = alice.machine().refused(4, ["connect", "down", "--stdio"])?;
     assert!(refused.contains("does not answer"), "{refused}");
     let (_connect, port) = port_to(&alice, "down")?;
     let mut stream = dial(port)?;
     assert_eq!(stream.read(&mut [0; 1]).map_err(|e| e.kind()), Err(ErrorKind::ConnectionReset));
-    let problems = alice.machine.json(["status"])?["problems"].to_string();
+    let problems = alice.machine().json(["status"])?["problems"].to_string();
     assert!(problems.contains("down") && problems.contains("does not answer"), "{problems}");
 
     step!("one that closes its side still hears the other");
@@ -87,7 +87,7 @@ fn what_an_application_does_wrong_reaches_the_client_as_it_is() -> Result<()> {
     let (_connect, port) = port_to(&alice, "silent")?;
     let stream = dial(port)?;
     until(LIMIT, "the stream", || {
-        let streams = alice.machine.json(["status"]).ok()?["streams"].to_string();
+        let streams = alice.machine().json(["status"]).ok()?["streams"].to_string();
         streams.contains("silent").then_some(())
     })?;
     drop(stream);
@@ -98,7 +98,7 @@ fn what_an_application_does_wrong_reaches_the_client_as_it_is() -> Result<()> {
 fn an_application_that_does_not_read_holds_the_client_back() -> Result<()> {
     scenario!("B10: 200 MB for an application that reads nothing");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let silent = OddServer::start(Behaviour::Silent)?;
     gateway.publish("sink", silent.port(), "tcp")?;
     gateway.grant("alice", "sink")?;
@@ -124,7 +124,7 @@ fn an_application_that_does_not_read_holds_the_client_back() -> Result<()> {
     }
 
     step!("{sent} bytes are on their way, and others are served meanwhile");
-    alice.ls()?;
+    alice.destinations()?;
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn an_application_that_does_not_read_holds_the_client_back() -> Result<()> {
 fn a_client_that_does_not_read_holds_the_application_back() -> Result<()> {
     scenario!("B10: 200 MB from an application, for a client that reads nothing, then all");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     gateway.publish("source", listener.local_addr()?.port(), "tcp")?;
     gateway.grant("alice", "source")?;

@@ -1,9 +1,7 @@
 //! What goes wrong around a token and its node: full and read-only disks, two nodes in one place, and how it is told.
 
 use anyhow::{Context, Result};
-use symbolon_acceptance::{Gateway, LIMIT, SmallDisk, free_port, scenario, step};
-
-use crate::stage::Person;
+use symbolon_acceptance::{Gateway, LIMIT, Person, SmallDisk, free_port, scenario, step};
 
 #[test]
 fn a_token_that_cannot_be_written_costs_no_invitation() -> Result<()> {
@@ -13,7 +11,7 @@ fn a_token_that_cannot_be_written_costs_no_invitation() -> Result<()> {
     let dir = alice.token().parent().context("no directory")?.to_owned();
     let disk = SmallDisk::at(&dir, 256)?;
     let link = gateway.invite(&[])?;
-    let enrol = alice.machine.symbolon(alice.enrol_args(&link, &[])?);
+    let enrol = alice.machine().symbolon(alice.enrol_words(&link, &[]));
     disk.fill()?;
     let refused = disk.run(&enrol)?;
     assert_eq!(refused.code, Some(1), "{}", refused.complaint());
@@ -32,10 +30,10 @@ fn a_token_that_cannot_be_written_costs_no_invitation() -> Result<()> {
 
     step!("on a full disk no attempt at the PIN can be counted, so none is made, and the token stays");
     disk.fill()?;
-    let unlock = alice.machine.symbolon(alice.with_my_pin(&["token", "info", "--unlock"]));
+    let unlock = alice.machine().symbolon(alice.with_pin_file(&["token", "info", "--unlock"]));
     let refused = disk.run(&unlock)?;
     assert!(refused.complaint().contains("the PIN is not tried"), "{}", refused.complaint());
-    let second = alice.machine.symbolon(alice.enrol_args(&gateway.invite(&["alice"])?, &[])?);
+    let second = alice.machine().symbolon(alice.enrol_words(&gateway.invite(&["alice"])?, &[]));
     assert_eq!(disk.run(&second)?.code, Some(1));
     assert_eq!(disk.read(&alice.token())?, token);
     disk.free()?;
@@ -47,7 +45,7 @@ fn a_token_that_cannot_be_written_costs_no_invitation() -> Result<()> {
 fn a_node_whose_disk_is_full_loses_nothing_and_goes_on_when_there_is_room() -> Result<()> {
     scenario!("B5: the node's disk is full");
     let mut gateway = Gateway::on_small_disk("gw.example", 8 * 1024)?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let agent = alice.sign_in(&[])?;
     let link = gateway.invite(&[])?;
     let bob = Person::new("bob")?;
@@ -59,11 +57,11 @@ fn a_node_whose_disk_is_full_loses_nothing_and_goes_on_when_there_is_room() -> R
     let refused = loop {
         let guest = Person::new(&format!("guest-{}", came.len()))?;
         let invitation = invitations.next().context("the disk never gets full")?;
-        let outcome = guest.machine.run_with(guest.enrol_args(&invitation, &[])?, b"", LIMIT)?;
+        let outcome = guest.machine().run_with(guest.enrol_words(&invitation, &[]), b"", LIMIT)?;
         if outcome.code != Some(0) {
             break outcome;
         }
-        came.push(guest.name.clone());
+        came.push(guest.name().to_owned());
     };
     assert_eq!(refused.code, Some(1), "{}", refused.complaint());
     assert!(refused.complaint().contains("nothing was changed"), "{}", refused.complaint());
@@ -138,11 +136,11 @@ fn a_node_that_cannot_have_its_directory_or_port_says_why() -> Result<()> {
 fn every_failure_has_its_exit_code_and_the_same_words_as_json() -> Result<()> {
     scenario!("exit codes: 1 failure, 2 usage, 3 denied, 4 unreachable");
     let mut gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let bob = Person::new("bob")?;
     let fails = |person: &Person, code: i32, word: &str, args: &[String]| -> Result<()> {
         let args: Vec<&str> = args.iter().map(String::as_str).chain(["--json"]).collect();
-        let finished = person.machine.run(&args)?;
+        let finished = person.machine().run(&args)?;
         let told = finished.json()?;
         assert_eq!(finished.code, Some(code), "{args:?}: {told}");
         assert_eq!((&told["schema"], &told["ok"]), (&1.into(), &false.into()));
@@ -155,14 +153,14 @@ fn every_failure_has_its_exit_code_and_the_same_words_as_json() -> Result<()> {
     fails(&bob, 2, "usage", &words(&["enrol", "nonsense"]))?;
     fails(&bob, 2, "usage", &words(&["--no-such-flag"]))?;
     fails(&bob, 4, "unreachable", &words(&["ls"]))?;
-    fails(&bob, 3, "denied", &bob.enrol_args(&gateway.invite(&["carol"])?, &[])?)?;
+    fails(&bob, 3, "denied", &bob.enrol_words(&gateway.invite(&["carol"])?, &[]))?;
     std::fs::create_dir_all(bob.token().parent().context("no directory")?)?;
     std::fs::write(bob.token(), "SYMBOLON TOKEN\n\u{1}")?;
     fails(&bob, 1, "failure", &words(&["token", "info"]))?;
     let link = gateway.invite(&[])?;
     gateway.stop()?;
-    fails(&alice, 4, "unreachable", &alice.with_my_pin(&["login"]))?;
-    fails(&bob, 4, "unreachable", &bob.enrol_args(&link, &["--replace"])?)?;
+    fails(&alice, 4, "unreachable", &alice.with_pin_file(&["login"]))?;
+    fails(&bob, 4, "unreachable", &bob.enrol_words(&link, &["--replace"]))?;
     let no_node = gateway.admin_refused(4, &["users", "list"])?;
     assert!(no_node.contains("serve"), "{no_node}");
     Ok(())

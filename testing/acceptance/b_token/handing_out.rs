@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::middleman::{HELLO, Middleman, OFFER, Sender};
-use symbolon_acceptance::{Gateway, LIMIT, finish, program, scenario, step};
+use symbolon_acceptance::{Gateway, LIMIT, Person, finish, program, scenario, step};
 
-use crate::stage::{Person, at_address, contains};
+use crate::stage::{at_address, contains};
 
 /// What stands before a token's id: the magic line and the version.
 const BEFORE_ID: usize = 16;
@@ -61,8 +61,8 @@ fn a_blank_token_holds_the_issuers_certificate_and_no_secret() -> Result<()> {
 
     step!("whoever finds it learns that it is blank");
     let finder = Person::new("finder")?;
-    let file = finder.machine.write("found", &one)?;
-    let told = finder.machine.ok(["token".as_ref(), "import".as_ref(), file.as_os_str()])?;
+    let file = finder.machine().write("found", &one)?;
+    let told = finder.machine().ok(["token".as_ref(), "import".as_ref(), file.as_os_str()])?;
     assert!(told.contains("blank"), "{told}");
     let refused = finder.sign_in_refused(2, &[])?;
     assert!(refused.contains("not registered") && refused.contains("enrol"), "{refused}");
@@ -97,13 +97,13 @@ fn one_token_registers_with_two_gateways_of_its_issuer() -> Result<()> {
     let company = Gateway::start("company.example")?;
     let bank = Gateway::of_the_issuer_of(&company, "bank.example")?;
     let alice = Person::new("alice")?;
-    let file = alice.machine.write("handed-out", blank(&company, "blank")?)?;
-    alice.machine.ok(["token".as_ref(), "import".as_ref(), file.as_os_str()])?;
+    let file = alice.machine().write("handed-out", blank(&company, "blank")?)?;
+    alice.machine().ok(["token".as_ref(), "import".as_ref(), file.as_os_str()])?;
     let id = alice.token_info()?["token_id"].clone();
 
     step!("she registers it with the company, then with the bank, which asks other questions");
     let at_company = alice.enrol(&company.invite(&[])?, &[])?;
-    let answers = alice.machine.write(
+    let answers = alice.machine().write(
         "bank.toml",
         "user-name = \"meier-4711\"\ncustomer-number = \"0123456789\"\nfull-name = \"Alice Meier\"\n\
          birth-date = 1985-04-23\nphone = \"+49 30 901820\"\nservices = [\"accounts\", \"payments\"]\n\
@@ -122,7 +122,7 @@ fn one_token_registers_with_two_gateways_of_its_issuer() -> Result<()> {
     step!("it signs in at both, each time as who she is there");
     for (gateway, user) in [(&company, "alice"), (&bank, "meier-4711")] {
         let agent = alice.sign_in(&["--gateway", gateway.name()])?;
-        let who = alice.machine.json(["whoami"])?;
+        let who = alice.machine().json(["whoami"])?;
         assert_eq!((who["user"].as_str(), who["gateway"].as_str()), (Some(user), Some(gateway.name())));
         agent.stop()?;
     }
@@ -139,16 +139,16 @@ fn one_token_registers_with_two_gateways_of_its_issuer() -> Result<()> {
 fn an_exported_token_works_on_a_second_machine_without_a_new_registration() -> Result<()> {
     scenario!("B1: the same token on two machines");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
-    let copy = alice.machine.path("copy");
-    alice.machine.ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
+    let alice = Person::enrolled("alice", &gateway)?;
+    let copy = alice.machine().path("copy");
+    alice.machine().ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
 
     let elsewhere = Person::new("alice")?;
-    let brought = elsewhere.machine.write("brought", std::fs::read(&copy)?)?;
-    let import = elsewhere.with_my_pin(&["token", "import", &brought.display().to_string()]);
-    elsewhere.machine.ok(import)?;
+    let brought = elsewhere.machine().write("brought", std::fs::read(&copy)?)?;
+    let import = elsewhere.with_pin_file(&["token", "import", &brought.display().to_string()]);
+    elsewhere.machine().ok(import)?;
     let (_here, _there) = (alice.sign_in(&[])?, elsewhere.sign_in(&[])?);
-    let code = |person: &Person| anyhow::Ok(person.machine.json(["whoami"])?["user_code"].clone());
+    let code = |person: &Person| anyhow::Ok(person.machine().json(["whoami"])?["user_code"].clone());
     assert_eq!(code(&alice)?, code(&elsewhere)?);
     let sessions = gateway.admin_json(&["sessions", "list"])?;
     assert_eq!(sessions["sessions"].as_array().map(Vec::len), Some(2));
@@ -161,7 +161,7 @@ fn a_gateway_of_another_issuer_is_refused_with_an_explanation() -> Result<()> {
     scenario!("B1: a token serves the gateways of one issuer");
     let ours = Gateway::start("gw.example")?;
     let theirs = Gateway::start("other.example")?;
-    let alice = Person::registered("alice", &ours)?;
+    let alice = Person::enrolled("alice", &ours)?;
     let before = std::fs::read(alice.token())?;
     let refused = alice.enrol_refused(3, &theirs.invite(&[])?, &[])?;
     assert!(refused.contains("another issuer") && refused.contains("--home"), "{refused}");
@@ -210,7 +210,7 @@ fn a_registered_token_gives_a_rogue_nothing_that_it_can_use() -> Result<()> {
     scenario!("B3: the same, when alice wants to sign in");
     let mut ours = Gateway::start("gw.example")?;
     let rogue = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &ours)?;
+    let alice = Person::enrolled("alice", &ours)?;
     let proxy = Middleman::before(rogue.port())?;
     let refused = alice.sign_in_refused(3, &["--address", proxy.address()])?;
     assert!(refused.contains("not from the issuer"), "{refused}");

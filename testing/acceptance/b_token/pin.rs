@@ -5,9 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use symbolon_acceptance::{Finished, Gateway, LIMIT, Signal, finish, program, scenario, step};
-
-use crate::stage::{PIN, Person, secret_file};
+use symbolon_acceptance::{Finished, Gateway, LIMIT, PIN, Person, Signal, finish, program, scenario, step};
 
 /// Where the file's version stands: after "SYMBOLON TOKEN\n".
 const VERSION: usize = 15;
@@ -40,15 +38,15 @@ fn with_checksum(token: &mut Vec<u8>) -> Result<()> {
 
 fn unlock_with(person: &Person, pin: &Path) -> Result<Finished> {
     let pin = pin.display().to_string();
-    person.machine.run(["token", "info", "--unlock", "--pin-file", &pin])
+    person.machine().run(["token", "info", "--unlock", "--pin-file", &pin])
 }
 
 #[test]
 fn ten_wrong_pins_are_counted_delayed_and_lock_the_token() -> Result<()> {
     scenario!("B7: a thief at the keyboard");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
-    let wrong = secret_file(&alice.machine, "wrong", "a thief's guess")?;
+    let alice = Person::enrolled("alice", &gateway)?;
+    let wrong = alice.secret_file("wrong", "a thief's guess")?;
     for attempt in 1..=9u64 {
         let refused = unlock_with(&alice, &wrong)?;
         assert_eq!(refused.code, Some(3));
@@ -65,7 +63,7 @@ fn ten_wrong_pins_are_counted_delayed_and_lock_the_token() -> Result<()> {
     }
 
     step!("the right PIN sets the counter back");
-    unlock_with(&alice, &secret_file(&alice.machine, "right", PIN)?)?.success()?;
+    unlock_with(&alice, &alice.secret_file("right", PIN)?)?.success()?;
     assert_eq!(alice.token_info()?["failed_attempts"], 0);
 
     step!("ten in a row lock it, also for the right PIN");
@@ -91,10 +89,10 @@ fn ten_wrong_pins_are_counted_delayed_and_lock_the_token() -> Result<()> {
 fn an_attempt_is_counted_before_the_pin_is_tried() -> Result<()> {
     scenario!("B7: a thief who pulls the plug in the middle of each attempt");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
-    let wrong = secret_file(&alice.machine, "wrong", "a thief's guess")?.display().to_string();
+    let alice = Person::enrolled("alice", &gateway)?;
+    let wrong = alice.secret_file("wrong", "a thief's guess")?.display().to_string();
     for attempt in 1..=3 {
-        let mut thief = alice.machine.start(["token", "info", "--unlock", "--pin-file", &wrong])?;
+        let mut thief = alice.machine().start(["token", "info", "--unlock", "--pin-file", &wrong])?;
         symbolon_acceptance::until(LIMIT, "the attempt on the disk", || {
             alice.token_info().ok().filter(|i| i["failed_attempts"] == attempt)
         })?;
@@ -109,11 +107,11 @@ fn an_attempt_is_counted_before_the_pin_is_tried() -> Result<()> {
 fn the_pin_is_changed_by_whoever_knows_it() -> Result<()> {
     scenario!("B7: alice changes her PIN");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
-    let new = secret_file(&alice.machine, "new", "battery staple")?;
-    let short = secret_file(&alice.machine, "short", "12345")?;
+    let alice = Person::enrolled("alice", &gateway)?;
+    let new = alice.secret_file("new", "battery staple")?;
+    let short = alice.secret_file("short", "12345")?;
     let change = |to: &Path| {
-        alice.machine.run(alice.with_my_pin(&[
+        alice.machine().run(alice.with_pin_file(&[
             "token",
             "change-pin",
             "--new-pin-file",
@@ -133,7 +131,7 @@ fn the_pin_is_changed_by_whoever_knows_it() -> Result<()> {
     let refused = unlock_with(&alice, &new)?;
     assert!(refused.complaint().contains("chmod 600"), "{}", refused.complaint());
     assert_eq!(refused.code, Some(3));
-    alice.machine.refused(2, ["token", "info", "--unlock", "--pin", "battery staple"])?;
+    alice.machine().refused(2, ["token", "info", "--unlock", "--pin", "battery staple"])?;
     Ok(())
 }
 
@@ -141,13 +139,13 @@ fn the_pin_is_changed_by_whoever_knows_it() -> Result<()> {
 fn a_token_file_that_was_cut_altered_or_made_by_a_newer_program_says_so() -> Result<()> {
     scenario!("B7: what can happen to a file");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let whole = std::fs::read(alice.token())?;
-    let copy = alice.machine.path("copy");
-    alice.machine.ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
+    let copy = alice.machine().path("copy");
+    alice.machine().ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
     let says = |content: &[u8], words: &[&str]| -> Result<()> {
         std::fs::write(alice.token(), content)?;
-        for refused in [alice.sign_in_refused(1, &[])?, alice.machine.refused(1, ["token", "info"])?] {
+        for refused in [alice.sign_in_refused(1, &[])?, alice.machine().refused(1, ["token", "info"])?] {
             assert!(words.iter().all(|w| refused.contains(w)), "{words:?}: {refused}");
         }
         assert_eq!(std::fs::read(alice.token())?, content, "it is left as it was");
@@ -178,7 +176,7 @@ fn a_token_file_that_was_cut_altered_or_made_by_a_newer_program_says_so() -> Res
     assert!(refused.contains("wrong PIN"), "{refused}");
 
     step!("so is an issuer that somebody would like her to trust");
-    let mallory = Person::registered("mallory", &Gateway::start("gw.example")?)?;
+    let mallory = Person::enrolled("mallory", &Gateway::start("gw.example")?)?;
     let theirs = std::fs::read(mallory.token())?;
     let start = |token: &[u8]| last_failure(token).map(|r| r.start - 1);
     let mut mixed = [&theirs[..start(&theirs)?], &whole[start(&whole)?..]].concat();
@@ -187,8 +185,8 @@ fn a_token_file_that_was_cut_altered_or_made_by_a_newer_program_says_so() -> Res
     assert!(alice.sign_in_refused(3, &[])?.contains("wrong PIN"));
 
     step!("the copy makes it good");
-    let import = alice.with_my_pin(&["token", "import", "--replace", &copy.display().to_string()]);
-    alice.machine.ok(import)?;
+    let import = alice.with_pin_file(&["token", "import", "--replace", &copy.display().to_string()]);
+    alice.machine().ok(import)?;
     alice.sign_in(&[])?.stop()?;
     Ok(())
 }
@@ -197,7 +195,7 @@ fn a_token_file_that_was_cut_altered_or_made_by_a_newer_program_says_so() -> Res
 fn a_token_swapped_with_anothers_opens_for_neither() -> Result<()> {
     scenario!("B7: somebody swaps two tokens");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let bob = Person::with_pin("bob", "another secret")?;
     bob.enrol(&gateway.invite(&[])?, &[])?;
     let (of_alice, of_bob) = (std::fs::read(alice.token())?, std::fs::read(bob.token())?);
@@ -208,12 +206,12 @@ fn a_token_swapped_with_anothers_opens_for_neither() -> Result<()> {
     }
 
     step!("an import does not overwrite another token unless told");
-    let brought = alice.machine.write("brought", std::fs::read(bob.token())?)?.display().to_string();
-    let import = alice.with_my_pin(&["token", "import", &brought]);
-    let refused = alice.machine.refused(2, import)?;
+    let brought = alice.machine().write("brought", std::fs::read(bob.token())?)?.display().to_string();
+    let import = alice.with_pin_file(&["token", "import", &brought]);
+    let refused = alice.machine().refused(2, import)?;
     assert!(refused.contains("another token already") && refused.contains("--replace"), "{refused}");
-    let import = alice.with_my_pin(&["token", "import", "--replace", &brought]);
-    alice.machine.ok(import)?;
+    let import = alice.with_pin_file(&["token", "import", "--replace", &brought]);
+    alice.machine().ok(import)?;
     alice.sign_in(&[])?.stop()?;
     Ok(())
 }
@@ -222,17 +220,17 @@ fn a_token_swapped_with_anothers_opens_for_neither() -> Result<()> {
 fn a_kill_at_any_moment_leaves_a_token_that_works() -> Result<()> {
     scenario!("B7: a token is saved again and again, and the power goes each time");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let pins = [PIN, "battery staple"];
     let files = ["one", "two"].into_iter().zip(pins);
-    let files = files.map(|(n, p)| secret_file(&alice.machine, n, p)).collect::<Result<Vec<_>>>()?;
+    let files = files.map(|(n, p)| alice.secret_file(n, p)).collect::<Result<Vec<_>>>()?;
     let [one, two] = [&files[0], &files[1]].map(|f| f.display().to_string());
     let mut known = 0;
     for round in 0..24u64 {
         let (old, new) = if known == 0 { (&one, &two) } else { (&two, &one) };
         let before = std::fs::read(alice.token())?;
         let args = ["token", "change-pin", "--pin-file", old, "--new-pin-file", new];
-        let mut changing = alice.machine.start(args)?;
+        let mut changing = alice.machine().start(args)?;
         // each round is cut a little later in the work: after that many spins of looking at the file
         let mut looks = 0;
         while looks < round * 40 && changing.is_alive()? {

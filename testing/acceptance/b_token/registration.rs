@@ -8,9 +8,9 @@ use symbolon_acceptance::middleman::{
     HELLO, Middleman, REGISTRATION_CONFIRM, REGISTRATION_DONE, REGISTRATION_REPLY, REGISTRATION_REQUEST,
     Sender, Tamper,
 };
-use symbolon_acceptance::{Finished, Gateway, LIMIT, Signal, scenario, step, until};
+use symbolon_acceptance::{Finished, Gateway, LIMIT, Person, Signal, scenario, step, until};
 
-use crate::stage::{Person, at_address, contains};
+use crate::stage::{at_address, contains};
 
 /// What every misuse of an invitation is answered with: which one it was is the operator's business.
 const NOT_VALID: &str = "the invitation is unknown";
@@ -46,7 +46,7 @@ fn a_registration_gives_a_code_made_from_the_name_and_a_path() -> Result<()> {
 
     step!("she finds both on her side, and the administrator on the other");
     let agent = alice.sign_in(&["--address", &gateway.address()])?;
-    let who = alice.machine.json(["whoami"])?;
+    let who = alice.machine().json(["whoami"])?;
     assert_eq!(
         (who["user_code"].as_str(), who["access_path"].as_str()),
         (Some(&*code), Some("/people/alice"))
@@ -74,7 +74,7 @@ fn a_registration_gives_a_code_made_from_the_name_and_a_path() -> Result<()> {
 fn the_code_is_the_same_for_a_users_second_token_and_the_key_is_not() -> Result<()> {
     scenario!("B6, B7: alice gets a second token");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let laptop = Person::new("alice")?;
     let enrolled = laptop.enrol(&gateway.invite(&["alice"])?, &[])?;
     assert_eq!(Some(&enrolled["user_code"]), alice.registrations()?.first().map(|r| &r["user_code"]));
@@ -99,8 +99,8 @@ fn the_code_is_the_same_for_a_users_second_token_and_the_key_is_not() -> Result<
 fn names_that_people_would_confuse_do_not_become_two_accounts() -> Result<()> {
     scenario!("B6: mallory would like to be taken for alice");
     let gateway = Gateway::start("gw.example")?;
-    let _alice = Person::registered("alice", &gateway)?;
-    let _strasse = Person::registered("Straße", &gateway)?;
+    let _alice = Person::enrolled("alice", &gateway)?;
+    let _strasse = Person::enrolled("Straße", &gateway)?;
     let link = gateway.invite(&[])?;
     for name in ["alice", "ALICE", "\u{ff21}lice", "a1ice", "al\u{131}ce", "STRASSE"] {
         let mallory = Person::new(name)?;
@@ -175,7 +175,7 @@ fn of_two_who_race_for_one_invitation_one_wins() -> Result<()> {
         let outcomes: Vec<Result<Finished>> = thread::scope(|scope| {
             let runs: Vec<_> = racers
                 .iter()
-                .map(|p| scope.spawn(|| p.machine.run_with(p.enrol_args(&link, &[])?, b"", LIMIT)))
+                .map(|p| scope.spawn(|| p.machine().run_with(p.enrol_words(&link, &[]), b"", LIMIT)))
                 .collect();
             runs.into_iter().map(|r| r.join().unwrap_or_else(|_| anyhow::bail!("panicked"))).collect()
         });
@@ -200,7 +200,8 @@ fn an_enrolment_that_is_killed_before_its_answer_costs_no_invitation() -> Result
     let link = gateway.invite(&[])?;
     for signal in [Signal::TERM, Signal::KILL] {
         let proxy = withholding(&gateway, REGISTRATION_REPLY)?;
-        let mut enrol = alice.machine.start(alice.enrol_args(&at_address(&link, proxy.address())?, &[])?)?;
+        let mut enrol =
+            alice.machine().start(alice.enrol_words(&at_address(&link, proxy.address())?, &[]))?;
         proxy.wait_for(REGISTRATION_REPLY)?;
         enrol.signal(signal)?;
         assert!(!enrol.wait_exit()?.success());
@@ -235,7 +236,7 @@ fn an_enrolment_that_is_killed_before_the_last_word_is_completed_by_signing_in()
     let alice = Person::new("alice")?;
     let proxy = withholding(&gateway, REGISTRATION_DONE)?;
     let link = at_address(&gateway.invite(&[])?, proxy.address())?;
-    let mut enrol = alice.machine.start(alice.enrol_args(&link, &[])?)?;
+    let mut enrol = alice.machine().start(alice.enrol_words(&link, &[]))?;
     proxy.wait_for(REGISTRATION_DONE)?;
     enrol.signal(Signal::KILL)?;
     enrol.wait_exit()?;
@@ -248,7 +249,7 @@ fn an_enrolment_that_is_killed_before_the_last_word_is_completed_by_signing_in()
 fn a_gateway_that_dies_in_the_middle_forgets_nothing_that_it_confirmed() -> Result<()> {
     scenario!("B5: the gateway's power goes");
     let mut gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     gateway.kill()?;
     gateway.up()?;
     assert_eq!(gateway.users()?, ["alice"]);
@@ -258,7 +259,7 @@ fn a_gateway_that_dies_in_the_middle_forgets_nothing_that_it_confirmed() -> Resu
     let bob = Person::new("bob")?;
     let proxy = withholding(&gateway, REGISTRATION_REPLY)?;
     let link = at_address(&gateway.invite(&[])?, proxy.address())?;
-    let mut enrol = bob.machine.start(bob.enrol_args(&link, &[])?)?;
+    let mut enrol = bob.machine().start(bob.enrol_words(&link, &[]))?;
     proxy.wait_for(REGISTRATION_REPLY)?;
     gateway.kill()?;
     assert_eq!(enrol.wait_exit()?.code(), Some(4), "{}", enrol.output());

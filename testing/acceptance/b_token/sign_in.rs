@@ -6,9 +6,7 @@ use std::net::Ipv4Addr;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use symbolon_acceptance::middleman::{CONTEXT_FIRST, CONTEXT_SECOND, Middleman, Sender, WRAPPED};
-use symbolon_acceptance::{Behaviour, Gateway, LIMIT, OddServer, Running, scenario, step, until};
-
-use crate::stage::Person;
+use symbolon_acceptance::{Behaviour, Gateway, LIMIT, OddServer, Person, Running, scenario, step, until};
 
 fn sessions(gateway: &Gateway) -> Result<usize> {
     let sessions = gateway.admin_json(&["sessions", "list"])?;
@@ -17,8 +15,8 @@ fn sessions(gateway: &Gateway) -> Result<usize> {
 
 /// Waits until `ls` shows these and nothing else.
 fn until_ls(person: &Person, apps: &[&str]) -> Result<()> {
-    until(LIMIT, &format!("{} to reach {apps:?}", person.name), || {
-        person.ls().is_ok_and(|ls| ls == apps).then_some(())
+    until(LIMIT, &format!("{} to reach {apps:?}", person.name()), || {
+        person.destinations().is_ok_and(|ls| ls == apps).then_some(())
     })
 }
 
@@ -34,10 +32,10 @@ fn echo(gateway: &Gateway, apps: &[&str]) -> Result<OddServer> {
 fn a_sign_in_is_one_round_trip_between_the_two_alone() -> Result<()> {
     scenario!("B8: alice signs in");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let proxy = Middleman::before(gateway.port())?;
     let agent = alice.sign_in(&["--address", proxy.address()])?;
-    assert_eq!(alice.machine.json(["whoami"])?["signed_in_by"], "challenge");
+    assert_eq!(alice.machine().json(["whoami"])?["signed_in_by"], "challenge");
     agent.stop()?;
 
     step!("a number encrypted with a second one goes there, its answer comes back, and all else is wrapped");
@@ -56,7 +54,7 @@ fn a_sign_in_is_one_round_trip_between_the_two_alone() -> Result<()> {
 fn what_was_recorded_opens_nothing() -> Result<()> {
     scenario!("B8: somebody plays alice's messages again, and the gateway's");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let proxy = Middleman::before(gateway.port())?;
     alice.sign_in(&["--address", proxy.address()])?.stop()?;
     until(LIMIT, "the session to end", || sessions(&gateway).is_ok_and(|n| n == 0).then_some(()))?;
@@ -81,15 +79,15 @@ fn a_session_is_renewed_by_proving_both_sides_anew() -> Result<()> {
     std::fs::write(settings.path(), "session_lifetime_secs = 6\n")?;
     let settings = settings.path().display().to_string();
     let gateway = Gateway::set("gw.example", &["--config", &settings])?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let _echo = echo(&gateway, &["db"])?;
     gateway.grant("alice", "db")?;
     let _agent = alice.sign_in(&[])?;
     let (stream, mut input) =
-        Running::start_with_input("connect db", &mut alice.machine.symbolon(["connect", "db", "--stdio"]))?;
+        Running::start_with_input("connect db", &mut alice.machine().symbolon(["connect", "db", "--stdio"]))?;
     writeln!(input, "before")?;
     stream.wait_line(|l| l == "before")?;
-    let session = || anyhow::Ok(alice.machine.json(["status"])?["session"].clone());
+    let session = || anyhow::Ok(alice.machine().json(["status"])?["session"].clone());
     let first = session()?;
     for _ in 0..2 {
         let expires = session()?["expires"].clone();
@@ -108,7 +106,7 @@ fn a_session_is_renewed_by_proving_both_sides_anew() -> Result<()> {
 fn a_token_that_is_unknown_revoked_or_of_a_locked_user_is_denied_in_the_same_words() -> Result<()> {
     scenario!("B8: whoever may not come in is not told why");
     let mut gateway = Gateway::start("gw.example")?;
-    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person::registered(name, &gateway));
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| Person::enrolled(name, &gateway));
     let (alice, bob, carol) = (alice?, bob?, carol?);
     gateway.admin_json(&["users", "lock", "alice"])?;
     gateway.admin_json(&["users", "remove", "carol"])?;
@@ -137,31 +135,31 @@ fn a_token_that_is_unknown_revoked_or_of_a_locked_user_is_denied_in_the_same_wor
 fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<()> {
     scenario!("B9, B11: alice carries her machine from the office to her home");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let _echo = echo(&gateway, &["archive", "mail", "printer"])?;
     gateway.grant("alice", "mail")?;
     gateway.grant_where("alice", "printer", &["--place", "office"])?;
     gateway.grant_where("alice", "archive", &["--place", "home", "--place", "train"])?;
     let agent = alice.sign_in(&["--place", "office"])?;
-    let pid = alice.machine.json(["status"])?["pid"].clone();
+    let pid = alice.machine().json(["status"])?["pid"].clone();
     until_ls(&alice, &["mail", "printer"])?;
     assert_eq!(alice.talk("printer", b"a page")?.success()?.text(), "a page");
-    alice.machine.refused(3, ["connect", "archive", "--stdio"])?;
+    alice.machine().refused(3, ["connect", "archive", "--stdio"])?;
 
     step!("a page is still printing when she leaves");
     let (mut printing, mut input) = Running::start_with_input(
         "connect printer",
-        &mut alice.machine.symbolon(["connect", "printer", "--stdio"]),
+        &mut alice.machine().symbolon(["connect", "printer", "--stdio"]),
     )?;
     writeln!(input, "page one")?;
     printing.wait_line(|l| l == "page one")?;
-    alice.machine.ok(["place", "home"])?;
+    alice.machine().ok(["place", "home"])?;
     until_ls(&alice, &["archive", "mail"])?;
     assert_eq!(printing.wait_exit()?.code(), Some(3), "{}", printing.output());
     assert!(printing.output().contains("withdrawn"), "{}", printing.output());
-    alice.machine.refused(3, ["connect", "printer", "--stdio"])?;
+    alice.machine().refused(3, ["connect", "printer", "--stdio"])?;
     assert_eq!(alice.talk("archive", b"a file")?.success()?.text(), "a file");
-    assert_eq!(alice.machine.json(["status"])?["pid"], pid, "nothing was started again");
+    assert_eq!(alice.machine().json(["status"])?["pid"], pid, "nothing was started again");
     drop(input);
 
     step!("the administrator sees what the gateway was told");
@@ -170,9 +168,9 @@ fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<(
     agent.stop()?;
 
     step!("the place may also stand in her configuration file");
-    alice.machine.write("home/.config/symbolon/config.toml", "place = \"train\"\n")?;
+    alice.machine().write("home/.config/symbolon/config.toml", "place = \"train\"\n")?;
     let _agent = alice.sign_in(&[])?;
-    assert_eq!(alice.machine.json(["whoami"])?["reported"]["place"], "train");
+    assert_eq!(alice.machine().json(["whoami"])?["reported"]["place"], "train");
     until_ls(&alice, &["archive", "mail"])
 }
 
@@ -180,16 +178,16 @@ fn a_change_of_place_changes_what_can_be_reached_without_a_restart() -> Result<(
 fn the_same_token_on_another_machine_in_another_network_gets_another_configuration() -> Result<()> {
     scenario!("B11: alice signs in from her desk and from a hotel, with one token");
     let gateway = Gateway::start("gw.example")?;
-    let desk = Person::registered("alice", &gateway)?;
+    let desk = Person::enrolled("alice", &gateway)?;
     let _echo = echo(&gateway, &["db", "mail", "shop"])?;
     gateway.grant("alice", "mail")?;
     gateway.grant_where("alice", "db", &["--network", "127.0.0.1/32", "--network", "10.0.0.0/8"])?;
     gateway.grant_where("alice", "shop", &["--network", "127.9.0.0/16"])?;
-    let copy = desk.machine.path("copy");
-    desk.machine.ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
+    let copy = desk.machine().path("copy");
+    desk.machine().ok(["token".as_ref(), "export".as_ref(), copy.as_os_str()])?;
     let hotel = Person::new("alice")?;
-    let brought = hotel.machine.write("brought", std::fs::read(copy)?)?.display().to_string();
-    hotel.machine.ok(hotel.with_my_pin(&["token", "import", &brought]))?;
+    let brought = hotel.machine().write("brought", std::fs::read(copy)?)?.display().to_string();
+    hotel.machine().ok(hotel.with_pin_file(&["token", "import", &brought]))?;
 
     let _at_desk = desk.sign_in(&["--place", "office"])?;
     let way = Middleman::from(Ipv4Addr::new(127, 9, 0, 7), gateway.port())?;
@@ -197,10 +195,10 @@ fn the_same_token_on_another_machine_in_another_network_gets_another_configurati
     until_ls(&desk, &["db", "mail"])?;
     until_ls(&hotel, &["mail", "shop"])?;
     assert_eq!(hotel.talk("shop", b"hello")?.success()?.text(), "hello");
-    let refused = hotel.machine.refused(3, ["connect", "db", "--stdio"])?;
+    let refused = hotel.machine().refused(3, ["connect", "db", "--stdio"])?;
     assert!(refused.contains("not among your destinations"), "{refused}");
 
-    let [of_desk, of_hotel] = [&desk, &hotel].map(|p| p.machine.json(["whoami"]));
+    let [of_desk, of_hotel] = [&desk, &hotel].map(|p| p.machine().json(["whoami"]));
     let (of_desk, of_hotel) = (of_desk?, of_hotel?);
     assert_eq!(of_desk["user_code"], of_hotel["user_code"]);
     assert_eq!(
@@ -209,10 +207,10 @@ fn the_same_token_on_another_machine_in_another_network_gets_another_configurati
     );
 
     step!("she drives to the office: her session comes along, and is entitled to what the office is");
-    let session = hotel.machine.json(["status"])?["session"]["id"].clone();
+    let session = hotel.machine().json(["status"])?["session"]["id"].clone();
     way.move_to(Ipv4Addr::LOCALHOST);
     until_ls(&hotel, &["db", "mail"])?;
-    assert_eq!(hotel.machine.json(["status"])?["session"]["id"], session);
+    assert_eq!(hotel.machine().json(["status"])?["session"]["id"], session);
     assert_eq!(hotel.talk("db", b"hello")?.success()?.text(), "hello");
     Ok(())
 }
@@ -227,7 +225,7 @@ fn explain(gateway: &Gateway, app: &str, circumstances: &[&str]) -> Result<(bool
 fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
     scenario!("B9: entitlements under conditions");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let apps = ["class", "group", "hours", "later", "machine", "path", "plain"];
     let echo = echo(&gateway, &apps)?;
     let machine = alice_machine(&gateway, &alice)?;
@@ -280,7 +278,7 @@ fn every_condition_decides_and_the_decision_is_explained() -> Result<()> {
 /// What the gateway is told of alice's machine.
 fn alice_machine(_gateway: &Gateway, alice: &Person) -> Result<String> {
     let agent = alice.sign_in(&[])?;
-    let who: Value = alice.machine.json(["whoami"])?;
+    let who: Value = alice.machine().json(["whoami"])?;
     agent.stop()?;
     Ok(who["reported"]["machine"].as_str().context("no machine")?.to_owned())
 }
@@ -289,7 +287,7 @@ fn alice_machine(_gateway: &Gateway, alice: &Person) -> Result<String> {
 fn an_entitlement_that_ends_by_the_clock_ends_its_streams() -> Result<()> {
     scenario!("B9: a contract that ends while alice works");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let _echo = echo(&gateway, &["db"])?;
     let _agent = alice.sign_in(&[])?;
     let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs() + 6;
@@ -297,7 +295,7 @@ fn an_entitlement_that_ends_by_the_clock_ends_its_streams() -> Result<()> {
     gateway.grant_where("alice", "db", &["--until", &until_then])?;
     until_ls(&alice, &["db"])?;
     let (mut stream, _input) =
-        Running::start_with_input("connect db", &mut alice.machine.symbolon(["connect", "db", "--stdio"]))?;
+        Running::start_with_input("connect db", &mut alice.machine().symbolon(["connect", "db", "--stdio"]))?;
     assert_eq!(stream.wait_exit()?.code(), Some(3), "{}", stream.output());
     until_ls(&alice, &[])
 }

@@ -5,9 +5,11 @@ use std::net::{Ipv4Addr, TcpStream};
 
 use anyhow::Result;
 use symbolon_acceptance::middleman::{CONTEXT_FIRST, CONTEXT_SECOND, Middleman, OFFER, Sender, Tamper};
-use symbolon_acceptance::{Behaviour, Gateway, LIMIT, OddServer, Running, Signal, scenario, step, until};
+use symbolon_acceptance::{
+    Behaviour, Gateway, LIMIT, OddServer, Person, Running, Signal, scenario, step, until,
+};
 
-use crate::stage::{Person, dial, port_to};
+use crate::stage::{dial, port_to};
 
 /// Waits until the gateway has no session left.
 fn until_no_session(gateway: &Gateway) -> Result<()> {
@@ -21,15 +23,15 @@ fn until_no_session(gateway: &Gateway) -> Result<()> {
 fn a_node_told_to_stop_lets_go_in_order_and_comes_back_to_its_people() -> Result<()> {
     scenario!("SIGTERM to a node, with a stream open and a registration half done");
     let mut gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let echo = OddServer::start(Behaviour::Echo)?;
     gateway.publish("echo", echo.port(), "tcp")?;
     gateway.grant("alice", "echo")?;
     let agent = alice.sign_in(&[])?;
-    let session = alice.machine.json(["status"])?["session"]["id"].clone();
+    let session = alice.machine().json(["status"])?["session"]["id"].clone();
     let (mut talking, mut input) = Running::start_with_input(
         "connect echo",
-        &mut alice.machine.symbolon(["connect", "echo", "--stdio"]),
+        &mut alice.machine().symbolon(["connect", "echo", "--stdio"]),
     )?;
     writeln!(input, "hello")?;
     talking.wait_line(|l| l == "hello")?;
@@ -37,7 +39,7 @@ fn a_node_told_to_stop_lets_go_in_order_and_comes_back_to_its_people() -> Result
     let proxy = Middleman::before(gateway.port())?;
     proxy.tamper(Tamper::Withhold(OFFER));
     let link = crate::stage::at_address(&gateway.invite(&[])?, proxy.address())?;
-    let mut enrol = bob.machine.start(bob.enrol_args(&link, &[])?)?;
+    let mut enrol = bob.machine().start(bob.enrol_words(&link, &[]))?;
     proxy.wait_for(OFFER)?;
     gateway.stop()?;
     assert_ne!(talking.wait_exit()?.code(), Some(0));
@@ -47,9 +49,9 @@ fn a_node_told_to_stop_lets_go_in_order_and_comes_back_to_its_people() -> Result
     step!("the agent waits for it, and its session goes on");
     gateway.up()?;
     until(LIMIT, "the agent to be back", || {
-        alice.machine.json(["status"]).is_ok_and(|s| s["link"] == "connected").then_some(())
+        alice.machine().json(["status"]).is_ok_and(|s| s["link"] == "connected").then_some(())
     })?;
-    assert_eq!(alice.machine.json(["status"])?["session"]["id"], session);
+    assert_eq!(alice.machine().json(["status"])?["session"]["id"], session);
     assert_eq!(alice.talk("echo", b"again")?.success()?.text(), "again");
     assert_eq!(agent.stop()?.code(), Some(0));
     Ok(())
@@ -59,7 +61,7 @@ fn a_node_told_to_stop_lets_go_in_order_and_comes_back_to_its_people() -> Result
 fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
     scenario!("SIGTERM to what a person started");
     let gateway = Gateway::start("gw.example")?;
-    let alice = Person::registered("alice", &gateway)?;
+    let alice = Person::enrolled("alice", &gateway)?;
     let echo = OddServer::start(Behaviour::Echo)?;
     gateway.publish("echo", echo.port(), "tcp")?;
     gateway.grant("alice", "echo")?;
@@ -68,7 +70,7 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
     let proxy = Middleman::before(gateway.port())?;
     proxy.tamper(Tamper::Withhold(CONTEXT_SECOND));
     let token = alice.token_info()?["token_id"].clone();
-    let mut waiting = alice.machine.start(alice.with_my_pin(&["agent", "--address", proxy.address()]))?;
+    let mut waiting = alice.machine().start(alice.with_pin_file(&["agent", "--address", proxy.address()]))?;
     proxy.wait_for(CONTEXT_SECOND)?;
     waiting.signal(Signal::TERM)?;
     assert_eq!(waiting.wait_exit()?.code(), Some(1), "{}", waiting.output());
@@ -77,7 +79,7 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
     assert_eq!(alice.token_info()?["token_id"], token);
 
     step!("an agent that has just come in, and has not said so yet");
-    let mut hasty = alice.machine.start(alice.with_my_pin(&["agent"]))?;
+    let mut hasty = alice.machine().start(alice.with_pin_file(&["agent"]))?;
     hasty.wait_line(|l| l.contains("signed in"))?;
     hasty.signal(Signal::TERM)?;
     hasty.wait_exit()?;
@@ -94,13 +96,13 @@ fn a_command_told_to_stop_leaves_nothing_behind() -> Result<()> {
     step!("the agent: its session ends with it");
     assert_eq!(agent.stop()?.code(), Some(0));
     until_no_session(&gateway)?;
-    alice.machine.refused(4, ["status"])?;
+    alice.machine().refused(4, ["status"])?;
 
     step!("killed, it leaves a socket that hinders nobody");
     let mut agent = alice.sign_in(&[])?;
     agent.signal(Signal::KILL)?;
     agent.wait_exit()?;
-    alice.machine.refused(4, ["status"])?;
+    alice.machine().refused(4, ["status"])?;
     alice.sign_in(&[])?.stop()?;
     Ok(())
 }

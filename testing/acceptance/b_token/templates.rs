@@ -1,9 +1,7 @@
 //! B4: what a gateway asks is data, and an answer that does not fit is named.
 
 use anyhow::{Context, Result};
-use symbolon_acceptance::{Gateway, scenario, step};
-
-use crate::stage::{PIN, Person};
+use symbolon_acceptance::{Gateway, PIN, Person, scenario, step};
 
 /// A template as an operator writes it.
 const CLINIC: &str = r#"
@@ -95,7 +93,7 @@ fn templates_for_persons_devices_and_bank_customers_are_there() -> Result<()> {
 
     step!("a machine registers as a machine");
     let device = Person::new("sensor-17")?;
-    let answers = device.machine.write(
+    let answers = device.machine().write(
         "device.toml",
         "device-name = \"Sensor-17\"\ndevice-kind = \"sensor\"\nresponsible = \"ops@EXAMPLE.org\"\nbattery = true\n",
     )?;
@@ -121,7 +119,7 @@ fn an_operator_asks_questions_of_their_own() -> Result<()> {
     let mut gateway = Gateway::start("clinic.example")?;
     put(&gateway, "patient", CLINIC)?;
     let patient = Person::new("pat")?;
-    let answers = patient.machine.write(
+    let answers = patient.machine().write(
         "patient.json",
         r#"{"login": "Pat", "insurance": "A123456780", "born": "1985-04-23", "visits": 3, "ward": "south",
             "allergies": ["nuts", "pollen"], "reminders": false, "remarks": null}"#,
@@ -136,7 +134,7 @@ fn an_operator_asks_questions_of_their_own() -> Result<()> {
     assert_eq!(gateway.admin_json(&["apps", "show", "records"])?["template"], "patient");
     let late = Person::new("late")?;
     let text = "login = \"late\"\ninsurance = \"B123456780\"\nborn = 1990-01-01\n";
-    let answers = late.machine.write("patient.toml", text)?.display().to_string();
+    let answers = late.machine().write("patient.toml", text)?.display().to_string();
     let invited = gateway.admin(&["tokens", "invite", "--app", "records"])?;
     assert!(invited.contains("&t=patient"), "{invited}");
     late.enrol(&gateway.invite(&["--app", "records"])?, &["--answers", &answers])?;
@@ -191,7 +189,7 @@ fn every_answer_that_does_not_fit_is_named_with_what_to_do() -> Result<()> {
         let others = right.iter().copied().filter(|(f, _)| f != field);
         let this = Some((*field, *answer)).filter(|(_, a)| !a.is_empty());
         let text: String = others.chain(this).map(|(f, a)| format!("{f} = {a}\n")).collect();
-        let file = patient.machine.write("wrong.toml", text)?.display().to_string();
+        let file = patient.machine().write("wrong.toml", text)?.display().to_string();
         let refused = patient.enrol_refused(2, &link, &["--answers", &file])?;
         assert!(refused.contains(field) && refused.contains(complaint), "{field} = {answer}: {refused}");
         assert!(!refused.contains('\u{1b}') && !refused.contains('\u{202e}'), "{refused:?}");
@@ -199,13 +197,13 @@ fn every_answer_that_does_not_fit_is_named_with_what_to_do() -> Result<()> {
 
     step!("several faults are told at once, none of them has cost the invitation");
     let file =
-        patient.machine.write("wrong.toml", "insurance = \"A12\"\nmail = \"x\"\n")?.display().to_string();
+        patient.machine().write("wrong.toml", "insurance = \"A12\"\nmail = \"x\"\n")?.display().to_string();
     let refused = patient.enrol_refused(2, &link, &["--answers", &file])?;
     for field in ["login", "insurance", "born", "mail"] {
         assert!(refused.contains(field), "{field}: {refused}");
     }
     let text: String = right.iter().map(|(f, a)| format!("{f} = {a}\n")).collect();
-    let file = patient.machine.write("right.toml", text)?.display().to_string();
+    let file = patient.machine().write("right.toml", text)?.display().to_string();
     patient.enrol(&link, &["--answers", &file])?;
     Ok(())
 }
@@ -216,7 +214,7 @@ fn a_person_at_a_terminal_is_asked_until_the_answers_fit() -> Result<()> {
     let gateway = Gateway::start("gw.example")?;
     let alice = Person::new("alice")?;
     let link = gateway.invite(&[])?;
-    let mut terminal = alice.machine.at_terminal(["enrol", &link])?;
+    let mut terminal = alice.machine().at_terminal(["enrol", &link])?;
     let shown = terminal.expect("Register there?")?;
     assert!(shown.contains("gw.example") && shown.contains(&gateway.address()), "{shown}");
     terminal.type_line("y")?;
@@ -262,7 +260,7 @@ fn a_person_at_a_terminal_is_asked_until_the_answers_fit() -> Result<()> {
 
     step!("who does not like the look of the gateway says no, and nothing has happened");
     let bob = Person::new("bob")?;
-    let mut terminal = bob.machine.at_terminal(["enrol", &gateway.invite(&[])?])?;
+    let mut terminal = bob.machine().at_terminal(["enrol", &gateway.invite(&[])?])?;
     terminal.expect("Register there?")?;
     terminal.type_line("n")?;
     let (status, rest) = terminal.wait_exit()?;

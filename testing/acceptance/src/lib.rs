@@ -34,7 +34,7 @@ pub use gateway::Gateway;
 pub use http::{HttpServer, curl};
 pub use machine::Machine;
 pub use odd::{Behaviour, OddServer};
-pub use person::{Person, clock_from, clock_off_by};
+pub use person::{PIN, Person, clock_from, clock_off_by};
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use programs::program;

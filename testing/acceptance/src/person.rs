@@ -1,5 +1,7 @@
 //! A person with a machine and a token.
 
+mod token;
+
 use std::ffi::OsString;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use serde_json::Value;
 use crate::{Finished, Gateway, LIMIT, Machine, Running, Signal, finish, program, transcript, until};
 
 /// The PIN of everybody's token.
-const PIN: &str = "135790";
+pub const PIN: &str = "correct horse";
 
 /// Somebody who works at a machine of his own; his agent ends with him.
 #[derive(Debug)]
@@ -27,11 +29,18 @@ impl Person {
     /// # Errors
     /// When the disk refuses.
     pub fn new(name: &str) -> Result<Self> {
+        Self::with_pin(name, PIN)
+    }
+
+    /// Somebody whose PIN is another than everybody's.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn with_pin(name: &str, pin: &str) -> Result<Self> {
         let machine = Machine::new(name)?;
         let person = Self { machine, name: name.to_owned() };
-        person.secret_file("pin", PIN)?;
-        let full_name = format!("{}{}", name[..1].to_uppercase(), &name[1..]);
-        let answers = format!("\"user-name\" = \"{name}\"\n\"full-name\" = \"{full_name} Example\"\n");
+        person.secret_file("pin", pin)?;
+        let answers = format!("\"user-name\" = {name:?}\n\"full-name\" = \"{name} of the test\"\n");
         person.machine.write("home/answers.toml", answers)?;
         Ok(person)
     }
@@ -42,7 +51,7 @@ impl Person {
     /// When the registration does not succeed.
     pub fn enrolled(name: &str, gateway: &Gateway) -> Result<Self> {
         let person = Self::new(name)?;
-        person.enrol(&gateway.invite(&[])?)?.success()?;
+        person.try_enrol(&gateway.invite(&[])?)?.success()?;
         Ok(person)
     }
 
@@ -50,7 +59,7 @@ impl Person {
     ///
     /// # Errors
     /// When it does not end.
-    pub fn enrol(&self, link: &str) -> Result<Finished> {
+    pub fn try_enrol(&self, link: &str) -> Result<Finished> {
         self.machine.run(["enrol", link, "--answers", "answers.toml", "--pin-file", "pin"])
     }
 
