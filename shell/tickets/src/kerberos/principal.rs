@@ -91,10 +91,10 @@ fn split(text: &str) -> Result<(&str, &str), KerberosError> {
     }
 }
 
-/// Which principals are whom: nobody but those it names, and the people of the realms it names.
+/// Which principals are whom: nobody but those it names, and the people of one realm.
 #[derive(Clone, Debug, Default)]
 pub struct PrincipalMap {
-    realms: BTreeMap<String, Spelling>,
+    realm: Option<(String, Spelling)>,
     people: BTreeMap<Principal, CanonName>,
     refused: BTreeSet<Principal>,
 }
@@ -106,12 +106,11 @@ impl PrincipalMap {
         Self::default()
     }
 
-    /// Each `name@realm` is the user `name`. At most one realm should be named so: the same name in
-    /// two realms would be one user.
+    /// Each `name@realm` is the user `name`. There is one such realm, since the same name in two
+    /// realms would be one user.
     #[must_use]
-    pub fn with_realm(mut self, realm: &str, spelling: Spelling) -> Self {
-        self.realms.insert(realm.to_owned(), spelling);
-        self
+    pub fn of_realm(realm: &str, spelling: Spelling) -> Self {
+        Self { realm: Some((realm.to_owned(), spelling)), ..Self::default() }
     }
 
     /// `principal` is `user`, whatever its realm.
@@ -143,7 +142,10 @@ impl PrincipalMap {
         if let Some(user) = self.people.get(principal) {
             return Some(user.clone());
         }
-        self.realms.get(&principal.realm)?.user(&principal.name)
+        match &self.realm {
+            Some((realm, spelling)) if *realm == principal.realm => spelling.user(&principal.name),
+            _ => None,
+        }
     }
 }
 
@@ -161,13 +163,13 @@ mod tests {
 
     #[test]
     fn the_people_of_the_named_realm_are_users() {
-        let map = PrincipalMap::new().with_realm("EXAMPLE.ORG", Spelling::Exact);
+        let map = PrincipalMap::of_realm("EXAMPLE.ORG", Spelling::Exact);
         assert_eq!(map.user(&principal("alice@EXAMPLE.ORG")), Ok(alice()));
     }
 
     #[test]
     fn the_same_name_in_another_realm_is_nobody() {
-        let map = PrincipalMap::new().with_realm("EXAMPLE.ORG", Spelling::Exact);
+        let map = PrincipalMap::of_realm("EXAMPLE.ORG", Spelling::Exact);
         for other in ["alice@EXAMPLE.COM", "alice@example.org", "alice@EXAMPLE.ORG.EVIL"] {
             assert_eq!(map.user(&principal(other)), Err(KerberosError::UnknownPrincipal), "{other}");
         }
@@ -182,16 +184,15 @@ mod tests {
 
     #[test]
     fn another_spelling_is_nobody_where_the_realm_tells_cases_apart() {
-        let exact = PrincipalMap::new().with_realm("R", Spelling::Exact);
+        let exact = PrincipalMap::of_realm("R", Spelling::Exact);
         assert_eq!(exact.user(&principal("Alice@R")), Err(KerberosError::UnknownPrincipal));
-        let any = PrincipalMap::new().with_realm("R", Spelling::AnyCase);
+        let any = PrincipalMap::of_realm("R", Spelling::AnyCase);
         assert_eq!(any.user(&principal("ALICE@R")), Ok(alice()));
     }
 
     #[test]
     fn a_refused_principal_is_nobody_even_if_it_is_named() {
-        let map = PrincipalMap::new()
-            .with_realm("R", Spelling::Exact)
+        let map = PrincipalMap::of_realm("R", Spelling::Exact)
             .with_person(principal("alice@R"), alice())
             .without(principal("alice@R"));
         assert_eq!(map.user(&principal("alice@R")), Err(KerberosError::UnknownPrincipal));

@@ -16,7 +16,7 @@ pub(crate) const ELSEWHERE: TranscriptHash = TranscriptHash([8; 32]);
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 pub(crate) fn acceptor(realm: &Realm) -> KerberosAcceptor {
-    let people = PrincipalMap::new().with_realm(REALM, Spelling::Exact);
+    let people = PrincipalMap::of_realm(REALM, Spelling::Exact);
     KerberosAcceptor::new(Realm::service("gw.sym.test"), realm.keytab(), people)
 }
 

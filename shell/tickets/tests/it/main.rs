@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set up its facts has failed")]
 
+mod context;
 mod kerberos;
 mod kerberos_faults;
 mod oidc;
@@ -10,4 +11,5 @@ mod oidc_keys;
 mod oidc_source;
 mod provider;
 mod realm;
+mod settings;
 mod signing;
