@@ -9,7 +9,7 @@ use crate::question::Answer;
 use crate::steps::{Outcome, Steps};
 use crate::tally::Tally;
 use crate::workspace::{cargo, release_binary};
-use crate::{fuzz, layers, packages, seeds, toolchain};
+use crate::{formal, fuzz, layers, packages, seeds, toolchain};
 
 /// Seconds of fuzzing for each target in a run of all checks: five targets cost half a minute.
 const SMOKE_SECONDS: u32 = 5;
@@ -27,6 +27,7 @@ pub(crate) fn test(answer: Answer) -> Result<ExitCode> {
     steps.step("unit, property and acceptance tests", tests);
     steps.step("examples in the documentation", doc_tests);
     steps.check("documentation", build_docs);
+    formal::add_steps(&mut steps);
     steps.step("fuzzing, a smoke run", || fuzz::smoke(SMOKE_SECONDS));
     Ok(steps.run())
 }
@@ -60,18 +61,21 @@ pub(crate) fn build_release() -> Result<()> {
 fn add_setup(steps: &mut Steps<'_>, answer: Answer) {
     steps.check("Debian packages", move || packages::provide(answer));
     steps.check("Rust tools", move || toolchain::provide(answer));
+    steps.check("Verifpal", move || formal::provide(answer));
 }
 
 fn add_lint(steps: &mut Steps<'_>) {
     steps.check("format", || {
         run(cargo().args(["fmt", "--all", "--check"]))?;
-        run(cargo().args(["fmt", "--check", "--manifest-path", fuzz::MANIFEST]))
+        run(cargo().args(["fmt", "--check", "--manifest-path", fuzz::MANIFEST]))?;
+        run(cargo().args(["fmt", "--check", "--manifest-path", formal::MANIFEST]))
     });
     steps.check("layers", layers::check);
     steps.check("size of the lock file", lock_file_is_small);
     steps.check("clippy", || {
         run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-        run(fuzz::cargo_there("clippy")?.args(["--all-targets", "--", "-D", "warnings"]))
+        run(fuzz::cargo_there("clippy")?.args(["--all-targets", "--", "-D", "warnings"]))?;
+        run(formal::cargo_there("clippy")?.args(["--all-targets", "--", "-D", "warnings"]))
     });
     steps.step("licences, bans and sources", || {
         if !toolchain::has_deny() {

@@ -13,6 +13,7 @@ mod acceptance;
 mod bench;
 mod check;
 mod command;
+mod formal;
 mod fuzz;
 mod layers;
 mod packages;
@@ -39,6 +40,7 @@ cargo xtask COMMAND
   docs                     build the documentation, warnings are errors
   acceptance [NAME]        story, a or b with a transcript; without a name all of them
   bench NAME [--json]      measure: context, stream, session-memory
+  formal [--yes]           the models of formal/ against what is expected of them; installs Verifpal
   fuzz [--smoke] [--seconds N] [--seed N] [TARGET]
                            feed hostile bytes to the parsers: 60 s a target, or 5 s with --smoke
   seeds                    the matrix of docs/seeds.md, checked, and how many rows work";
@@ -69,6 +71,7 @@ fn dispatch(words: &[&str]) -> Result<ExitCode> {
         ["acceptance"] => acceptance::run(None),
         ["acceptance", name] => acceptance::run(Some(name)),
         ["bench", name, flags @ ..] => bench::run(name, flags),
+        ["formal", flags @ ..] => formal::check(answer(flags)?),
         ["fuzz", flags @ ..] => fuzz::run(flags),
         ["seeds"] => seeds::print_and_check(),
         other => bail!("`{}` is not a command\n\n{USAGE}", other.join(" ")),
