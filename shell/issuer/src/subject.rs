@@ -6,7 +6,7 @@ use crate::request::{CertificateRequest, Possession, RequestedName};
 use crate::{Issuer, IssuerError, Validity};
 use der::Decode;
 use der::asn1::Ia5String;
-use symbolon_crypto::{SubjectId, SubjectKey, SubjectProfile, Suite};
+use symbolon_crypto::{Crypto, SubjectId, SubjectKey, SubjectProfile, Suite};
 use symbolon_provider::crypto;
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{KeyUsage, KeyUsages, SubjectAltName};
@@ -42,6 +42,40 @@ pub struct SubjectCertificate {
 }
 
 impl SubjectCertificate {
+    /// A certificate (DER) that was made for `request` (DER) elsewhere and checked by
+    /// [`SignedBundle::check`](crate::SignedBundle::check).
+    ///
+    /// # Errors
+    /// [`IssuerError::OtherSubject`] when it is not for that request's subject and key,
+    /// [`IssuerError::Malformed`].
+    pub fn of(crypto: Crypto, request: &[u8], der: &[u8]) -> Result<Self, IssuerError> {
+        let request =
+            CertificateRequest::read(crypto, request).map_err(|e| IssuerError::Malformed(e.to_string()))?;
+        let read = x509_cert::Certificate::from_der(der)?;
+        let tbs = read.tbs_certificate();
+        let RequestedName::Subject(subject) = request.name().clone() else {
+            return Err(IssuerError::OtherSubject);
+        };
+        let uri = match tbs.get_extension::<SubjectAltName>()?.map(|(_, names)| names.0).as_deref() {
+            Some([GeneralName::UniformResourceIdentifier(uri)]) => uri.as_str().to_owned(),
+            _ => return Err(IssuerError::OtherSubject),
+        };
+        if uri != subject.uri() || *tbs.subject_public_key_info() != request.public_key {
+            return Err(IssuerError::OtherSubject);
+        }
+        let serial = tbs.serial_number().as_bytes().to_vec();
+        let validity = Validity::from_x509(tbs.validity());
+        Ok(Self { der: der.to_vec(), request, subject, serial, validity })
+    }
+
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    ///
+    /// # Errors
+    /// As [`CertificateRequest::key_hash`].
+    pub fn key_hash(&self, crypto: Crypto) -> Result<[u8; 32], IssuerError> {
+        self.request.key_hash(crypto)
+    }
+
     /// The certificate, DER, for the register.
     #[must_use]
     pub fn der(&self) -> &[u8] {
@@ -128,9 +162,7 @@ impl Issuer {
         if let Some(finding) = findings.first() {
             return Err(IssuerError::Lint(finding.to_string()));
         }
-        let read = x509_cert::Certificate::from_der(&der)?;
-        let serial = read.tbs_certificate().serial_number().as_bytes().to_vec();
-        Ok(SubjectCertificate { der, request: request.clone(), subject, serial, validity })
+        SubjectCertificate::of(crypto(), request.der(), &der)
     }
 }
 

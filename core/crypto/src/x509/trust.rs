@@ -120,6 +120,19 @@ impl SubjectTrust {
         Ok(trust)
     }
 
+    /// Trusts one more issuer of our own, while one follows another.
+    ///
+    /// # Errors
+    /// As [`SubjectTrust::new`].
+    pub fn admit_issuer(&mut self, crypto: Crypto, issuer: &TrustedIssuer) -> Result<(), SubjectError> {
+        if self.issuers.len() == MAX_ISSUERS {
+            return Err(SubjectError::malformed("too many issuers"));
+        }
+        self.issuers.push(Anchor::new(issuer.certificate())?);
+        self.renew_state(crypto);
+        Ok(())
+    }
+
     /// Admits a foreign authority.
     ///
     /// # Errors
@@ -155,7 +168,12 @@ impl SubjectTrust {
     /// key and not a certificate is blocked: the same certificate can be encoded with another
     /// signature that is right as well, and a renewed one has another number.
     pub fn block_key(&mut self, crypto: Crypto, key_hash: [u8; 32]) {
-        self.blocked.insert(key_hash);
+        self.block_keys(crypto, [key_hash]);
+    }
+
+    /// The same for many at once.
+    pub fn block_keys(&mut self, crypto: Crypto, key_hashes: impl IntoIterator<Item = [u8; 32]>) {
+        self.blocked.extend(key_hashes);
         self.renew_state(crypto);
     }
 

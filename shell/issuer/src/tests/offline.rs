@@ -4,7 +4,7 @@ use super::ours::{person, phone};
 use super::{DAY, NOW, World, crypto, name};
 use crate::{
     BundleError, BundleItem, CertificateRequest, ListOrder, RequestBundle, RequestKey, RequestedName,
-    RevocationReason, Revoked, SignedBundle, SignedItem,
+    RevocationReason, Revoked, SignedBundle, SignedItem, SubjectCertificate,
 };
 use proptest::prelude::*;
 use symbolon_crypto::{KemPrivateKey, RevocationList, Suite};
@@ -65,6 +65,12 @@ fn requests_go_there_and_certificates_come_back() {
             SignedItem::Refused(why) => panic!("{why}"),
         })
         .collect();
+    for (der, asked) in certificates.iter().zip(&bundle.items[..2]) {
+        let taken = SubjectCertificate::of(crypto(), &asked.request, der).unwrap();
+        assert_eq!(taken.der(), *der);
+        let other = &bundle.items[usize::from(asked == &bundle.items[0])].request;
+        assert!(SubjectCertificate::of(crypto(), other, der).is_err(), "another request");
+    }
     for subject in &certificates[..2] {
         assert_eq!(world.trust().verify(crypto(), &[subject], NOW).unwrap().code(), "alice-0a1b2c");
     }

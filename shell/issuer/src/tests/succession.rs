@@ -64,6 +64,9 @@ fn a_node_takes_certificates_of_both_issuers_meanwhile() {
     for certificate in [&old, &renewed] {
         assert!(both.verify(crypto(), &[certificate.der()], NOW).is_ok(), "under issuers of one name");
     }
+    let mut grown = world.trust();
+    grown.admit_issuer(crypto(), &trusted(&next)).unwrap();
+    assert!(grown.verify(crypto(), &[renewed.der()], NOW).is_ok());
     let new = SubjectTrust::new(crypto(), &[trusted(&next)], Revocation::IfListed).unwrap();
     assert!(new.verify(crypto(), &[old.der()], NOW).is_err());
 }
