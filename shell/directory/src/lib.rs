@@ -11,6 +11,7 @@
 
 mod ldap;
 mod pam;
+mod settings;
 
 use std::pin::Pin;
 
@@ -19,6 +20,7 @@ pub use ldap::{
     Protection, Searcher, UserSearch, Users,
 };
 pub use pam::{Pam, PamConfig, PamService, PamServiceError};
+pub use settings::{GroupSettings, LdapSettings, PamSettings, ProtectionKind, SearchSettings, SettingsError};
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::{CanonName, GroupName};
 
