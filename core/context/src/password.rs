@@ -131,6 +131,15 @@ impl PasswordCheck {
         Ok(CanonName::parse(name).map_err(|_| ()))
     }
 
+    /// The password in a token, for another place that knows it.
+    ///
+    /// # Errors
+    /// [`WireError`] when it is no password token.
+    pub fn claimed_password(token: &SecretBytes) -> Result<SecretBytes, WireError> {
+        let (_, password) = parse(token)?;
+        Ok(SecretBytes::new(password.to_vec()))
+    }
+
     /// Checks the password of a token. One Argon2id computation, whether `verifier` exists or not.
     ///
     /// # Errors

@@ -41,6 +41,19 @@ impl TokenKind {
     ];
 }
 
+impl std::fmt::Display for TokenKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Password => "password",
+            Self::Challenge => "token",
+            Self::Certificate | Self::KemCertificate => "certificate",
+            Self::Kerberos => "kerberos",
+            Self::Jwt => "oidc",
+            Self::SessionTicket => "ticket",
+        })
+    }
+}
+
 impl Encode for TokenKind {
     fn encode(&self, w: &mut Writer) {
         w.u8(*self as u8);

@@ -1,6 +1,6 @@
 //! What client and node say to each other within a session.
 
-use crate::{EndReason, Line, Opaque, Report, StreamRange};
+use crate::{EndReason, IssuedTicket, Line, Opaque, Report, StreamRange};
 use symbolon_wire::{Decode, Encode, Reader, WireError, Writer};
 
 /// A signed configuration of room B (B9), at most 900 KiB: 4,096 destinations, and with what goes
@@ -9,6 +9,9 @@ pub type ConfigurationBytes = Opaque<{ 900 * 1024 }>;
 
 /// A message of a challenge and response of room B (B8), by which a session is renewed.
 pub type RenewalBytes = Opaque<{ 16 * 1024 }>;
+
+/// A certificate, or what is asked or answered about one, in the encoding of the issuer.
+pub type CertificateBytes = Opaque<{ 16 * 1024 }>;
 
 /// Who sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,13 @@ pub enum ControlMessage {
     NumberRequest,
     /// Client: my stream numbers run out.
     StreamsRequest,
+
+    /// Client: give me a ticket for my next session (A5).
+    TicketRequest,
+    /// Client: certify my key (a request of PKCS #10, or a renewal).
+    CertificateRequest(CertificateBytes),
+    /// Client: I opened the envelope in which the certificate came.
+    CertificateConfirm(CertificateBytes),
 
     /// Either: first message of a challenge and response that renews the session (B8).
     RenewFirst(RenewalBytes),
@@ -75,6 +85,17 @@ pub enum ControlMessage {
     Pong(u64),
     /// Node: tell me again where and what you are (B9).
     ReportRequest,
+    /// Node: a ticket, good for one sign-in at any node.
+    Ticket(IssuedTicket),
+    /// Node: a certificate, as it is or in an envelope to its key.
+    Certificate(CertificateBytes),
+    /// Node: what was asked about a certificate is not done.
+    CertificateRefused {
+        /// Why.
+        detail: Line,
+    },
+    /// Node: another issuer follows the one that you trust, which says so itself.
+    IssuerChange(CertificateBytes),
     /// Node: I stop soon; come to another node, or later.
     Stopping {
         /// What the operator says about it, or nothing.
@@ -93,7 +114,10 @@ impl ControlMessage {
             | Self::Logout
             | Self::Ping(_)
             | Self::NumberRequest
-            | Self::StreamsRequest => Sender::Client,
+            | Self::StreamsRequest
+            | Self::TicketRequest
+            | Self::CertificateRequest(_)
+            | Self::CertificateConfirm(_) => Sender::Client,
             Self::RenewFirst(_) | Self::RenewSecond(_) | Self::RenewThird(_) => Sender::Either,
             Self::Configuration(_)
             | Self::StreamsGranted(_)
@@ -102,6 +126,10 @@ impl ControlMessage {
             | Self::NextNumber(_)
             | Self::Pong(_)
             | Self::ReportRequest
+            | Self::Ticket(_)
+            | Self::Certificate(_)
+            | Self::CertificateRefused { .. }
+            | Self::IssuerChange(_)
             | Self::Stopping { .. } => Sender::Node,
         }
     }
@@ -121,6 +149,9 @@ impl ControlMessage {
             Self::Ping(_) => 0x05,
             Self::NumberRequest => 0x06,
             Self::StreamsRequest => 0x07,
+            Self::TicketRequest => 0x08,
+            Self::CertificateRequest(_) => 0x09,
+            Self::CertificateConfirm(_) => 0x0a,
             Self::RenewFirst(_) => 0x41,
             Self::RenewSecond(_) => 0x42,
             Self::RenewThird(_) => 0x43,
@@ -132,6 +163,10 @@ impl ControlMessage {
             Self::Pong(_) => 0x86,
             Self::ReportRequest => 0x87,
             Self::Stopping { .. } => 0x88,
+            Self::Ticket(_) => 0x89,
+            Self::Certificate(_) => 0x8a,
+            Self::CertificateRefused { .. } => 0x8b,
+            Self::IssuerChange(_) => 0x8c,
         }
     }
 }
@@ -144,6 +179,7 @@ impl Encode for ControlMessage {
             | Self::Logout
             | Self::NumberRequest
             | Self::StreamsRequest
+            | Self::TicketRequest
             | Self::ReportRequest => {}
             Self::Report(report) => report.encode(w),
             Self::ConfigurationApplied { version } => w.u64(*version),
@@ -161,7 +197,12 @@ impl Encode for ControlMessage {
                 detail.encode(w);
             }
             Self::NextNumber(number) => w.fixed(number),
-            Self::Stopping { detail } => detail.encode(w),
+            Self::Stopping { detail } | Self::CertificateRefused { detail } => detail.encode(w),
+            Self::Ticket(ticket) => ticket.encode(w),
+            Self::CertificateRequest(bytes)
+            | Self::CertificateConfirm(bytes)
+            | Self::Certificate(bytes)
+            | Self::IssuerChange(bytes) => bytes.encode(w),
         }
     }
 }
@@ -176,6 +217,9 @@ impl Decode for ControlMessage {
             0x05 => Self::Ping(r.u64()?),
             0x06 => Self::NumberRequest,
             0x07 => Self::StreamsRequest,
+            0x08 => Self::TicketRequest,
+            0x09 => Self::CertificateRequest(CertificateBytes::decode(r)?),
+            0x0a => Self::CertificateConfirm(CertificateBytes::decode(r)?),
             0x41 => Self::RenewFirst(RenewalBytes::decode(r)?),
             0x42 => Self::RenewSecond(RenewalBytes::decode(r)?),
             0x43 => Self::RenewThird(RenewalBytes::decode(r)?),
@@ -191,6 +235,10 @@ impl Decode for ControlMessage {
             0x86 => Self::Pong(r.u64()?),
             0x87 => Self::ReportRequest,
             0x88 => Self::Stopping { detail: Line::decode(r)? },
+            0x89 => Self::Ticket(IssuedTicket::decode(r)?),
+            0x8a => Self::Certificate(CertificateBytes::decode(r)?),
+            0x8b => Self::CertificateRefused { detail: Line::decode(r)? },
+            0x8c => Self::IssuerChange(CertificateBytes::decode(r)?),
             _ => return Err(WireError::BadValue("control message")),
         })
     }

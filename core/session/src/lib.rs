@@ -53,7 +53,7 @@ pub use attach::{AttachRequest, Attachment, AwaitAttached, ClaimedSession, Verif
 pub use channel::SessionChannel;
 pub use claims::{MAX_GRANTS, StreamClaims};
 pub use client::ClientSession;
-pub use control::{ConfigurationBytes, ControlMessage, RenewalBytes, Sender};
+pub use control::{CertificateBytes, ConfigurationBytes, ControlMessage, RenewalBytes, Sender};
 pub use error::{AttachError, ChannelError, ClaimError, GrantError, StreamError};
 pub use ids::{Epoch, NodeId, RegistrationId, SessionId, UserId};
 pub use numbers::{MAX_RANGE, StreamNumber, StreamNumbers, StreamRange};

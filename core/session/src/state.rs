@@ -1,12 +1,12 @@
 //! What a node keeps of a session, so that another can carry it on.
 
 use crate::{Line, RegistrationId, Report, SessionId, SessionSecret, UserId};
-use symbolon_crypto::{GatewayName, Secret, SecretBytes};
+use symbolon_crypto::{GatewayName, Secret, SecretBytes, TokenKind};
 use symbolon_policy::{CanonName, TokenClass};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 /// The version of the encoding.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A live session as the store keeps it, sealed. Epoch, owner and the counter of stream numbers
 /// stand beside it in the store, which changes them atomically.
@@ -22,6 +22,10 @@ pub struct SessionState {
     pub user_name: CanonName,
     /// What proved the identity.
     pub token_class: TokenClass,
+    /// By what kind of token it was opened.
+    pub method: TokenKind,
+    /// When the credential itself was shown: before `opened` for a session ticket.
+    pub proved: Time,
     /// The gateway that accepted the context.
     pub gateway: GatewayName,
     /// When it was opened.
@@ -60,6 +64,8 @@ impl SessionState {
         }
         self.user_name.encode(&mut w);
         self.token_class.encode(&mut w);
+        self.method.encode(&mut w);
+        self.proved.encode(&mut w);
         self.gateway.encode(&mut w);
         self.opened.encode(&mut w);
         self.expires.encode(&mut w);
@@ -89,6 +95,8 @@ impl SessionState {
             registration: if r.flag()? { Some(RegistrationId::decode(r)?) } else { None },
             user_name: CanonName::decode(r)?,
             token_class: TokenClass::decode(r)?,
+            method: TokenKind::decode(r)?,
+            proved: Time::decode(r)?,
             gateway: GatewayName::decode(r)?,
             opened: Time::decode(r)?,
             expires: Time::decode(r)?,

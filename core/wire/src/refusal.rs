@@ -40,11 +40,13 @@ pub enum RefusalCode {
     Internal = 11,
     /// The gateway takes no passwords, or no such credential.
     Credential = 12,
+    /// The certificate that the hash names is not known here: send it.
+    UnknownCertificate = 13,
 }
 
 impl RefusalCode {
     /// Every code, for exhaustive tests.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::Denied,
         Self::Clock,
@@ -57,6 +59,7 @@ impl RefusalCode {
         Self::Stopping,
         Self::Internal,
         Self::Credential,
+        Self::UnknownCertificate,
     ];
 }
 

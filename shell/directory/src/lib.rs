@@ -11,6 +11,7 @@
 
 mod ldap;
 mod pam;
+mod proof;
 mod settings;
 
 use std::pin::Pin;
@@ -20,6 +21,7 @@ pub use ldap::{
     Protection, Searcher, UserSearch, Users,
 };
 pub use pam::{Pam, PamConfig, PamService, PamServiceError};
+pub use proof::{DirectoryProved, prove};
 pub use settings::{GroupSettings, LdapSettings, PamSettings, ProtectionKind, SearchSettings, SettingsError};
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::{CanonName, GroupName};

@@ -7,16 +7,13 @@ use crate::connection::{Connection, ConnectionError};
 use crate::live::LiveSession;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
+use crate::sign_in::Confirming;
 use serde_json::json;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use symbolon_context::ContextSecrets;
 use symbolon_provider::SystemEntropy;
-use symbolon_record::Role;
-use symbolon_session::{
-    Attachment, ControlMessage, EndReason, Epoch, Line, SessionChannel, SessionState, VerifiedAttach,
-};
+use symbolon_session::{Attachment, ControlMessage, EndReason, Epoch, Line, SessionState, VerifiedAttach};
 use symbolon_store::{Actor, Claim, Claimed, HotStore as _, NodeId, SessionId, StoreError};
 use symbolon_wire::{FrameKind, RefusalCode};
 
@@ -39,11 +36,14 @@ impl Shared {
     pub(crate) async fn confirm(
         &self,
         connection: &mut Connection,
-        session: Arc<LiveSession>,
-        secrets: Box<ContextSecrets>,
+        confirming: Box<Confirming>,
     ) -> Result<(Box<Carried<'_>>, ControlMessage), Ended> {
-        let epoch = Epoch(session.epoch());
-        let channel = SessionChannel::from_secrets(self.gateway.crypto, Role::Acceptor, epoch, secrets.wrap);
+        let Confirming { session, channel, first } = *confirming;
+        let epoch = channel.epoch();
+        if let Some(first) = first {
+            let number = session.connect(epoch.0, connection.source());
+            return Ok((Carried::new(self, session, channel, number, 0..STREAMS_AT_ONCE.into()), first));
+        }
         let within = Duration::from_secs(self.config.limits.stranger_secs);
         let first = tokio::time::timeout(within, connection.expect(FrameKind::Wrapped)).await;
         let mut first = match first.unwrap_or(Err(ConnectionError::Stalled)) {

@@ -207,6 +207,12 @@ impl<'a> Carried<'a> {
                 let number = self.shared.gateway.number(now());
                 self.send(connection, &ControlMessage::NextNumber(number)).await?;
             }
+            ControlMessage::TicketRequest => {
+                let ticket = self.session.with_state(|state| self.shared.session_ticket(state));
+                if let Some(ticket) = ticket {
+                    self.send(connection, &ControlMessage::Ticket(ticket)).await?;
+                }
+            }
             // What is unused may be forgotten on the other side, as after an attach.
             ControlMessage::StreamsRequest => self.deal_streams(connection).await?,
             ControlMessage::RenewFirst(first) => self.answer_renewal(connection, first.as_bytes()).await?,

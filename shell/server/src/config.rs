@@ -1,3 +1,4 @@
+use crate::credentials::CredentialSettings;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,9 @@ pub struct NodeConfig {
     /// How long a context key lasts, in seconds. Half of it, a new one is shown.
     #[serde(default = "default_context_key_lifetime")]
     pub context_key_lifetime_secs: u64,
+    /// Which other credentials are taken, and of whom.
+    #[serde(default)]
+    pub credentials: CredentialSettings,
     /// Limits against strangers and greed.
     #[serde(default)]
     pub limits: Limits,
@@ -58,6 +62,7 @@ impl NodeConfig {
             accept_passwords: false,
             session_lifetime_secs: default_session_lifetime(),
             context_key_lifetime_secs: default_context_key_lifetime(),
+            credentials: CredentialSettings::default(),
             limits: Limits::default(),
         }
     }

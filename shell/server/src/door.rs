@@ -2,9 +2,9 @@
 
 use crate::clock::now;
 use crate::connection::{Connection, ConnectionError};
-use crate::live::LiveSession;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
+use crate::sign_in::Confirming;
 use crate::source::Source;
 use crate::strangers::Place;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ const GREETINGS: usize = 8;
 /// What a peer has shown so far.
 enum Proved {
     Nothing,
-    Context(Arc<LiveSession>, Box<symbolon_context::ContextSecrets>),
+    Context(Box<Confirming>),
     Attach(Vec<u8>),
     Stream(Vec<u8>),
 }
@@ -115,9 +115,9 @@ impl Shared {
                         Err(e) => Err(e),
                     }
                 }
-                Ok(Ok(Proved::Context(session, secrets))) => {
+                Ok(Ok(Proved::Context(confirming))) => {
                     drop(stranger);
-                    let confirm = Box::pin(self.confirm(&mut connection, session, secrets));
+                    let confirm = Box::pin(self.confirm(&mut connection, confirming));
                     match confirm.await {
                         Ok((carried, first)) => Box::pin(carried.run(&mut connection, Some(first))).await,
                         Err(e) => Err(e),
@@ -185,7 +185,7 @@ impl Shared {
                     connection.send(FrameKind::Offer, offer.to_bytes()).await?;
                 }
                 FrameKind::ContextFirst => {
-                    let (session, secrets) = match self.sign_in(connection, frame.body).await {
+                    let confirming = match self.sign_in(connection, frame.body).await {
                         Ok(opened) => opened,
                         // The client holds an old key: it may ask for the present ones at once.
                         Err(Ended::Refused(refused)) if refused.code == RefusalCode::UnknownKey => {
@@ -194,7 +194,7 @@ impl Shared {
                         }
                         Err(e) => return Err(e),
                     };
-                    return Ok(Proved::Context(session, Box::new(secrets)));
+                    return Ok(Proved::Context(Box::new(confirming)));
                 }
                 FrameKind::RegistrationRequest => {
                     self.register(connection, frame.body).await?;

@@ -19,6 +19,7 @@ mod carry;
 mod clock;
 mod config;
 mod connection;
+mod credentials;
 mod desk;
 mod door;
 mod draw;
@@ -43,5 +44,9 @@ mod upkeep;
 mod watch;
 
 pub use config::{Limits, NodeConfig};
+pub use credentials::{
+    AuthoritySettings, CredentialSettings, ForeignName, KerberosSettings, LdapSettings, OidcSettings,
+    OidcUser, PamSettings,
+};
 pub use error::NodeError;
 pub use node::{Node, is_node_dir};

@@ -3,6 +3,7 @@
 use crate::admin::{self, InvitationTerms};
 use crate::clock::now;
 use crate::config::NodeConfig;
+use crate::credentials::Credentials;
 use crate::desk::Desk;
 use crate::error::NodeError;
 use crate::gateway::Gateway;
@@ -51,6 +52,7 @@ pub(crate) struct Shared {
     pub(crate) desk: Desk,
     pub(crate) live: LiveSessions,
     pub(crate) passwords: Passwords,
+    pub(crate) credentials: Credentials,
     pub(crate) code_key: Secret<32>,
     pub(crate) default_template: TemplateName,
     pub(crate) strangers: Strangers,
@@ -103,6 +105,7 @@ impl Node {
         let issuer = TrustedIssuer::from_certificate(crypto, &keys.issuer_certificate)?;
         let derive = |purpose: &[u8]| crypto.derive(&keys.node_key, purpose, &[]);
         let (domain_key, code_key) = (derive(label::NODE_DOMAIN), derive(label::USER_CODE));
+        let credentials = Credentials::new(crypto, &config.credentials, &issuer, &domain_key)?;
         let context_keys = ContextKeys::new(
             keys.identity,
             keys.issuer_certificate,
@@ -116,6 +119,7 @@ impl Node {
             .unwrap_or_else(|| default_public_address(gateway.name().as_str(), address));
         let shared = Arc::new(Shared {
             passwords: Passwords::new(&config.limits).map_err(|e| NodeError::Config(e.to_string()))?,
+            credentials,
             desk: Desk::open(&store).await?,
             live: LiveSessions::default(),
             strangers: Strangers::new(config.limits.strangers, config.limits.strangers_per_source),

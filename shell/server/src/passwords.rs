@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use symbolon_context::{PasswordCheck, PasswordProved, PasswordVerifier};
 use symbolon_crypto::{SecretBytes, TranscriptHash};
+use symbolon_directory::BackendError;
 use symbolon_provider::SystemEntropy;
 use symbolon_wire::{RefusalCode, Time};
 use tokio::sync::Semaphore;
@@ -86,6 +87,30 @@ impl Passwords {
             Ok(Ok(proved)) => Ok(proved),
             Ok(Err(_)) => Err(Refused::denied(format!("wrong password or unknown user: {claimed}"))),
             Err(e) => Err(Refused::new(RefusalCode::Internal, format!("password check: {e}"))),
+        }
+    }
+
+    /// The same by whoever else knows passwords; it limits for itself how many are asked at a time.
+    pub(crate) async fn ask<P>(
+        &self,
+        claimed: &str,
+        source: IpAddr,
+        asked: impl Future<Output = Result<Option<P>, BackendError>>,
+        now: Time,
+    ) -> Result<P, Refused> {
+        let counted = [Counted::Name(claimed.to_owned()), Counted::Source(Source::of(source))];
+        if counted.iter().any(|c| self.failures_of(c, now) >= self.wrong_allowed) {
+            let reason = format!("too many wrong passwords for {claimed} or from {source}");
+            return Err(Refused::new(RefusalCode::Busy, reason));
+        }
+        match asked.await {
+            Ok(Some(proved)) => Ok(proved),
+            Ok(None) => {
+                counted.into_iter().for_each(|c| count(&self.failures, c, now));
+                Err(Refused::denied(format!("wrong password or unknown user: {claimed}")))
+            }
+            Err(e @ BackendError::Denied(_)) => Err(Refused::denied(format!("{claimed}: {e}"))),
+            Err(e) => Err(Refused::new(RefusalCode::Internal, e.to_string())),
         }
     }
 

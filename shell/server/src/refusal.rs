@@ -47,6 +47,7 @@ impl Refused {
             RefusalCode::Answers => "the answers do not fit the template",
             RefusalCode::SessionOver => "the session is over; sign in again",
             RefusalCode::Stopping => "this node is stopping",
+            RefusalCode::UnknownCertificate => "send the whole certificate",
             RefusalCode::Credential => "this kind of credential is not taken here",
             _ => "something went wrong here; nothing was changed",
         };

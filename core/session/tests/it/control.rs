@@ -1,15 +1,16 @@
 //! Control messages and the channel that carries them.
 
-use crate::line;
+use crate::{ID, line, secret};
 use proptest::prelude::*;
 use symbolon_crypto::Secret;
-use symbolon_provider::crypto;
+use symbolon_policy::TokenClass;
+use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::{Role, WrapError, WrapSecrets};
 use symbolon_session::{
-    ChannelError, ConfigurationBytes, ControlMessage, EndReason, Epoch, Line, RenewalBytes, Report,
-    SessionChannel, StreamRange,
+    CertificateBytes, ChannelError, ConfigurationBytes, ControlMessage, EndReason, Epoch, IssuedTicket, Line,
+    RenewalBytes, Report, SessionChannel, StreamRange, TicketKeys, TicketOwner, UserId,
 };
-use symbolon_wire::{Decode, Encode, FRAME_HEADER, FrameHeader, FrameKind, MAX_BODY_IN_SESSION};
+use symbolon_wire::{Decode, Encode, FRAME_HEADER, FrameHeader, FrameKind, MAX_BODY_IN_SESSION, Time};
 
 fn pair() -> (SessionChannel, SessionChannel) {
     let channel = |role| {
@@ -49,8 +50,15 @@ fn from_client() -> impl Strategy<Value = ControlMessage> {
         any::<u64>().prop_map(ControlMessage::Ping),
         Just(ControlMessage::NumberRequest),
         Just(ControlMessage::StreamsRequest),
+        Just(ControlMessage::TicketRequest),
+        certificate_bytes().prop_map(ControlMessage::CertificateRequest),
+        certificate_bytes().prop_map(ControlMessage::CertificateConfirm),
         from_either(),
     ]
+}
+
+fn certificate_bytes() -> impl Strategy<Value = CertificateBytes> {
+    proptest::collection::vec(any::<u8>(), 0..2000).prop_map(|b| CertificateBytes::new(b).unwrap())
 }
 
 fn from_either() -> impl Strategy<Value = ControlMessage> {
@@ -74,8 +82,25 @@ fn from_node() -> impl Strategy<Value = ControlMessage> {
         any::<u64>().prop_map(ControlMessage::Pong),
         Just(ControlMessage::ReportRequest),
         a_line().prop_map(|detail| ControlMessage::Stopping { detail }),
+        (any::<[u8; 32]>(), any::<u64>())
+            .prop_map(|(domain, time)| ControlMessage::Ticket(ticket(domain, time))),
+        certificate_bytes().prop_map(ControlMessage::Certificate),
+        a_line().prop_map(|detail| ControlMessage::CertificateRefused { detail }),
+        certificate_bytes().prop_map(ControlMessage::IssuerChange),
         from_either(),
     ]
+}
+
+fn ticket(domain: [u8; 32], time: u64) -> IssuedTicket {
+    let owner = TicketOwner {
+        user: UserId([1; 16]),
+        registration: None,
+        token_class: TokenClass::Password,
+        session: ID,
+        proved: Time(time),
+    };
+    let keys = TicketKeys::new(crypto(), &Secret::new(domain));
+    IssuedTicket::issue(crypto(), &mut SystemEntropy, &keys, &secret(), &owner, Time(time), 60)
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod streams;
 mod tickets;
 mod vectors;
 
-use symbolon_crypto::{GatewayName, Secret};
+use symbolon_crypto::{GatewayName, Secret, TokenKind};
 use symbolon_policy::{CanonName, TokenClass};
 use symbolon_session::{
     ClientSession, Line, RegistrationId, Report, SessionId, SessionSecret, SessionState, UserId,
@@ -39,6 +39,8 @@ fn state() -> SessionState {
         registration: Some(RegistrationId([2; 16])),
         user_name: CanonName::parse("alice").unwrap(),
         token_class: TokenClass::Software,
+        method: TokenKind::Challenge,
+        proved: NOW,
         gateway: GatewayName::parse("gw.example").unwrap(),
         opened: NOW,
         expires: NOW.plus_secs(3600),

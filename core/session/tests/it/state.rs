@@ -9,10 +9,10 @@ use symbolon_wire::{Time, WireError};
 #[test]
 fn a_state_of_a_newer_program_is_told_from_a_damaged_one() {
     let mut bytes = state().to_secret_bytes().expose().to_vec();
-    bytes[0] = 2;
+    bytes[0] = 3;
     let newer = SessionState::from_secret_bytes(&SecretBytes::new(bytes.clone()));
-    assert_eq!(newer.err(), Some(WireError::UnknownVersion(2)));
-    bytes[0] = 1;
+    assert_eq!(newer.err(), Some(WireError::UnknownVersion(3)));
+    bytes[0] = 2;
     for cut in 0..bytes.len() {
         assert!(SessionState::from_secret_bytes(&SecretBytes::new(bytes[..cut].to_vec())).is_err());
     }

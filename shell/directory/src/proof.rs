@@ -1,0 +1,35 @@
+//! A password that a back end found right, as evidence for one exchange.
+
+use crate::{BackendError, Checked, PasswordBackend};
+use symbolon_context::PasswordCheck;
+use symbolon_crypto::{SecretBytes, TokenProof, TranscriptHash};
+use symbolon_policy::CanonName;
+
+/// Proof that a back end knew the password of one exchange. Only [`prove`] makes it.
+#[derive(Debug)]
+pub struct DirectoryProved {
+    binding: TranscriptHash,
+}
+
+/// Asks `backend` about the password in `token`, which claims to be `user`'s. `None` when it is wrong.
+///
+/// # Errors
+/// [`BackendError`] when that cannot be said.
+pub async fn prove(
+    backend: &dyn PasswordBackend,
+    user: &CanonName,
+    token: &SecretBytes,
+    binding: TranscriptHash,
+) -> Result<Option<DirectoryProved>, BackendError> {
+    let Ok(password) = PasswordCheck::claimed_password(token) else { return Ok(None) };
+    match backend.check(user, &password).await? {
+        Checked::Right { .. } => Ok(Some(DirectoryProved { binding })),
+        Checked::Wrong => Ok(None),
+    }
+}
+
+impl TokenProof for DirectoryProved {
+    fn binding(&self) -> &TranscriptHash {
+        &self.binding
+    }
+}

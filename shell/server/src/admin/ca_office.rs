@@ -1,0 +1,248 @@
+//! The certificate office of a node: the issuer, when its key is here, and the register.
+//!
+//! ```text
+//! DIR/issuer.crt, issuer.key            the issuer; without the key its requests go to another machine
+//! DIR/issuer-next.crt, issuer-next.key  the one that follows, between `rotate` and `rotate --finish`
+//! DIR/issuer-old.crt                    the one before
+//! ```
+
+use super::error::ApiError;
+use super::{administrator, at};
+use crate::keys::write_private;
+use crate::node::Shared;
+use std::path::{Path, PathBuf};
+use symbolon_crypto::{IssuerChange, SecretBytes, SubjectId, TrustedIssuer};
+use symbolon_issuer::{
+    BundleItem, CertificateRequest, Identity, Issuer, IssuerError, ListOrder, RequestBundle, RevocationReason, Revoked,
+    SubjectCertificate, SubjectGrant, Validity,
+};
+use symbolon_policy::{Standing, UserCode};
+use symbolon_provider::P256SigningKey;
+use symbolon_store::{NewCertificate, RegisteredCertificate, StoreError, User, WaitingRequest};
+use symbolon_wire::Time;
+
+/// How long a list is good, in seconds: a week, so that an issuer without network has time.
+const LIST_SECS: u64 = 7 * 24 * 3600;
+/// How long a revoked certificate stays on the list after its end, in seconds: longer than any grace.
+const KEEP_REVOKED_SECS: u64 = 400 * 24 * 3600;
+/// A new issuer's life, in years.
+const ISSUER_YEARS: u32 = 20;
+/// A gateway identity's life, in seconds.
+const IDENTITY_SECS: u64 = 397 * 24 * 3600;
+
+/// The office, as it is at this moment: another process may change an issuer meanwhile.
+pub(super) struct Office<'a> {
+    node: &'a Shared,
+    /// With its key, when that is here.
+    pub(super) issuer: Option<Issuer>,
+    /// The end of its certificate, as far as it is known here.
+    pub(super) until: Option<Time>,
+    /// The one that follows.
+    pub(super) next: Option<TrustedIssuer>,
+}
+
+impl<'a> Office<'a> {
+    pub(super) fn open(node: &'a Shared) -> Result<Self, ApiError> {
+        let home = node.config.home();
+        let issuer = load(home, "issuer")?;
+        let until = issuer.as_ref().map(|i| i.validity().until());
+        let next = trusted(node, &file(home, "issuer-next.crt"))?;
+        Ok(Self { node, issuer, until, next })
+    }
+
+    /// The user whose code a subject has, who must be one to whom anything is given.
+    pub(super) async fn user_of(&self, subject: &SubjectId) -> Result<User, ApiError> {
+        let code = UserCode::parse(subject.code())?;
+        let user = match self.node.store.user_by_code(&code).await {
+            Err(StoreError::NotFound { .. }) => {
+                return Err(ApiError::not_found(format!("nobody has the code {code}")));
+            }
+            user => user?,
+        };
+        if user.subject.standing == Standing::Active {
+            Ok(user)
+        } else {
+            let (name, standing) = (&user.subject.name, user.subject.standing);
+            Err(ApiError::invalid(
+                format!("{name} is {standing}"),
+                "certificates are for users who are approved and not locked",
+            ))
+        }
+    }
+
+    fn with_key(&self) -> Result<&Issuer, ApiError> {
+        self.issuer.as_ref().ok_or_else(|| {
+            ApiError::invalid(
+                "the issuer's key is not on this node",
+                "take the requests to the machine where it is: admin ca requests",
+            )
+        })
+    }
+
+    pub(super) fn certify(
+        &self,
+        request: &CertificateRequest,
+        subject: SubjectId,
+        common_name: String,
+        lifetime_secs: u64,
+    ) -> Result<SubjectCertificate, ApiError> {
+        let validity = Validity::starting(at(), lifetime_secs);
+        let grant = SubjectGrant { subject, common_name, validity };
+        self.with_key()?.certify_subject(request, &grant).map_err(refused)
+    }
+
+    pub(super) async fn register(
+        &self,
+        made: &SubjectCertificate,
+        code: &UserCode,
+        replaces: Option<Vec<u8>>,
+        confirmation: Option<[u8; 32]>,
+    ) -> Result<(), ApiError> {
+        let key_hash = made.key_hash(self.node.gateway.crypto).map_err(refused)?;
+        let new = NewCertificate {
+            serial: made.serial().to_vec(),
+            subject: made.subject().uri(),
+            code: code.clone(),
+            key_hash,
+            certificate: made.der().to_vec(),
+            until: made.validity().until(),
+            replaces,
+            confirmation,
+        };
+        Ok(self.node.store.add_certificate(&administrator(), &new, at()).await?)
+    }
+
+    /// What stands on a list.
+    async fn revoked(&self) -> Result<Vec<Revoked>, ApiError> {
+        let since = at().minus_secs(KEEP_REVOKED_SECS);
+        let entry = |c: RegisteredCertificate| {
+            let (since, reason) = c.revoked?;
+            let reason = RevocationReason::parse(&reason).unwrap_or(RevocationReason::Unspecified);
+            Some(Revoked { serial: c.made.serial, at: since, reason })
+        };
+        let revoked = self.node.store.revoked_certificates(since).await?;
+        Ok(revoked.into_iter().filter_map(entry).collect())
+    }
+
+    /// Makes a list, if the key is here; its number.
+    pub(super) async fn make_list(&self) -> Result<Option<u64>, ApiError> {
+        let Some(issuer) = &self.issuer else { return Ok(None) };
+        let number = self.node.store.next_revocation_list_number().await?;
+        let validity = Validity::starting(at(), LIST_SECS);
+        let list = issuer.revocation_list(number, &self.revoked().await?, validity).map_err(refused)?;
+        self.node.store.put_revocation_list(&administrator(), number, &list, at()).await?;
+        Ok(Some(number))
+    }
+
+    /// Everything that waits for the issuer's key.
+    pub(super) async fn bundle(&self) -> Result<(RequestBundle, Vec<WaitingRequest>), ApiError> {
+        let waiting = self.node.store.certificate_requests().await?;
+        let item = |w: &WaitingRequest| BundleItem {
+            request: w.request.clone(),
+            common_name: w.common_name.clone(),
+            lifetime_secs: w.lifetime_secs,
+        };
+        let order = ListOrder {
+            number: self.node.store.next_revocation_list_number().await?,
+            lifetime_secs: LIST_SECS,
+            revoked: self.revoked().await?,
+        };
+        let bundle = RequestBundle {
+            issuer: self.node.issuer.fingerprint(),
+            made: at(),
+            items: waiting.iter().map(item).collect(),
+            list: Some(order),
+        };
+        Ok((bundle, waiting))
+    }
+
+    /// Makes the issuer that follows, and the statement that it does.
+    pub(super) fn begin_change(&self, overlap_secs: u64) -> Result<IssuerChange, ApiError> {
+        let issuer = self.with_key()?;
+        if self.next.is_some() {
+            return Err(ApiError::invalid(
+                "another issuer follows already",
+                "finish that change first: admin ca rotate --finish",
+            ));
+        }
+        let home = self.node.config.home();
+        let next = Issuer::create("Symbolon issuer", at(), ISSUER_YEARS).map_err(refused)?;
+        let change = issuer.hand_over(&next, at().plus_secs(overlap_secs), at()).map_err(refused)?;
+        // the key first: a certificate without its key is of no use
+        write_private(&file(home, "issuer-next.key"), next.key().pkcs8().expose())?;
+        write_private(&file(home, "issuer-next.crt"), next.certificate())?;
+        Ok(change)
+    }
+
+    /// Puts the issuer that follows in the place of the present one, with an identity of the gateway
+    /// under it; both are taken up when the node starts again. The new issuer's fingerprint.
+    pub(super) fn finish_change(&self) -> Result<String, ApiError> {
+        let home = self.node.config.home();
+        let (Some(old), Some(next)) = (&self.issuer, load(home, "issuer-next")?) else {
+            return Err(ApiError::invalid("no other issuer follows", "begin with: admin ca rotate"));
+        };
+        let identity = pair(home, "identity")?
+            .ok_or_else(|| ApiError::internal("the identity is not in the node's directory"))?;
+        let identity = Identity::load(identity.0, identity.1).map_err(refused)?;
+        let validity = Validity::starting(at(), IDENTITY_SECS);
+        let certified = next
+            .certify_identity(identity.name(), identity.key().public_point(), validity)
+            .map_err(refused)?;
+        // Cut off anywhere in between, the same call does the rest: each step may be done twice.
+        write_private(&file(home, "issuer-old.crt"), old.certificate())?;
+        write_private(&file(home, "identity.crt"), &certified)?;
+        write_private(&file(home, "issuer.key"), next.key().pkcs8().expose())?;
+        write_private(&file(home, "issuer.crt"), next.certificate())?;
+        for name in ["issuer-next.key", "issuer-next.crt"] {
+            let path = file(home, name);
+            std::fs::remove_file(&path).map_err(|e| ApiError::internal(format!("{}: {e}", path.display())))?;
+        }
+        let next = TrustedIssuer::from_certificate(self.node.gateway.crypto, next.certificate())
+            .map_err(|e| ApiError::internal(e.to_string()))?;
+        Ok(next.fingerprint().to_string())
+    }
+}
+
+/// What the issuer refuses is the request's fault, or the time's.
+fn refused(e: IssuerError) -> ApiError {
+    match e {
+        IssuerError::Malformed(_) | IssuerError::Lint(_) | IssuerError::Crypto(_) => {
+            ApiError::internal(e.to_string())
+        }
+        e => ApiError::invalid(e.to_string(), "ask for something else"),
+    }
+}
+
+fn file(home: &Path, name: &str) -> PathBuf {
+    home.join(name)
+}
+
+fn contents(path: &Path) -> Result<Option<SecretBytes>, ApiError> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(Some(SecretBytes::new(bytes))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(ApiError::internal(format!("{}: {e}", path.display()))),
+    }
+}
+
+/// A certificate with its key; nothing when the key is elsewhere.
+fn pair(home: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256SigningKey)>, ApiError> {
+    let certificate = contents(&file(home, &format!("{stem}.crt")))?;
+    let key = contents(&file(home, &format!("{stem}.key")))?;
+    let (Some(certificate), Some(key)) = (certificate, key) else { return Ok(None) };
+    let key = P256SigningKey::from_pkcs8(key)
+        .map_err(|_| ApiError::internal(format!("{stem}.key is not a PKCS #8 key")))?;
+    Ok(Some((certificate.expose().to_vec(), key)))
+}
+
+fn load(home: &Path, stem: &str) -> Result<Option<Issuer>, ApiError> {
+    let issuer = pair(home, stem)?.map(|(certificate, key)| Issuer::load(certificate, key));
+    issuer.transpose().map_err(refused)
+}
+
+/// An issuer's certificate, if there is one of that name.
+pub(super) fn trusted(node: &Shared, path: &Path) -> Result<Option<TrustedIssuer>, ApiError> {
+    let certificate = contents(path)?;
+    let read = |c: SecretBytes| TrustedIssuer::from_certificate(node.gateway.crypto, c.expose());
+    certificate.map(read).transpose().map_err(|e| ApiError::internal(format!("{}: {e}", path.display())))
+}

@@ -1,0 +1,58 @@
+//! Whose certificates count here as of now: the issuer, the one that follows and the one before, what the
+//! configuration admits, and no revoked keys.
+
+use crate::error::NodeError;
+use crate::node::Shared;
+use std::sync::PoisonError;
+use symbolon_crypto::{IssuerChange, TrustedIssuer, X509Error};
+use symbolon_wire::{Decode as _, Time};
+
+/// Under which name the store keeps the statement that another issuer follows.
+pub(super) const CHANGE: &str = "ca.issuer_change";
+
+impl Shared {
+    /// Brings trust in certificates up to date with the store. A revocation is in force with it: keys
+    /// are blocked from the register itself, not from the list, which is for others.
+    ///
+    /// # Errors
+    /// When the register cannot be read, or a file of the node's directory is damaged.
+    pub(crate) async fn review_trust(&self) -> Result<(), NodeError> {
+        let crypto = self.gateway.crypto;
+        let mut trust = self.config.credentials.trust(crypto, &self.issuer)?;
+        if let Some(change) = self.issuer_change().await? {
+            let other = |certificate: &[u8]| TrustedIssuer::from_certificate(crypto, certificate);
+            let next = other(&change.new_certificate)?;
+            let old = self.old_issuer()?.filter(|old| old.fingerprint() == change.old);
+            // before the change is finished this node's issuer is the old one, afterwards the new one
+            let both = [Some(next), old.filter(|_| crate::clock::now() <= change.old_until)];
+            for issuer in both.into_iter().flatten().filter(|i| i.fingerprint() != self.issuer.fingerprint()) {
+                trust.admit_issuer(crypto, &issuer).map_err(|e| X509Error::Malformed(e.to_string()))?;
+            }
+        }
+        let revoked = self.store.revoked_certificates(Time(0)).await?;
+        trust.block_keys(crypto, revoked.into_iter().map(|c| c.made.key_hash));
+        *self.credentials.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+        Ok(())
+    }
+
+    /// The statement that another issuer follows, for every client: it proves itself.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn issuer_change(&self) -> Result<Option<IssuerChange>, NodeError> {
+        let Some(bytes) = self.store.setting(CHANGE).await? else { return Ok(None) };
+        match IssuerChange::from_bytes(&bytes) {
+            Ok(change) => Ok(Some(change)),
+            Err(e) => Err(X509Error::Malformed(format!("the change of issuers in the store: {e}")).into()),
+        }
+    }
+
+    fn old_issuer(&self) -> Result<Option<TrustedIssuer>, NodeError> {
+        let path = self.config.home().join("issuer-old.crt");
+        match std::fs::read(&path) {
+            Ok(certificate) => Ok(Some(TrustedIssuer::from_certificate(self.gateway.crypto, &certificate)?)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(NodeError::File { path, source }),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What proves who somebody is: one file a kind of credential. Each check ends in a proof for the one
+//! exchange, and in the user whom the directory has under it.
+//!
+//! ```text
+//! token.rs         the authentication key of a registered token (B8)
+//! password.rs      name and password: the local directory, LDAP, PAM (A4)
+//! certificate.rs   certificates of our issuer and of authorities that policy admits (A3, A7)
+//! tickets.rs       Kerberos, OpenID providers, and tickets of our own sessions (A5)
+//! settings.rs      which of them this node takes, from its configuration
+//! ```
+//! Whoever asks is looked up in our own directory in the end: a foreign authority says who somebody
+//! is, never what they may.
+
+mod certificate;
+mod password;
+mod settings;
+mod tickets;
+mod token;
+
+pub use settings::{
+    AuthoritySettings, Credentials as CredentialSettings, ForeignName, KerberosSettings, LdapSettings,
+    OidcSettings, OidcUser, PamSettings,
+};
+
+use crate::clock::now;
+use crate::connection::Connection;
+use crate::error::NodeError;
+use crate::node::Shared;
+use crate::refusal::Refused;
+use std::sync::{Mutex, RwLock};
+use symbolon_context::Fresh;
+use symbolon_crypto::{Crypto, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer, VerdictCache};
+use symbolon_directory::PasswordBackend;
+use symbolon_policy::{CanonName, TokenClass};
+use symbolon_session::TicketKeys;
+use symbolon_store::{RegistrationId, SessionId, StoreError, User};
+use symbolon_tickets::kerberos::KerberosAcceptor;
+use symbolon_tickets::oidc::OidcVerifier;
+use symbolon_wire::{RefusalCode, Time};
+
+/// Certificates whose path was checked that are remembered.
+const VERDICTS: usize = 10_000;
+
+/// Who signed in, and with what.
+#[derive(Clone)]
+pub(crate) struct SignedIn {
+    pub(crate) user: User,
+    pub(crate) registration: Option<RegistrationId>,
+    pub(crate) class: TokenClass,
+    /// When the credential itself was shown; earlier than now for a session ticket.
+    pub(crate) proved: Time,
+    /// How long what it opens may last at most, in seconds, where the credential says so.
+    pub(crate) at_most_secs: Option<u64>,
+    /// The session that this one follows, and ends.
+    pub(crate) follows: Option<SessionId>,
+}
+
+impl SignedIn {
+    /// By a credential that was shown just now and of which nothing else is to be said.
+    fn just_now(user: User, class: TokenClass) -> Self {
+        Self { user, registration: None, class, proved: now(), at_most_secs: None, follows: None }
+    }
+}
+
+/// What the check of a credential gave.
+pub(crate) type Checked = (Box<dyn TokenProof>, SignedIn);
+
+/// What a node needs to check credentials, beside its directory.
+pub(crate) struct Credentials {
+    pub(crate) trust: RwLock<SubjectTrust>,
+    verdicts: Mutex<VerdictCache>,
+    tickets: TicketKeys,
+    kerberos: Option<KerberosAcceptor>,
+    oidc: Vec<OidcVerifier>,
+    backend: Option<Box<dyn PasswordBackend>>,
+}
+
+impl Credentials {
+    /// From the configuration; what it names is looked at, but no other machine is asked.
+    pub(crate) fn new(
+        crypto: Crypto,
+        settings: &CredentialSettings,
+        issuer: &TrustedIssuer,
+        domain_key: &Secret<32>,
+    ) -> Result<Self, NodeError> {
+        Ok(Self {
+            trust: RwLock::new(settings.trust(crypto, issuer, now())?),
+            verdicts: Mutex::new(VerdictCache::new(VERDICTS)),
+            tickets: TicketKeys::new(crypto, domain_key),
+            kerberos: settings.kerberos()?,
+            oidc: settings.oidc()?,
+            backend: settings.backend()?,
+        })
+    }
+}
+
+impl Shared {
+    /// Checks the credential in a first message.
+    pub(crate) async fn check(&self, fresh: &Fresh, connection: &Connection) -> Result<Checked, Refused> {
+        match fresh.token_kind() {
+            TokenKind::Challenge => self.by_token(fresh).await,
+            TokenKind::Password => self.by_password(fresh, connection).await,
+            TokenKind::Certificate | TokenKind::KemCertificate => self.by_certificate(fresh).await,
+            TokenKind::Kerberos => self.by_kerberos(fresh).await,
+            TokenKind::Jwt => self.by_jwt(fresh).await,
+            TokenKind::SessionTicket => self.by_session_ticket(fresh).await,
+            kind => Err(not_taken(kind)),
+        }
+    }
+
+    /// The user of a name that somebody else vouched for.
+    async fn vouched_user(&self, name: &CanonName, by: &str) -> Result<User, Refused> {
+        match self.store.user_by_name(name).await {
+            Ok(user) => Ok(user),
+            Err(StoreError::NotFound { .. }) => {
+                Err(Refused::denied(format!("{by} vouches for {name}, who is no user here")))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+fn not_taken(kind: TokenKind) -> Refused {
+    Refused::new(RefusalCode::Credential, format!("{kind:?} is not taken here"))
+}

@@ -1,0 +1,76 @@
+//! With a certificate of our issuer, or of an authority that policy admits (A3, A7).
+
+use super::{Checked, SignedIn, not_taken};
+use crate::clock::now;
+use crate::node::Shared;
+use crate::refusal::Refused;
+use std::sync::PoisonError;
+use symbolon_context::{ClaimedCertificate, Fresh};
+use symbolon_crypto::{SubjectName, VerifiedSubject};
+use symbolon_policy::{CanonName, TokenClass, UserCode};
+use symbolon_store::{StoreError, User};
+use symbolon_wire::RefusalCode;
+
+impl Shared {
+    pub(super) async fn by_certificate(&self, fresh: &Fresh) -> Result<Checked, Refused> {
+        if !self.config.credentials.certificates {
+            return Err(not_taken(fresh.token_kind()));
+        }
+        let claimed = ClaimedCertificate::parse(fresh.token_kind(), fresh.token())
+            .map_err(|e| Refused::malformed(format!("malformed certificate token: {e}")))?;
+        let subject = self.verified_subject(&claimed)?;
+        let proof = claimed
+            .prove(self.gateway.crypto, &subject, fresh.binding())
+            .map_err(|_| Refused::denied(format!("no proof of the key of {}", subject.code())))?;
+        let user = self.user_of(&subject).await?;
+        let (_, until) = subject.validity();
+        let left = until.secs().saturating_sub(now().secs());
+        let signed_in =
+            SignedIn { at_most_secs: Some(left), ..SignedIn::just_now(user, TokenClass::Certificate) };
+        Ok((Box::new(proof), signed_in))
+    }
+
+    /// A certificate that is known costs no check of its path; one that is not must be there.
+    fn verified_subject(&self, claimed: &ClaimedCertificate) -> Result<VerifiedSubject, Refused> {
+        let (crypto, now) = (self.gateway.crypto, now());
+        let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
+        let known = {
+            let mut verdicts = self.credentials.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+            verdicts.known(&trust, &claimed.hash(crypto), now)
+        };
+        if let Some(subject) = known {
+            return Ok(subject);
+        }
+        let chain = claimed.chain().ok_or_else(|| {
+            Refused::new(
+                RefusalCode::UnknownCertificate,
+                "a certificate by its hash, which is not known here",
+            )
+        })?;
+        let subject =
+            trust.verify(crypto, &chain, now).map_err(|e| Refused::denied(format!("certificate: {e}")))?;
+        let mut verdicts = self.credentials.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+        verdicts.remember(&trust, &subject);
+        Ok(subject)
+    }
+
+    async fn user_of(&self, subject: &VerifiedSubject) -> Result<User, Refused> {
+        match subject.name() {
+            SubjectName::Ours(id) => {
+                let nobody = || Refused::denied(format!("a certificate of {id}, who is no user here"));
+                let code = UserCode::parse(id.code()).map_err(|_| nobody())?;
+                match self.store.user_by_code(&code).await {
+                    Ok(user) => Ok(user),
+                    Err(StoreError::NotFound { .. }) => Err(nobody()),
+                    Err(e) => Err(e.into()),
+                }
+            }
+            SubjectName::Foreign { authority, name } => {
+                let canonical = CanonName::parse(name).map_err(|e| {
+                    Refused::denied(format!("a certificate of {authority} for {name:?}, which {e}"))
+                })?;
+                self.vouched_user(&canonical, authority).await
+            }
+        }
+    }
+}
