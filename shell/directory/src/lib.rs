@@ -12,7 +12,6 @@
 mod ldap;
 mod pam;
 mod proof;
-mod settings;
 
 use std::pin::Pin;
 
@@ -22,7 +21,6 @@ pub use ldap::{
 };
 pub use pam::{Pam, PamConfig, PamService, PamServiceError};
 pub use proof::{DirectoryProved, prove};
-pub use settings::{GroupSettings, LdapSettings, PamSettings, ProtectionKind, SearchSettings, SettingsError};
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::{CanonName, GroupName};
 

@@ -15,9 +15,7 @@
 mod complaint;
 pub mod kerberos;
 pub mod oidc;
-mod settings;
 mod spelling;
 
 pub use complaint::Complaint;
-pub use settings::{KerberosSettings, OidcSettings, SettingsError};
 pub use spelling::Spelling;

@@ -1,9 +1,7 @@
-use serde::{Deserialize, Serialize};
 use symbolon_policy::CanonName;
 
 /// How the issuer of a ticket tells names apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spelling {
     /// By every letter, as MIT and Heimdal do: `Alice` and `alice` may be two people, so only a name
     /// that is spelt canonically is somebody here.

@@ -9,5 +9,4 @@ mod ldap_outage;
 mod ldap_tls;
 mod pam;
 mod pam_faults;
-mod settings;
 mod slapd;

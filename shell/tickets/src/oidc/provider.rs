@@ -1,7 +1,6 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::Uri;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use symbolon_wire::Time;
 use tokio::sync::Mutex;
@@ -11,8 +10,7 @@ use super::jws::Algorithm;
 use super::{OidcError, ProviderError, Transport};
 
 /// How long a provider's keys are kept, in seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyTimes {
     /// After this they are fetched again, while the old ones still serve: so long a withdrawn key
     /// may still be believed.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use symbolon_policy::CanonName;
 
@@ -11,8 +10,7 @@ use super::json::Object;
 use crate::Spelling;
 
 /// Which claim names the user.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UserClaim {
     /// None: only listed subjects are somebody.
     Listed,

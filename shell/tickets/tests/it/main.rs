@@ -11,5 +11,4 @@ mod oidc_keys;
 mod oidc_source;
 mod provider;
 mod realm;
-mod settings;
 mod signing;
