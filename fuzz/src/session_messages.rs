@@ -1,6 +1,6 @@
 //! Messages of a session: coming back, opening a stream, control. Ways of the target `record_and_wrapped`.
 
-use symbolon_crypto::{GatewayName, Secret, SecretBytes};
+use symbolon_crypto::{GatewayName, Secret, SecretBytes, TokenKind};
 use symbolon_policy::{AppName, CanonName, TokenClass};
 use symbolon_session::{
     AttachRequest, Attachment, ClaimedStream, ClientSession, ControlMessage, EndReason, Epoch, Line,
@@ -123,6 +123,8 @@ fn state() -> SessionState {
         registration: None,
         user_name: CanonName::parse("alice").expect("a name"),
         token_class: TokenClass::Software,
+        method: TokenKind::Challenge,
+        proved: NOW,
         gateway: GatewayName::parse("gateway.example").expect("a DNS name"),
         opened: NOW,
         expires: NOW.plus_secs(3600),

@@ -1,4 +1,4 @@
-//! One acceptance file with a transcript that a person can read.
+//! Acceptance files with a transcript that a person can read.
 
 use std::process::{Command, ExitCode};
 
@@ -10,9 +10,10 @@ use crate::tally::Tally;
 use crate::workspace::{cargo, release_binary, root};
 
 /// The names that a person types, and the test targets they stand for.
-const FILES: &[(&str, &str)] = &[("story", "story"), ("a", "a_context"), ("b", "b_token")];
+const FILES: &[(&str, &[&str])] =
+    &[("story", &["story"]), ("a", &["a_context", "a_gss"]), ("b", &["b_token"]), ("signals", &["signals"])];
 
-/// Runs the file `name`, or all; the last line printed is `N passed, N failed`.
+/// Runs the files of `name`, or all; the last line printed is `N passed, N failed`.
 pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
     let chosen: Vec<_> = FILES.iter().filter(|(short, _)| name.is_none_or(|n| n == *short)).collect();
     if chosen.is_empty() {
@@ -21,7 +22,7 @@ pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
     }
     build_release()?;
     let mut total = Tally::default();
-    for (_, target) in chosen {
+    for target in chosen.into_iter().flat_map(|(_, targets)| *targets) {
         println!("\n# {target}: testing/acceptance/{target}.rs");
         let mut tally = Tally::default();
         let succeeded = watch(&mut command(target)?, &mut |line| {

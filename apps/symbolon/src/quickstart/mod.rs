@@ -150,6 +150,10 @@ pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
         if !args.once {
             tokio::select! {
                 () = signals.stop() => {}
+                failure = up.node.failure() => {
+                    up.stop().await;
+                    return Err(Complaint::failure(failure.to_string()).fix("its log says more; start it again"));
+                }
                 complaint = up.agent_ended() => {
                     // the node stays: whoever ended the session may want to see what follows
                     let again = layout.paste().user(["login", "--pin-file", &layout.pin.display().to_string()]);

@@ -5,7 +5,7 @@ use crate::world::now;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use symbolon_context::ContextSecrets;
-use symbolon_crypto::{GatewayName, Signer};
+use symbolon_crypto::{GatewayName, Signer, TokenKind};
 use symbolon_policy::{AppName, CanonName, TokenClass};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::{DATA_ROOM, DATA_TAIL, MAX_PLAINTEXT, Role, StreamEvent};
@@ -58,6 +58,8 @@ impl Session {
             registration: None,
             user_name,
             token_class: TokenClass::Software,
+            method: TokenKind::Challenge,
+            proved: now(),
             gateway,
             opened: now(),
             expires: now().plus_secs(lifetime_secs.into()),
