@@ -13,6 +13,7 @@
 mod context_first_message;
 mod encoding;
 mod gateway;
+mod gss_tokens;
 mod mutator;
 mod record_and_wrapped;
 mod registration_messages;
@@ -40,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     record_and_wrapped::TARGET,
     token_container::TARGET,
     template_and_policy::TARGET,
+    gss_tokens::TARGET,
 ];
 
 /// Feeds `data` to the target called `name`; for the wrappers of cargo-fuzz.

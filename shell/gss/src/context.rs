@@ -17,7 +17,7 @@ use crate::credential::{Login, initiator_config};
 use crate::key_sets::{self, Trust};
 use crate::status::{BAD_NAME, BAD_QOP, DEFECTIVE_TOKEN, FAILURE, Failure, NO_CONTEXT, Reason};
 use crate::token::{ChannelHash, Options, Token};
-use crate::{Credential, Name, Usage};
+use crate::{Credential, InitiatorConfig, Name, Usage};
 use symbolon_context::PasswordToken;
 use symbolon_context::gss::{
     self, Confirmation, ContextInfo, Delivery, Initiating, Request, SecurityContext, Step,
@@ -101,9 +101,23 @@ impl Context {
                 &default
             }
         };
+        Self::initiate_by(initiator_config()?, credential, target, wanted, channel, now)
+    }
+
+    /// The same by a configuration that the caller has.
+    ///
+    /// # Errors
+    /// As [`Context::initiate`].
+    pub fn initiate_by(
+        config: InitiatorConfig,
+        credential: &Credential,
+        target: &Name,
+        wanted: Wanted,
+        channel: Channel,
+        now: Time,
+    ) -> Result<(Self, Vec<u8>), Failure> {
         let login = credential.login()?.duplicate();
         let name = target.certified().ok_or(Failure::plain(BAD_NAME))?;
-        let config = initiator_config()?;
         let services = config.passwords_to.iter().filter_map(|s| Name::service(s).ok()?.certified());
         let permitted = PasswordGateways::new(services.map(|n| n.as_str().to_owned())).permit(name.as_str());
         let permitted = permitted.ok_or(Failure::new(FAILURE, Reason::PasswordNotPermitted))?;

@@ -61,10 +61,25 @@ impl Credential {
         let answering = match usage {
             Usage::Initiate => None,
             // A user's name says nothing about the services of the machine.
-            Usage::Both => Some(answering(name.filter(|n| matches!(n, Name::Service { .. })))?),
-            Usage::Accept => Some(answering(name)?),
+            Usage::Both => Some(Answering::find(name.filter(|n| matches!(n, Name::Service { .. })))?),
+            Usage::Accept => Some(Answering::find(name)?),
         };
         Ok(Self { usage, login, answering })
+    }
+
+    /// A user, whatever the configuration says.
+    #[must_use]
+    pub const fn of_user(user: CanonName, password: SecretBytes) -> Self {
+        Self { usage: Usage::Initiate, login: Some(Login { user, password }), answering: None }
+    }
+
+    /// All services of one configuration.
+    ///
+    /// # Errors
+    /// [`NO_CRED`] when this process can answer as none of them.
+    pub fn of_services(config: AcceptorConfig) -> Result<Self, Failure> {
+        let answering = Some(Answering::of(config, None)?);
+        Ok(Self { usage: Usage::Accept, login: None, answering })
     }
 
     /// What it is for.
@@ -115,14 +130,19 @@ fn login(name: Option<&Name>, password: Option<&[u8]>) -> Result<Login, Failure>
     Ok(Login { user, password: SecretBytes::new(line.to_vec()) })
 }
 
-fn answering(asked: Option<&Name>) -> Result<Answering, Failure> {
-    let config = Config::find(Purpose::Accept).map_err(config_failure)?;
-    let config = config.acceptor.ok_or(Failure::new(NO_CRED, Reason::NoConfiguration))?;
-    let services = Service::usable(&config.services, asked);
-    if services.is_empty() {
-        return Err(Failure::new(NO_CRED, Reason::NoServiceKeys));
+impl Answering {
+    fn find(asked: Option<&Name>) -> Result<Self, Failure> {
+        let config = Config::find(Purpose::Accept).map_err(config_failure)?;
+        Self::of(config.acceptor.ok_or(Failure::new(NO_CRED, Reason::NoConfiguration))?, asked)
     }
-    Ok(Answering { config, services })
+
+    fn of(config: AcceptorConfig, asked: Option<&Name>) -> Result<Self, Failure> {
+        let services = Service::usable(&config.services, asked);
+        if services.is_empty() {
+            return Err(Failure::new(NO_CRED, Reason::NoServiceKeys));
+        }
+        Ok(Self { config, services })
+    }
 }
 
 /// What the configuration says to those who open contexts.
