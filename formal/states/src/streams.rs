@@ -1,4 +1,4 @@
-//! A stream number acts once (`SqlHotStore::deal_streams`, `skip_streams` in shell/store/src/hot_sql.rs;
+//! A stream number acts once (`SqlHotStore::claim_session`, `deal_streams`, `skip_streams` in shell/store/src/hot_sql.rs;
 //! `StreamClaims` in core/session/src/claims.rs; `Carried::deal_streams` in shell/server/src/carry.rs).
 //!
 //! One session that moves between two nodes. Whatever number was ever granted, the client has opened a
