@@ -25,6 +25,14 @@ pub enum What {
     Setting,
     /// A live session.
     Session,
+    /// A certificate of a person or a device.
+    Certificate,
+    /// A key that was revoked with its certificates.
+    RevokedKey,
+    /// A request for a certificate.
+    CertificateRequest,
+    /// The number of a revocation list.
+    RevocationList,
 }
 
 impl std::fmt::Display for What {
@@ -42,6 +50,10 @@ impl std::fmt::Display for What {
             Self::Entitlement => "entitlement",
             Self::Setting => "setting",
             Self::Session => "session",
+            Self::Certificate => "certificate",
+            Self::RevokedKey => "key that was revoked",
+            Self::CertificateRequest => "request for a certificate",
+            Self::RevocationList => "number of a revocation list",
         })
     }
 }

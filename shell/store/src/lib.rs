@@ -4,7 +4,8 @@
 //! ```text
 //!                  Store                                SqlHotStore (trait HotStore)
 //!   users, registrations, passwords, invitations,    live sessions (epoch, owner, sealed state),
-//!   apps, entitlements, templates, settings, audit   notices to nodes, replay cache
+//!   apps, entitlements, templates, certificates,      notices to nodes, replay cache
+//!   settings, audit
 //!            │ durable.db, fsync per commit                  │ hot.db, survives kill -9
 //!            └──────────── or one PostgreSQL database ───────┘
 //! ```
@@ -19,6 +20,7 @@
 
 mod audit;
 mod catalogue;
+mod certificates;
 mod chain;
 mod engine;
 mod error;
@@ -39,6 +41,7 @@ mod users;
 
 pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
 pub use catalogue::{App, NotAProtocol, Protocol, Publication, Template};
+pub use certificates::{CertificateState, NewCertificate, RegisteredCertificate, WaitingRequest};
 pub use engine::BUSY_TIMEOUT;
 pub use error::{InvitationRefusal, Result, StoreError, What};
 pub use hot::{Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};

@@ -12,7 +12,7 @@ pub(crate) struct Schema {
 }
 
 /// What must survive a loss of power.
-pub(crate) const DURABLE: Schema = Schema { name: "schema durable", migrations: &[DURABLE_1] };
+pub(crate) const DURABLE: Schema = Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2] };
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
 
@@ -52,6 +52,20 @@ const DURABLE_1: &[&str] = &[
     "CREATE TABLE entitlements (
         id BYTEA PRIMARY KEY, grantee TEXT NOT NULL, app TEXT NOT NULL, conditions TEXT NOT NULL)",
     "CREATE TABLE settings (name TEXT PRIMARY KEY, value BYTEA NOT NULL, sealed BIGINT NOT NULL)",
+];
+
+/// The register of certificates, and what belongs to it.
+const DURABLE_2: &[&str] = &[
+    "CREATE TABLE certificates (
+        serial BYTEA PRIMARY KEY, subject TEXT NOT NULL, code TEXT NOT NULL, key_hash BYTEA NOT NULL,
+        certificate BYTEA NOT NULL, state TEXT NOT NULL, until BIGINT NOT NULL, replaces BYTEA,
+        confirmation BYTEA, created BIGINT NOT NULL, revoked_at BIGINT, reason TEXT)",
+    "CREATE INDEX certificates_by_key ON certificates (key_hash)",
+    "CREATE INDEX certificates_by_state ON certificates (state, until)",
+    "CREATE TABLE revocation_lists (number BIGINT PRIMARY KEY, list BYTEA NOT NULL)",
+    "CREATE TABLE certificate_requests (
+        id BYTEA PRIMARY KEY, request BYTEA NOT NULL, subject TEXT NOT NULL, common_name TEXT NOT NULL,
+        lifetime BIGINT NOT NULL, replaces BYTEA, created BIGINT NOT NULL)",
 ];
 
 const HOT_1: &[&str] = &[

@@ -7,6 +7,7 @@
 
 mod audit;
 mod catalogue;
+mod certificates;
 mod directory;
 mod embedded;
 mod home;
@@ -69,6 +70,14 @@ behaviours! {
         whatever_alters_a_decision_counts_the_revision_up,
         invitations_are_listed_with_their_state,
         plain_and_secret_settings_are_not_mistaken_for_each_other,
+    }
+    certificates::{
+        a_certificate_is_entered_once_and_renewed_once,
+        a_certificate_for_a_key_that_cannot_sign_waits_for_its_confirmation,
+        what_is_lost_is_a_key_with_all_its_certificates,
+        revocation_lists_have_growing_numbers,
+        requests_wait_for_the_issuers_key_and_go,
+        everything_about_certificates_is_audited,
     }
     sessions::{
         a_claimed_session_has_the_next_epoch_and_the_last_state,

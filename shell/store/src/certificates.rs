@@ -1,0 +1,423 @@
+//! The register of certificates that this issuer made, requests that wait for its key, and its list.
+//!
+//! ```text
+//! pending ── the envelope was opened ──> active ── renewed ──> superseded
+//!    └──────────────── revoked <────────────┴──────────────────────┘
+//! ```
+//! A certificate is in force while it is active or superseded, not revoked, and in its time. That it is
+//! superseded only means that it is renewed no more: what came after it is.
+
+use crate::engine::{Columns, big};
+use crate::{Actor, Result, Store, StoreError, What};
+use serde_json::json;
+use sqlx::any::AnyRow;
+use symbolon_policy::UserCode;
+use symbolon_wire::Time;
+
+/// Requests that may wait for an offline issuer: one file of them.
+const MAX_REQUESTS: i64 = 1024;
+
+/// How far a certificate has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateState {
+    /// Made for a key that has not proved itself yet.
+    Pending,
+    /// In force, and the last of its line.
+    Active,
+    /// In force until its end; another followed it.
+    Superseded,
+    /// Counts no more.
+    Revoked,
+}
+
+impl CertificateState {
+    /// `pending`, `active`, `superseded` or `revoked`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Superseded => "superseded",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl std::str::FromStr for CertificateState {
+    type Err = ();
+
+    fn from_str(s: &str) -> std::result::Result<Self, ()> {
+        let all = [Self::Pending, Self::Active, Self::Superseded, Self::Revoked];
+        all.into_iter().find(|k| k.as_str() == s).ok_or(())
+    }
+}
+
+/// A certificate that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCertificate {
+    /// Its serial number, big-endian.
+    pub serial: Vec<u8>,
+    /// Whom it is for, as it stands in it.
+    pub subject: String,
+    /// The user identification code in that.
+    pub code: UserCode,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub key_hash: [u8; 32],
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Its last moment.
+    pub until: Time,
+    /// The certificate that it renews.
+    pub replaces: Option<Vec<u8>>,
+    /// SHA-256 of what its subject returns when it opened the envelope; a certificate without it was
+    /// proved by its request.
+    pub confirmation: Option<[u8; 32]>,
+}
+
+/// A certificate in the register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredCertificate {
+    /// As it was made.
+    pub made: NewCertificate,
+    /// How far it has come.
+    pub state: CertificateState,
+    /// When it was made.
+    pub created: Time,
+    /// Since when it is revoked, and why.
+    pub revoked: Option<(Time, String)>,
+}
+
+/// A request that waits for the issuer's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingRequest {
+    /// SHA-256 of the request.
+    pub id: [u8; 32],
+    /// PKCS #10, DER.
+    pub request: Vec<u8>,
+    /// Whom it names.
+    pub subject: String,
+    /// What people read in the certificate.
+    pub common_name: String,
+    /// How long it shall live, in seconds.
+    pub lifetime_secs: u64,
+    /// The certificate that it renews.
+    pub replaces: Option<Vec<u8>>,
+}
+
+const NO_CERTIFICATE: StoreError = StoreError::NotFound { what: What::Certificate };
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+impl Store {
+    /// Enters a certificate: pending when it is still to be confirmed, active otherwise. One that it
+    /// renews must be active; it is superseded by an active one at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] for a serial number that is there, and for a key that was revoked;
+    /// [`StoreError::NotFound`] when what it
+    /// renews is not active (any more): then somebody else renewed it.
+    pub async fn add_certificate(&self, by: &Actor, new: &NewCertificate, now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let lost = sqlx::query("SELECT serial FROM certificates WHERE key_hash = $1 AND state = 'revoked'")
+            .bind(new.key_hash.to_vec())
+            .fetch_optional(change.conn())
+            .await?;
+        if lost.is_some() {
+            return Err(StoreError::Conflict { what: What::RevokedKey });
+        }
+        if let Some(old) = &new.replaces {
+            let found = sqlx::query(
+                "SELECT serial FROM certificates WHERE serial = $1 AND subject = $2 AND state = 'active'",
+            )
+            .bind(old.clone())
+            .bind(new.subject.as_str())
+            .fetch_optional(change.conn())
+            .await?;
+            found.ok_or(NO_CERTIFICATE)?;
+        }
+        let state =
+            if new.confirmation.is_some() { CertificateState::Pending } else { CertificateState::Active };
+        let entered = sqlx::query(
+            "INSERT INTO certificates (serial, subject, code, key_hash, certificate, state, until, replaces,
+             confirmation, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             ON CONFLICT (serial) DO NOTHING",
+        )
+        .bind(new.serial.clone())
+        .bind(new.subject.as_str())
+        .bind(new.code.as_str())
+        .bind(new.key_hash.to_vec())
+        .bind(new.certificate.clone())
+        .bind(state.as_str())
+        .bind(big(new.until.0))
+        .bind(new.replaces.clone())
+        .bind(new.confirmation.map(|c| c.to_vec()))
+        .bind(big(now.0))
+        .execute(change.conn())
+        .await?;
+        if entered.rows_affected() == 0 {
+            return Err(StoreError::Conflict { what: What::Certificate });
+        }
+        if state == CertificateState::Active
+            && let Some(old) = &new.replaces
+        {
+            supersede(&mut change, old).await?;
+        }
+        let detail = json!({
+            "subject": new.subject, "key": hex(&new.key_hash), "state": state.as_str(),
+            "replaces": new.replaces.as_deref().map(hex),
+        });
+        change.commit("certificate.issue", &hex(&new.serial), &detail).await
+    }
+
+    /// Puts a pending certificate into force for who returned the right answer (its SHA-256).
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when none is pending by that number with that answer.
+    pub async fn confirm_certificate(
+        &self,
+        by: &Actor,
+        serial: &[u8],
+        confirmation: [u8; 32],
+        now: Time,
+    ) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let row = sqlx::query(
+            "UPDATE certificates SET state = 'active', confirmation = NULL
+             WHERE serial = $1 AND confirmation = $2 AND state = 'pending' RETURNING replaces",
+        )
+        .bind(serial.to_vec())
+        .bind(confirmation.to_vec())
+        .fetch_optional(change.conn())
+        .await?
+        .ok_or(NO_CERTIFICATE)?;
+        if let Some(old) = row.maybe_bytes("replaces")? {
+            supersede(&mut change, &old).await?;
+        }
+        change.commit("certificate.confirm", &hex(serial), &json!({})).await
+    }
+
+    /// Revokes a certificate, and every other with the same key: what is lost is a key. Tells which.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is none or it was revoked before.
+    pub async fn revoke_certificate(
+        &self,
+        by: &Actor,
+        serial: &[u8],
+        reason: &str,
+        now: Time,
+    ) -> Result<Vec<RegisteredCertificate>> {
+        let mut change = self.change(by, now).await?;
+        let rows = sqlx::query(
+            "UPDATE certificates SET state = 'revoked', revoked_at = $1, reason = $2
+             WHERE state <> 'revoked' AND key_hash IN
+                 (SELECT key_hash FROM certificates WHERE serial = $3 AND state <> 'revoked')
+             RETURNING *",
+        )
+        .bind(big(now.0))
+        .bind(reason)
+        .bind(serial.to_vec())
+        .fetch_all(change.conn())
+        .await?;
+        let revoked = rows.iter().map(read).collect::<Result<Vec<_>>>()?;
+        if revoked.is_empty() {
+            return Err(NO_CERTIFICATE);
+        }
+        change.alters_decisions().await?;
+        let all: Vec<_> = revoked.iter().map(|c| hex(&c.made.serial)).collect();
+        change.commit("certificate.revoke", &hex(serial), &json!({ "reason": reason, "all": all })).await?;
+        Ok(revoked)
+    }
+
+    /// One certificate.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn certificate(&self, serial: &[u8]) -> Result<RegisteredCertificate> {
+        let row = sqlx::query("SELECT * FROM certificates WHERE serial = $1")
+            .bind(serial.to_vec())
+            .fetch_optional(self.durable().read())
+            .await?;
+        read(&row.ok_or(NO_CERTIFICATE)?)
+    }
+
+    /// All certificates that end at `since` or later, by subject, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn certificates(&self, since: Time) -> Result<Vec<RegisteredCertificate>> {
+        sqlx::query("SELECT * FROM certificates WHERE until >= $1 ORDER BY subject, created DESC, serial")
+            .bind(big(since.0))
+            .fetch_all(self.durable().read())
+            .await?
+            .iter()
+            .map(read)
+            .collect()
+    }
+
+    /// The revoked ones among them: what stands on a list.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn revoked_certificates(&self, since: Time) -> Result<Vec<RegisteredCertificate>> {
+        sqlx::query(
+            "SELECT * FROM certificates WHERE state = 'revoked' AND until >= $1 ORDER BY revoked_at, serial",
+        )
+        .bind(big(since.0))
+        .fetch_all(self.durable().read())
+        .await?
+        .iter()
+        .map(read)
+        .collect()
+    }
+
+    /// The number that the next list must have.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn next_revocation_list_number(&self) -> Result<u64> {
+        let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS last FROM revocation_lists")
+            .fetch_one(self.durable().read())
+            .await?;
+        Ok(row.count("last")? + 1)
+    }
+
+    /// Keeps a list (DER) with its number in place of the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when there is one with that number or a larger one.
+    pub async fn put_revocation_list(&self, by: &Actor, number: u64, list: &[u8], now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let newer = sqlx::query("SELECT number FROM revocation_lists WHERE number >= $1")
+            .bind(big(number))
+            .fetch_optional(change.conn())
+            .await?;
+        if newer.is_some() {
+            return Err(StoreError::Conflict { what: What::RevocationList });
+        }
+        sqlx::query("DELETE FROM revocation_lists").execute(change.conn()).await?;
+        sqlx::query("INSERT INTO revocation_lists (number, list) VALUES ($1, $2)")
+            .bind(big(number))
+            .bind(list.to_vec())
+            .execute(change.conn())
+            .await?;
+        change.commit("revocation-list.put", &number.to_string(), &json!({})).await
+    }
+
+    /// The present list, DER, if one was made.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn revocation_list(&self) -> Result<Option<Vec<u8>>> {
+        let row = sqlx::query("SELECT list FROM revocation_lists ORDER BY number DESC")
+            .fetch_optional(self.durable().read())
+            .await?;
+        row.map(|row| row.bytes("list")).transpose()
+    }
+
+    /// Keeps a request until the issuer's key is at hand; the same one again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when 1,024 wait already.
+    pub async fn add_certificate_request(&self, by: &Actor, new: &WaitingRequest, now: Time) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let waiting = sqlx::query("SELECT COUNT(*) AS n FROM certificate_requests")
+            .fetch_one(change.conn())
+            .await?
+            .int("n")?;
+        if waiting >= MAX_REQUESTS {
+            return Err(StoreError::Conflict { what: What::CertificateRequest });
+        }
+        sqlx::query(
+            "INSERT INTO certificate_requests (id, request, subject, common_name, lifetime, replaces, created)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
+        )
+        .bind(new.id.to_vec())
+        .bind(new.request.clone())
+        .bind(new.subject.as_str())
+        .bind(new.common_name.as_str())
+        .bind(big(new.lifetime_secs))
+        .bind(new.replaces.clone())
+        .bind(big(now.0))
+        .execute(change.conn())
+        .await?;
+        change.commit("certificate-request.add", &hex(&new.id), &json!({ "subject": new.subject })).await
+    }
+
+    /// All requests that wait, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn certificate_requests(&self) -> Result<Vec<WaitingRequest>> {
+        let rows = sqlx::query("SELECT * FROM certificate_requests ORDER BY created, id")
+            .fetch_all(self.durable().read())
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(WaitingRequest {
+                    id: row.fixed("id")?,
+                    request: row.bytes("request")?,
+                    subject: row.string("subject")?,
+                    common_name: row.string("common_name")?,
+                    lifetime_secs: row.count("lifetime")?,
+                    replaces: row.maybe_bytes("replaces")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes a request away: it was answered, or shall not be.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`].
+    pub async fn remove_certificate_request(
+        &self,
+        by: &Actor,
+        id: [u8; 32],
+        why: &str,
+        now: Time,
+    ) -> Result<()> {
+        let mut change = self.change(by, now).await?;
+        let gone = sqlx::query("DELETE FROM certificate_requests WHERE id = $1")
+            .bind(id.to_vec())
+            .execute(change.conn())
+            .await?;
+        if gone.rows_affected() == 0 {
+            return Err(StoreError::NotFound { what: What::CertificateRequest });
+        }
+        change.commit("certificate-request.remove", &hex(&id), &json!({ "why": why })).await
+    }
+}
+
+async fn supersede(change: &mut crate::chain::Change, old: &[u8]) -> Result<()> {
+    sqlx::query("UPDATE certificates SET state = 'superseded' WHERE serial = $1 AND state = 'active'")
+        .bind(old.to_vec())
+        .execute(change.conn())
+        .await?;
+    Ok(())
+}
+
+fn read(row: &AnyRow) -> Result<RegisteredCertificate> {
+    let revoked = match row.maybe_time("revoked_at")? {
+        Some(at) => Some((at, row.string("reason")?)),
+        None => None,
+    };
+    let code = UserCode::parse(&row.string("code")?).map_err(|_| crate::engine::corrupt("code"))?;
+    Ok(RegisteredCertificate {
+        made: NewCertificate {
+            serial: row.bytes("serial")?,
+            subject: row.string("subject")?,
+            code,
+            key_hash: row.fixed("key_hash")?,
+            certificate: row.bytes("certificate")?,
+            until: row.time("until")?,
+            replaces: row.maybe_bytes("replaces")?,
+            confirmation: row.maybe_fixed("confirmation")?,
+        },
+        state: row.parsed("state")?,
+        created: row.time("created")?,
+        revoked,
+    })
+}
