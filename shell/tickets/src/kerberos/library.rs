@@ -5,10 +5,16 @@
 
 #![expect(unsafe_code, reason = "a C library is called here and nowhere else in this crate")]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+mod abi;
+
+use std::ffi::{CStr, CString, c_int};
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
+use self::abi::{
+    AcceptSecContext, AcquireCredFrom, Buffer, ChannelBindings, DeleteSecContext, DisplayName, DisplayStatus,
+    Handle, ImportName, InitSecContext, Oid, OidSet, ReleaseBuffer, ReleaseHandle, Store, StoreElement,
+};
 use super::KerberosError;
 use super::token::KRB5_OID;
 
@@ -17,9 +23,6 @@ const SONAME: &str = "libgssapi_krb5.so.2";
 
 /// 1.2.840.113554.1.2.2.1, a principal in full (RFC 4121 §2; GSS_KRB5_NT_PRINCIPAL_NAME).
 const NT_PRINCIPAL: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x01];
-
-/// The address type "none" of channel bindings (RFC 2744 §3.11). MIT's headers call it unspecified.
-const AF_UNSPEC: u32 = 0;
 
 const INDEFINITE: u32 = u32::MAX;
 const CONTINUE_NEEDED: u32 = 1;
@@ -35,62 +38,6 @@ pub(super) const BAD_BINDINGS: u32 = 4;
 pub(super) const NO_CREDENTIAL: u32 = 7;
 pub(super) const DEFECTIVE_TOKEN: u32 = 9;
 pub(super) const CREDENTIALS_EXPIRED: u32 = 11;
-
-type Handle = *mut c_void;
-
-#[repr(C)]
-struct Buffer {
-    length: usize,
-    value: *mut c_void,
-}
-
-#[repr(C)]
-struct Oid {
-    length: u32,
-    elements: *mut c_void,
-}
-
-#[repr(C)]
-struct OidSet {
-    count: usize,
-    elements: *mut Oid,
-}
-
-#[repr(C)]
-struct ChannelBindings {
-    initiator_address_type: u32,
-    initiator_address: Buffer,
-    acceptor_address_type: u32,
-    acceptor_address: Buffer,
-    application_data: Buffer,
-}
-
-#[repr(C)]
-struct StoreElement {
-    key: *const c_char,
-    value: *const c_char,
-}
-
-#[repr(C)]
-struct Store {
-    count: u32,
-    elements: *mut StoreElement,
-}
-
-impl Buffer {
-    const EMPTY: Self = Self { length: 0, value: null_mut() };
-
-    /// A view for a call that does not write to it, though its C type would allow it.
-    const fn of(bytes: &[u8]) -> Self {
-        Self { length: bytes.len(), value: bytes.as_ptr().cast_mut().cast() }
-    }
-}
-
-impl Oid {
-    const fn of(bytes: &'static [u8]) -> Self {
-        Self { length: bytes.len() as u32, elements: bytes.as_ptr().cast_mut().cast() }
-    }
-}
 
 /// Why a call failed: status codes (RFC 2744 §3.9) and the library's words.
 #[derive(Debug)]
@@ -114,52 +61,6 @@ pub(super) enum Usage {
     Initiate = 1,
     Accept = 2,
 }
-
-type ImportName = unsafe extern "C" fn(*mut u32, *const Buffer, *const Oid, *mut Handle) -> u32;
-type DisplayName = unsafe extern "C" fn(*mut u32, Handle, *mut Buffer, *mut *mut Oid) -> u32;
-type DisplayStatus = unsafe extern "C" fn(*mut u32, u32, c_int, *const Oid, *mut u32, *mut Buffer) -> u32;
-type AcquireCredFrom = unsafe extern "C" fn(
-    *mut u32,
-    Handle,
-    u32,
-    *const OidSet,
-    c_int,
-    *const Store,
-    *mut Handle,
-    *mut *mut OidSet,
-    *mut u32,
-) -> u32;
-type InitSecContext = unsafe extern "C" fn(
-    *mut u32,
-    Handle,
-    *mut Handle,
-    Handle,
-    *const Oid,
-    u32,
-    u32,
-    *const ChannelBindings,
-    *const Buffer,
-    *mut *mut Oid,
-    *mut Buffer,
-    *mut u32,
-    *mut u32,
-) -> u32;
-type AcceptSecContext = unsafe extern "C" fn(
-    *mut u32,
-    *mut Handle,
-    Handle,
-    *const Buffer,
-    *const ChannelBindings,
-    *mut Handle,
-    *mut *mut Oid,
-    *mut Buffer,
-    *mut u32,
-    *mut u32,
-    *mut Handle,
-) -> u32;
-type ReleaseBuffer = unsafe extern "C" fn(*mut u32, *mut Buffer) -> u32;
-type ReleaseHandle = unsafe extern "C" fn(*mut u32, *mut Handle) -> u32;
-type DeleteSecContext = unsafe extern "C" fn(*mut u32, *mut Handle, *mut Buffer) -> u32;
 
 /// The calls that are used; the library stays loaded as long as the process lives.
 pub(super) struct Library {
@@ -269,7 +170,7 @@ impl Library {
         token: &[u8],
         binding: &[u8],
     ) -> Result<Accepted, Failure> {
-        let (input, bindings) = (Buffer::of(token), bindings_of(binding));
+        let (input, bindings) = (Buffer::of(token), ChannelBindings::of(binding));
         let mut output = Output { library: self, buffer: Buffer::EMPTY };
         let mut context = self.context();
         let mut source = Name { library: self, handle: null_mut() };
@@ -319,9 +220,9 @@ impl Library {
     /// What a status means: of the library (`kind` 1) or of Kerberos (2).
     fn words(&self, status: u32, kind: c_int) -> String {
         let mechanism = Oid::of(KRB5_OID);
-        let mut output = Buffer::EMPTY;
+        let mut output = Output { library: self, buffer: Buffer::EMPTY };
         let (mut minor, mut more) = (0, 0);
-        // SAFETY: the OID lives through the call; the output is taken over below whatever comes back.
+        // SAFETY: the OID lives through the call, and the output is owned by a value that releases it.
         let major = unsafe {
             (self.display_status)(
                 &raw mut minor,
@@ -329,11 +230,9 @@ impl Library {
                 kind,
                 &raw const mechanism,
                 &raw mut more,
-                &raw mut output,
+                &raw mut output.buffer,
             )
         };
-        // The two statuses are told apart by the caller; what cannot be told is left out.
-        let output = LooseOutput { library: self, buffer: output };
         if major & ERRORS != 0 {
             return String::new();
         }
@@ -424,7 +323,7 @@ impl Context {
         reply: Option<&[u8]>,
     ) -> Result<Step, Failure> {
         let mechanism = Oid::of(KRB5_OID);
-        let bindings = binding.map(bindings_of);
+        let bindings = binding.map(ChannelBindings::of);
         let input = reply.map(Buffer::of);
         let mut output = Output { library: self.library, buffer: Buffer::EMPTY };
         let (mut minor, mut granted) = (0, 0);
@@ -462,14 +361,12 @@ impl Drop for Context {
 }
 
 /// A buffer that the library allocated.
-struct LooseOutput<'a> {
+struct Output<'a> {
     library: &'a Library,
     buffer: Buffer,
 }
 
-type Output = LooseOutput<'static>;
-
-impl LooseOutput<'_> {
+impl Output<'_> {
     fn bytes(&self) -> &[u8] {
         if self.buffer.value.is_null() {
             return &[];
@@ -483,21 +380,11 @@ impl LooseOutput<'_> {
     }
 }
 
-impl Drop for LooseOutput<'_> {
+impl Drop for Output<'_> {
     fn drop(&mut self) {
         let mut minor = 0;
         // SAFETY: the buffer is the library's or empty, and is not used again.
         unsafe { (self.library.release_buffer)(&raw mut minor, &raw mut self.buffer) };
-    }
-}
-
-const fn bindings_of(data: &[u8]) -> ChannelBindings {
-    ChannelBindings {
-        initiator_address_type: AF_UNSPEC,
-        initiator_address: Buffer::EMPTY,
-        acceptor_address_type: AF_UNSPEC,
-        acceptor_address: Buffer::EMPTY,
-        application_data: Buffer::of(data),
     }
 }
 
