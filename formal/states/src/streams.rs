@@ -1,5 +1,6 @@
-//! A stream number acts once (`SqlHotStore::claim_session`, `deal_streams`, `skip_streams` in shell/store/src/hot_sql.rs;
-//! `StreamClaims` in core/session/src/claims.rs; `Carried::deal_streams` in shell/server/src/carry.rs).
+//! A stream number acts once (`SqlHotStore::claim_session`, `deal_streams`, `skip_streams` in
+//! shell/store/src/hot_sql.rs; `StreamClaims` in core/session/src/claims.rs; `Carried::deal_streams` in
+//! shell/server/src/carry.rs).
 //!
 //! One session that moves between two nodes. Whatever number was ever granted, the client has opened a
 //! stream with it and the attacker has recorded that; he may send it to either node at any time.
