@@ -141,6 +141,7 @@ impl Site {
             services: directory.join("services"),
             users: directory.join("users"),
             lifetime_secs: 3600,
+            wrong_passwords: 10,
         };
         let service = Credential::of_services(config).expect("it has keys");
         let user = Credential::of_user(user, password);

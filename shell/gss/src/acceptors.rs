@@ -6,18 +6,23 @@
 //!   issuer.crt                   who vouches for it
 //!   offer.keyset                 what initiators are shown
 //!   keys/ID.key                  context keys, for the service's group
-//!   replay/                      the replay cache, the service's own
+//!   replay/, guesses/            the replay cache and the count of wrong passwords, the service's own
 //! ```
 
 use crate::key_file::{EXTENSION, KeyFile};
 use crate::private::{self, PrivateFileError, Readers};
-use crate::{Name, ReplayCache};
+use crate::{Guesses, Name, ReplayCache};
 use std::fs;
 use std::path::{Path, PathBuf};
 use symbolon_crypto::{ContextKeyId, GatewayName};
 
 /// Most services in one directory.
 const MAX_SERVICES: usize = 1000;
+
+/// The replay cache's directory.
+pub(crate) const REPLAY: &str = "replay";
+/// The directory of the count of wrong passwords.
+pub(crate) const GUESSES: &str = "guesses";
 
 /// A service of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +102,13 @@ impl Service {
     /// Its replay cache.
     #[must_use]
     pub fn replay(&self) -> ReplayCache {
-        ReplayCache::new(self.directory.join("replay"))
+        ReplayCache::new(self.directory.join(REPLAY))
+    }
+
+    /// Its count of wrong passwords.
+    #[must_use]
+    pub fn guesses(&self) -> Guesses {
+        Guesses::new(self.directory.join(GUESSES))
     }
 
     fn has_keys(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What an administrator does: make an issuer, make a service, change its keys, show them, and keep the
 //! list of users. The command `symbolon-gss` calls these.
 
-use crate::acceptors::Service;
+use crate::acceptors::{GUESSES, REPLAY, Service};
 use crate::key_file::{EXTENSION, KeyFile, KeyFileError};
 use crate::private::{self, PrivateFileError, Readers, io_error};
 use crate::{Name, Users, key_sets};
@@ -146,7 +146,9 @@ pub fn init_acceptor(
     make_directory(directory, 0o755, None)?;
     let root = Account { group: account.group, ..Account::own() };
     make_directory(&service.keys(), 0o750, Some(root))?;
-    make_directory(&directory.join("replay"), 0o700, Some(account))?;
+    for own in [REPLAY, GUESSES] {
+        make_directory(&directory.join(own), 0o700, Some(account))?;
+    }
     let (certificate, key) = pair(directory, "identity");
     private::write(&key, identity.key().pkcs8().expose(), 0o600, None)?;
     private::write(&certificate, identity.certificate(), 0o644, None)?;

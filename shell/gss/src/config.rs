@@ -68,6 +68,9 @@ pub struct AcceptorConfig {
     /// How long a context may be used, in seconds.
     #[serde(default = "ten_hours")]
     pub lifetime_secs: u32,
+    /// How many wrong passwords a name may have in ten to twenty minutes; then none is checked.
+    #[serde(default = "ten")]
+    pub wrong_passwords: u32,
 }
 
 fn best_suite() -> Vec<Suite> {
@@ -92,6 +95,11 @@ pub fn find_suite(name: &str) -> Option<Suite> {
 /// A working day, as Kerberos tickets live.
 const fn ten_hours() -> u32 {
     36_000
+}
+
+/// As at a gateway.
+const fn ten() -> u32 {
+    10
 }
 
 /// There is no configuration to go by.

@@ -9,9 +9,10 @@
 //! written through to the disk before the context is used, so a power cut forgets nothing either. Spans
 //! that are over are removed when a new one begins.
 
-use std::fs::{self, DirBuilder, File};
+use crate::spans::Spans;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use symbolon_wire::Time;
 
@@ -21,36 +22,23 @@ const SPAN_SECS: u64 = 256;
 
 /// The replay cache of one service.
 #[derive(Debug)]
-pub struct ReplayCache {
-    directory: PathBuf,
-}
+pub struct ReplayCache(Spans);
 
 impl ReplayCache {
     /// In a directory that only the service can change.
     #[must_use]
     pub const fn new(directory: PathBuf) -> Self {
-        Self { directory }
+        Self(Spans::new(directory, SPAN_SECS))
     }
 
     /// Enters a first message, and tells whether it was absent. It is remembered until `until` at
-    /// least.
+    /// least. Spans that ended before `now` go: nothing that a process may still enter lies in one, since
+    /// a first message of that time is refused for its age.
     ///
     /// # Errors
     /// When it cannot be entered: accept nothing then. A directory that others can change is no cache.
     pub fn remember(&self, message: &[u8; 32], until: Time, now: Time) -> io::Result<bool> {
-        let about = fs::metadata(&self.directory)?;
-        if about.mode() & 0o022 != 0 {
-            return Err(io::Error::other("others than its owner may change the replay cache"));
-        }
-        let span = self.directory.join(format!("{:010x}", until.secs() / SPAN_SECS));
-        match DirBuilder::new().mode(0o700).create(&span) {
-            Ok(()) => {
-                self.forget_before(now);
-                File::open(&self.directory)?.sync_all()?;
-            }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(e),
-        }
+        let span = self.0.begin(until, now)?;
         let digest: String = message.iter().map(|b| format!("{b:02x}")).collect();
         let made = File::options().write(true).create_new(true).mode(0o600).open(span.join(digest));
         match made {
@@ -62,24 +50,12 @@ impl ReplayCache {
             Err(e) => Err(e),
         }
     }
-
-    /// Removes the spans that ended before `now`. Nothing that a process may still enter lies in one,
-    /// since a first message of that time is refused for its age. What cannot be removed stays.
-    fn forget_before(&self, now: Time) {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let span = name.to_str().and_then(|n| u64::from_str_radix(n, 16).ok());
-            if span.is_some_and(|span| (span + 1).saturating_mul(SPAN_SECS) < now.secs()) {
-                drop(fs::remove_dir_all(entry.path()));
-            }
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     fn cache() -> (tempfile::TempDir, ReplayCache) {

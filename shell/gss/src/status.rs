@@ -88,6 +88,10 @@ pub enum Reason {
     UserList,
     /// Wrong password, or no such user.
     NotAuthenticated,
+    /// Too many wrong passwords for that name.
+    TooManyGuesses,
+    /// The count of wrong passwords cannot be written.
+    GuessCount,
     /// The second message was not made by the service.
     NotTheService,
     /// A token that does not belong here.
@@ -95,7 +99,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::None,
         Self::Internal,
         Self::TooLong,
@@ -113,6 +117,8 @@ impl Reason {
         Self::ReplayCache,
         Self::UserList,
         Self::NotAuthenticated,
+        Self::TooManyGuesses,
+        Self::GuessCount,
         Self::NotTheService,
         Self::UnexpectedToken,
     ];
@@ -148,6 +154,8 @@ impl Reason {
             Self::ReplayCache => "the replay cache cannot be written, so nothing is accepted",
             Self::UserList => "the list of users cannot be read",
             Self::NotAuthenticated => "wrong password or unknown user",
+            Self::TooManyGuesses => "too many wrong passwords for that user: come again in twenty minutes",
+            Self::GuessCount => "the count of wrong passwords cannot be written, so none is checked",
             Self::NotTheService => "the answer was not made by the service that was asked",
             Self::UnexpectedToken => "a token that does not belong here",
         }

@@ -79,9 +79,7 @@ fn ldapsearch_signs_in_to_slapd_and_encrypts() -> Result<()> {
     }
     step!("somebody else's configuration");
     site.password_is("others", OTHER_PASSWORD)?;
-    let text = fs::read_to_string(site.path("gss.toml"))?;
-    let text = text.replace("user = \"alice\"", "user = \"bob\"").replace("/password\"", "/others\"");
-    fs::write(site.path("bob.toml"), text)?;
+    site.reconfigure("bob.toml", &[("user = \"alice\"", "user = \"bob\""), ("/password\"", "/others\"")])?;
     let options = ["-Y", "SYMBOLON", "-U", OTHER];
     let other = self::ask(&site, &slapd, "ldapwhoami", "bob.toml", &options)?.success()?.text();
     ensure!(other == "dn:uid=bob,ou=people,dc=example", "{other}");

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
-use symbolon_acceptance::{Finished, LIMIT, Running, free_port, scenario, step, transcript, until};
+use anyhow::{Context, Result, ensure};
+use symbolon_acceptance::{Finished, LIMIT, Running, free_port, program, scenario, step, transcript, until};
 
 use crate::site::{MECHANISM, OTHER, OTHER_PASSWORD, PASSWORD, Site, USER};
 
@@ -19,8 +21,13 @@ pub(crate) struct Server {
 
 impl Server {
     fn start(site: &Site, options: &[&str]) -> Result<Self> {
+        Self::start_as(site, options, |_| {})
+    }
+
+    fn start_as(site: &Site, options: &[&str], account: impl FnOnce(&mut Command)) -> Result<Self> {
         let port = free_port()?;
         let mut command = site.command("gss-server")?;
+        account(&mut command);
         command.args(["-port", &port.to_string()]).args(options).arg(SERVICE);
         transcript::command(&command);
         let running = Running::start("gss-server", &mut command)?;
@@ -113,6 +120,87 @@ fn a_wrong_password_and_an_unknown_user_are_refused_alike() -> Result<()> {
     let none = call(&site, &server, &["-user", "al ice", "-pass", PASSWORD])?;
     ensure!(none.code != Some(0), "{}", none.text());
     Ok(())
+}
+
+#[test]
+fn guessing_is_bounded_over_all_processes_of_a_service() -> Result<()> {
+    scenario!("Somebody guesses again and again, at two processes");
+    let site = Site::new(&[SERVICE])?;
+    site.reconfigure("gss.toml", &[("[acceptor]", "[acceptor]\nwrong_passwords = 3")])?;
+    let (one, other) = (Server::start(&site, &[])?, Server::start(&site, &[])?);
+    for user in [USER, "nobody"] {
+        for server in [&one, &other, &one] {
+            ensure!(call(&site, server, &["-user", user, "-pass", "wrong"])?.code != Some(0), "{user}");
+        }
+        step!("{user}: the right password comes too late");
+        ensure!(call(&site, &other, &["-user", user, "-pass", PASSWORD])?.code != Some(0), "{user}");
+    }
+    let reason = "too many wrong passwords for that user";
+    until(LIMIT, reason, || (other.running.output().matches(reason).count() == 2).then_some(()))?;
+    step!("others are not concerned");
+    call(&site, &other, &["-user", OTHER, "-pass", OTHER_PASSWORD])?.success()?;
+    other.accepted(OTHER, 1)
+}
+
+#[test]
+fn a_service_runs_under_an_account_of_its_own() -> Result<()> {
+    scenario!("An administrator makes a service for another account");
+    let site = Site::new(&[SERVICE])?;
+    // Who is not root can only make services for himself.
+    let owner = if rustix::process::geteuid().is_root() { "nobody" } else { "" };
+    let (mut init, mut add) = (vec!["init-acceptor"], vec!["add-user", "--users", "users", USER]);
+    init.extend(["--name", SERVICE, "--issuer", "issuer", "--services", "services"]);
+    let mut account = None;
+    if !owner.is_empty() {
+        let accounts = fs::read_to_string("/etc/passwd")?;
+        let line = accounts.lines().find(|l| l.starts_with("nobody:")).context("no account nobody")?;
+        let fields: Vec<&str> = line.split(':').collect();
+        account = Some((fields[2].parse()?, fields[3].parse()?));
+        init.extend(["--owner", owner]);
+        add.extend(["--group", "nogroup"]);
+        // A temporary directory is its maker's alone.
+        fs::set_permissions(site.path(""), fs::Permissions::from_mode(0o755))?;
+        fs::remove_dir_all(site.path("services/_host.localhost"))?;
+    }
+    site.admin(&init, "")?;
+    site.publish()?;
+    site.admin(&add, &format!("{PASSWORD}\n"))?;
+    let server = Server::start_as(&site, &[], |command| {
+        if let Some((user, group)) = account {
+            command.uid(user).gid(group);
+        }
+    })?;
+    call(&site, &server, &[])?.success()?;
+    server.accepted(USER, 1)?;
+    step!("it cannot read what only the administrator needs");
+    let identity = fs::metadata(site.path("services/_host.localhost/identity.key"))?;
+    ensure!(identity.mode() & 0o077 == 0 && identity.uid() == rustix::process::geteuid().as_raw());
+    Ok(())
+}
+
+#[test]
+fn the_hash_of_the_issuers_key_is_enough_to_trust() -> Result<()> {
+    scenario!("An initiator knows the issuer's fingerprint and no certificate");
+    let site = Site::new(&[SERVICE])?;
+    let server = Server::start(&site, &[])?;
+    let said = site.admin(&["init-issuer", "--dir", "stranger"], "")?.text();
+    let strangers = said.lines().find_map(|l| l.strip_prefix("fingerprint ")).context("no fingerprint")?;
+    let openssl = "openssl x509 -inform DER -in issuer/issuer.crt -noout -pubkey | openssl pkey -pubin -outform DER \
+                   | openssl dgst -sha256 -r";
+    let mut command = Command::new(program("sh")?);
+    command.args(["-c", openssl]).current_dir(site.path(""));
+    let ours = site.run(&mut command)?.success()?.text();
+    let ours = ours.split(' ').next().unwrap_or_default();
+    let certificate = format!("issuer = \"{}issuer/issuer.crt\"", site.path("").display());
+    for (fingerprint, trusted) in [(ours, true), (strangers, false)] {
+        let line = format!("issuer_fingerprint = \"{fingerprint}\"");
+        site.reconfigure("hash.toml", &[(&certificate, &line)])?;
+        let mut command = site.command("gss-client")?;
+        client(&mut command, server.port, &[]);
+        let answer = site.run(site.other(&mut command, "hash.toml"))?;
+        ensure!((answer.code == Some(0)) == trusted, "{}\n{}", answer.text(), answer.complaint());
+    }
+    server.accepted(USER, 1)
 }
 
 #[test]

@@ -93,6 +93,16 @@ impl Site {
         Ok(())
     }
 
+    /// Writes `gss.toml` to another file with changes, each a text and what stands in its place.
+    pub(crate) fn reconfigure(&self, file: &str, changes: &[(&str, &str)]) -> Result<()> {
+        let mut text = fs::read_to_string(self.path("gss.toml"))?;
+        for (old, new) in changes {
+            ensure!(text.contains(old), "{old} is not in {text}");
+            text = text.replace(old, new);
+        }
+        Ok(fs::write(self.path(file), text)?)
+    }
+
     /// The services' names.
     pub(crate) fn services(&self) -> &[String] {
         &self.services

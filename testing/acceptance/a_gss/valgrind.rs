@@ -45,7 +45,8 @@ fn valgrind_finds_nothing_of_ours_in_gss_client_and_gss_server() -> Result<()> {
     let site = Site::new(&[SERVICE])?;
     let whole = ["-spnego", "-user", USER, "-pass", PASSWORD, "-mcount", "3"];
     let refused = ["-user", USER, "-pass", "wrong"];
-    for (what, options, ends_well) in [("a whole context", &whole[..], true), ("a refusal", &refused, false)] {
+    for (what, options, ends_well) in [("a whole context", &whole[..], true), ("a refusal", &refused, false)]
+    {
         step!("{what}");
         let port = free_port()?;
         let mut server = watched(&site, "gss-server", "server.log")?;

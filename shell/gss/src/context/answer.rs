@@ -3,13 +3,17 @@
 use super::{Channel, Context, State, request};
 use crate::acceptors::Service;
 use crate::credential::Answering;
-use crate::status::{BAD_BINDINGS, BAD_NAME, DEFECTIVE_TOKEN, FAILURE, Failure, NO_CONTEXT, NO_CRED, Reason};
+use crate::status::{
+    BAD_BINDINGS, BAD_NAME, DEFECTIVE_CREDENTIAL, DEFECTIVE_TOKEN, FAILURE, Failure, NO_CONTEXT, NO_CRED,
+    Reason,
+};
 use crate::token::{Options, Token};
-use crate::{Credential, Name, ReplayCache, Usage, Users};
+use crate::{Credential, Guesses, Name, ReplayCache, Usage, Users};
 use std::sync::OnceLock;
 use symbolon_context::gss::{self, Acceptor, Claim, Step};
 use symbolon_context::{Grant, PasswordCheck};
 use symbolon_crypto::{ContextKeyId, Entropy, Envelope, GatewayName, KemPrivateKey, TokenKind, TokenProof};
+use symbolon_policy::CanonName;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_wire::{Decode, Time};
 
@@ -106,6 +110,8 @@ fn open(
         key: file.key().map_err(|_| Failure::new(NO_CRED, Reason::NoServiceKeys))?,
         key_set: file.key_set,
         replay: service.replay(),
+        guesses: service.guesses(),
+        wrong_allowed: answering.config.wrong_passwords,
         users: Users::read(&answering.config.users).map_err(|_| Failure::new(FAILURE, Reason::UserList))?,
         lifetime_secs: answering.config.lifetime_secs,
         now,
@@ -115,7 +121,7 @@ fn open(
     let request = request(options, &[file.suite]);
     let step = gss::accept_sec_context(crypto(), &mut SystemEntropy, &mut desk, &request, message, now);
     let step = match desk.fault {
-        Some(reason) => return Err(Failure::new(FAILURE, reason)),
+        Some(failure) => return Err(failure),
         None => step?,
     };
     let Step::Complete(opened, second) = step else {
@@ -140,11 +146,13 @@ struct Desk<'a> {
     key: KemPrivateKey,
     key_set: [u8; 32],
     replay: ReplayCache,
+    guesses: Guesses,
+    wrong_allowed: u32,
     users: Users,
     lifetime_secs: u32,
     now: Time,
-    /// Why nothing can be accepted at all.
-    fault: Option<Reason>,
+    /// Why it was refused, where the core asked and cannot know.
+    fault: Option<Failure>,
 }
 
 /// Made once in a process, since it costs as much as a check.
@@ -161,7 +169,7 @@ impl Acceptor for Desk<'_> {
 
     fn remember(&mut self, first_message: &[u8; 32], until: Time) -> bool {
         self.replay.remember(first_message, until, self.now).unwrap_or_else(|_| {
-            self.fault = Some(Reason::ReplayCache);
+            self.fault = Some(Failure::new(FAILURE, Reason::ReplayCache));
             false
         })
     }
@@ -172,8 +180,20 @@ impl Acceptor for Desk<'_> {
         }
         let check = CHECK.get_or_init(|| PasswordCheck::new(&mut SystemEntropy).ok()).as_ref()?;
         let user = PasswordCheck::claimed_name(claim.token).ok()?.ok();
+        // Whatever is no name counts as one.
+        let counted = user.as_ref().map_or("", CanonName::as_str).as_bytes();
+        match self.guesses.of(counted, self.now) {
+            Ok(count) if count < self.wrong_allowed.into() => {}
+            Ok(_) => return self.refuse(DEFECTIVE_CREDENTIAL, Reason::TooManyGuesses),
+            Err(_) => return self.refuse(FAILURE, Reason::GuessCount),
+        }
         let verifier = user.as_ref().and_then(|u| self.users.verifier(u));
-        let proof = check.verify(claim.token, verifier.as_ref(), claim.binding).ok()?;
+        let Ok(proof) = check.verify(claim.token, verifier.as_ref(), claim.binding) else {
+            return match self.guesses.count(counted, self.now) {
+                Ok(()) => None,
+                Err(_) => self.refuse(FAILURE, Reason::GuessCount),
+            };
+        };
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let grant = Grant {
             session_id: entropy.number(),
@@ -181,5 +201,12 @@ impl Acceptor for Desk<'_> {
             subject: user?.as_str().to_owned(),
         };
         Some((Box::new(proof), grant))
+    }
+}
+
+impl Desk<'_> {
+    fn refuse<T>(&mut self, major: u32, reason: Reason) -> Option<T> {
+        self.fault = Some(Failure::new(major, reason));
+        None
     }
 }
