@@ -15,8 +15,11 @@
 //! Which algorithm checks a signature follows from the type of the provider's key: a token cannot
 //! choose one (RFC 8725 §3.1). There is no `none` and no HMAC at all.
 
+mod apart;
+mod browser;
 mod claims;
 mod command;
+mod discovery;
 mod error;
 mod fetch;
 mod json;
@@ -27,6 +30,7 @@ mod subject;
 mod token;
 mod verifier;
 
+pub use browser::BrowserSource;
 pub use command::CommandSource;
 pub use error::{OidcError, ProviderError, SourceError};
 pub use fetch::Transport;

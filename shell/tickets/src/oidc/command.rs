@@ -5,6 +5,7 @@ use std::time::Duration;
 use symbolon_crypto::SecretBytes;
 use tokio::io::AsyncReadExt as _;
 
+use super::apart::apart;
 use super::jws::MAX_TOKEN;
 use super::{IdTokenSource, SourceError};
 
@@ -57,20 +58,6 @@ impl CommandSource {
 
 impl IdTokenSource for CommandSource {
     fn fetch(&mut self, nonce: &str) -> Result<SecretBytes, SourceError> {
-        let this = self.clone();
-        let nonce = nonce.to_owned();
-        let failed = |e: &dyn std::fmt::Display| SourceError::Failed(e.to_string());
-        // A thread of its own: the caller may be a task, where no other runtime may be entered.
-        let thread = std::thread::Builder::new().name("id-token".to_owned()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|e| SourceError::Failed(e.to_string()))?;
-            runtime.block_on(async {
-                tokio::time::timeout(this.limit, this.run(&nonce)).await.map_err(|_| SourceError::TimedOut)?
-            })
-        });
-        let done = thread.map_err(|e| failed(&e))?.join();
-        done.map_err(|_| failed(&"it ended in disorder"))?
+        apart(self.limit, self.run(nonce))
     }
 }

@@ -77,9 +77,12 @@ pub enum ProviderError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The program could not be started or failed.
-    #[error("the program that gets the ID token failed: {0}")]
+    /// The program failed, or the user did not sign in.
+    #[error("no ID token was got: {0}")]
     Failed(String),
+    /// The provider erred.
+    #[error("no ID token was got from the OpenID provider: {0}")]
+    Provider(#[from] ProviderError),
     /// It took too long.
     #[error("no ID token was got in time")]
     TimedOut,

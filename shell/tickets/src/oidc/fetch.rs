@@ -1,12 +1,14 @@
-//! One document by HTTP or HTTPS, within limits of time and length; no redirection is followed.
+//! One question and answer by HTTP or HTTPS, within limits of time and length; no redirection is
+//! followed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, HOST, USER_AGENT};
-use hyper::{Request, StatusCode, Uri};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper::http::uri::{Authority, PathAndQuery};
+use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
@@ -72,44 +74,59 @@ impl Transport {
 
     /// The document at `address`.
     pub(super) async fn document(&self, address: &Uri) -> Result<Bytes, ProviderError> {
-        tokio::time::timeout(self.limit, self.document_at_leisure(address))
+        self.exchange(address, None).await
+    }
+
+    /// What is answered to a form that is sent to `address`.
+    pub(super) async fn answer(&self, address: &Uri, form: String) -> Result<Bytes, ProviderError> {
+        self.exchange(address, Some(form)).await
+    }
+
+    async fn exchange(&self, address: &Uri, form: Option<String>) -> Result<Bytes, ProviderError> {
+        let host = address.authority().map_or("", Authority::as_str);
+        let method = if form.is_some() { Method::POST } else { Method::GET };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(address.path_and_query().map_or("/", PathAndQuery::as_str))
+            .header(HOST, host)
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, "symbolon");
+        if form.is_some() {
+            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        let body = Full::new(Bytes::from(form.unwrap_or_default()));
+        let request = request.body(body).map_err(connection)?;
+        tokio::time::timeout(self.limit, self.at_leisure(address, request))
             .await
             .map_err(|_| ProviderError::TimedOut)?
     }
 
-    async fn document_at_leisure(&self, address: &Uri) -> Result<Bytes, ProviderError> {
+    async fn at_leisure(&self, address: &Uri, request: Request<Full<Bytes>>) -> Result<Bytes, ProviderError> {
         let host = address.host().unwrap_or_default();
         // An IPv6 address stands in brackets in a URL and nowhere else.
         let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         let port = address.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let stream = TcpStream::connect((host, port)).await.map_err(connection)?;
         match &self.tls {
-            None => get(stream, address).await,
+            None => ask(stream, request).await,
             Some(config) => {
                 let name = ServerName::try_from(host.to_owned()).map_err(connection)?;
                 let connector = TlsConnector::from(Arc::clone(config));
-                get(connector.connect(name, stream).await.map_err(connection)?, address).await
+                ask(connector.connect(name, stream).await.map_err(connection)?, request).await
             }
         }
     }
 }
 
-async fn get(
+async fn ask(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    address: &Uri,
+    request: Request<Full<Bytes>>,
 ) -> Result<Bytes, ProviderError> {
     let (mut sender, driver) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(connection)?;
     // Ends with this function, whatever comes.
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(driver);
-    let host = address.authority().map_or("", hyper::http::uri::Authority::as_str);
-    let request = Request::get(address.path_and_query().map_or("/", |p| p.as_str()))
-        .header(HOST, host)
-        .header(ACCEPT, "application/json")
-        .header(USER_AGENT, "symbolon")
-        .body(Empty::<Bytes>::new())
-        .map_err(connection)?;
     let response = sender.send_request(request).await.map_err(connection)?;
     if response.status() != StatusCode::OK {
         return Err(ProviderError::Status(response.status().as_u16()));

@@ -1,10 +1,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hyper::Uri;
-use serde_json::Value;
 use symbolon_wire::Time;
 use tokio::sync::Mutex;
 
+use super::discovery::{self, Description};
 use super::jwk::{Jwk, KeySet};
 use super::jws::Algorithm;
 use super::{OidcError, ProviderError, Transport};
@@ -57,11 +57,7 @@ impl Provider {
     /// # Errors
     /// [`ProviderError::Address`] when that is no address which `transport` may ask.
     pub fn new(issuer: &str, transport: Transport, times: KeyTimes) -> Result<Self, ProviderError> {
-        let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-        let discovery = transport.address(&place)?;
-        if discovery.query().is_some() {
-            return Err(ProviderError::Address(issuer.to_owned()));
-        }
+        let discovery = discovery::place(issuer, &transport)?;
         Ok(Self(Arc::new(Shared {
             issuer: issuer.to_owned(),
             discovery,
@@ -151,15 +147,9 @@ impl Shared {
     }
 
     async fn fetch(&self) -> Result<KeySet, ProviderError> {
-        let malformed = ProviderError::Malformed;
-        let document = self.transport.document(&self.discovery).await?;
-        let description: Value = serde_json::from_slice(&document).map_err(|_| malformed("no JSON"))?;
-        let text = |name: &str| description.get(name).and_then(Value::as_str);
-        if text("issuer") != Some(&self.issuer) {
-            return Err(ProviderError::OtherIssuer);
-        }
-        let place = text("jwks_uri").ok_or(malformed("no place of its keys"))?;
-        let keys = self.transport.document(&self.transport.address(place)?).await?;
+        let description = Description::fetch(&self.issuer, &self.discovery, &self.transport).await?;
+        let place = description.place("jwks_uri", &self.transport)?;
+        let keys = self.transport.document(&place).await?;
         KeySet::parse(&keys)
     }
 }

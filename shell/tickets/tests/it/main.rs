@@ -6,6 +6,7 @@ mod context;
 mod kerberos;
 mod kerberos_faults;
 mod oidc;
+mod oidc_browser;
 mod oidc_faults;
 mod oidc_keys;
 mod oidc_source;

@@ -1,9 +1,11 @@
 //! An OpenID provider: discovery, keys that can be rotated, tokens really signed, and a token
 //! endpoint that takes a nonce. It can be told to misbehave.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls::ServerConfig;
 use serde_json::{Value, json};
 use symbolon_crypto::TranscriptHash;
@@ -17,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::signing::NamedKey;
+use crate::signing::{NamedKey, text};
 
 pub(crate) const AUDIENCE: &str = "gateway-of-tests";
 pub(crate) const HERE: TranscriptHash = TranscriptHash([7; 32]);
@@ -42,6 +44,10 @@ pub(crate) struct State {
     /// What it says where its keys are, if not where they are.
     pub(crate) other_place: Option<String>,
     pub(crate) asked_for_keys: u32,
+    /// What the page for people answers instead of a code.
+    pub(crate) says_no: bool,
+    /// Codes that were given and not used: what they are good for.
+    codes: HashMap<String, HashMap<String, String>>,
 }
 
 pub(crate) struct TestProvider {
@@ -78,6 +84,8 @@ impl TestProvider {
             other_name: None,
             other_place: None,
             asked_for_keys: 0,
+            says_no: false,
+            codes: HashMap::new(),
         }));
         let (shared, name) = (Arc::clone(&state), issuer.clone());
         let task = tokio::spawn(async move {
@@ -188,29 +196,58 @@ fn document(request: &str, issuer: &str, state: &mut State) -> Vec<u8> {
         "/.well-known/openid-configuration" => {
             let name = state.other_name.as_deref().unwrap_or(issuer);
             let place = state.other_place.clone().unwrap_or_else(|| format!("{issuer}/keys"));
-            json!({"issuer": name, "jwks_uri": place, "token_endpoint": format!("{issuer}/token")})
+            json!({"issuer": name, "jwks_uri": place, "token_endpoint": format!("{issuer}/token"),
+                "authorization_endpoint": format!("{issuer}/sign-in?tenant=1")})
         }
         "/keys" => {
             state.asked_for_keys += 1;
             json!({"keys": state.keys.iter().map(NamedKey::jwk).collect::<Vec<_>>()})
         }
         "/token" => json!({"id_token": grant(request, issuer, state)}),
+        _ if path.starts_with("/sign-in?") => return sign_in(path, issuer, state),
         _ => return say("404 Not Found", ""),
     };
     say("200 OK", &body.to_string())
 }
 
-/// RFC 6749 §4.3, with a nonce: the password of everybody is `wonderland`.
-fn grant(request: &str, issuer: &str, state: &State) -> Value {
-    let body = request.split("\r\n\r\n").nth(1).unwrap_or_default();
-    let field = |name: &str| body.split('&').find_map(|f| f.strip_prefix(&format!("{name}=")));
-    match (field("username"), field("password"), field("nonce")) {
-        (Some(user), Some("wonderland"), Some(nonce)) => {
-            let key = state.keys.last().unwrap();
-            key.sign(&key.header(), &claims(issuer, user, nonce, NOW)).into()
+/// The page for people: everybody is alice and signs in at once (RFC 6749 §4.1.1).
+fn sign_in(path: &str, issuer: &str, state: &mut State) -> Vec<u8> {
+    let question = fields(path.split_once('?').unwrap().1);
+    let code = format!("code-{}/+{}", state.codes.len(), question["nonce"]);
+    let answer = if state.says_no { ("error", "access_denied") } else { ("code", code.as_str()) };
+    let answer = form_urlencoded::Serializer::new(String::new())
+        .append_pair(answer.0, answer.1)
+        .append_pair("state", &question["state"])
+        .append_pair("iss", issuer)
+        .finish();
+    let back = format!("{}?{answer}", question["redirect_uri"]);
+    state.codes.insert(code, question);
+    format!("HTTP/1.1 302 Found\r\nlocation: {back}\r\ncontent-length: 0\r\n\r\n").into_bytes()
+}
+
+fn fields(form: &str) -> HashMap<String, String> {
+    form_urlencoded::parse(form.as_bytes()).into_owned().collect()
+}
+
+/// RFC 6749 §4.3 with a nonce, where the password of everybody is `wonderland`; or §4.1.3 with PKCE.
+fn grant(request: &str, issuer: &str, state: &mut State) -> Value {
+    let form = fields(request.split("\r\n\r\n").nth(1).unwrap_or_default());
+    let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+    let (user, nonce) = match field("grant_type").as_str() {
+        "authorization_code" => {
+            let Some(asked) = state.codes.remove(&field("code")) else { return Value::Null };
+            let challenge = text(digest(&SHA256, field("code_verifier").as_bytes()).as_ref());
+            let same = ["client_id", "redirect_uri"].iter().all(|f| asked[*f] == field(f));
+            if !same || asked["code_challenge"] != challenge || asked["code_challenge_method"] != "S256" {
+                return Value::Null;
+            }
+            ("alice".to_owned(), asked["nonce"].clone())
         }
-        _ => Value::Null,
-    }
+        _ if field("password") == "wonderland" => (field("username"), field("nonce")),
+        _ => return Value::Null,
+    };
+    let key = state.keys.last().unwrap();
+    key.sign(&key.header(), &claims(issuer, &user, &nonce, NOW)).into()
 }
 
 pub(crate) fn say(status: &str, body: &str) -> Vec<u8> {
