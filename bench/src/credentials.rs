@@ -192,7 +192,7 @@ fn ticket(gateway: &Gateway, suite: Suite) -> Subject<'_> {
     };
     exchanges(gateway, suite, token, move |fresh| {
         let proved = ClaimedTicket::parse(fresh.token())?.verify(crypto(), &keys, fresh.binding(), now())?;
-        Ok(proved.redeem(true)?.1)
+        Ok(proved.redeem(true, now())?.1)
     })
 }
 

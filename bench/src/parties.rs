@@ -81,7 +81,7 @@ impl Gateway {
     /// The first message up to its authentication token.
     pub(crate) fn receive(&self, check: &CheapCheck, first: &[u8], now: Time) -> Result<Fresh> {
         let content = self.open(check, first)?;
-        Ok(Opened::read(self.crypto, content, now)?.first_time(true)?)
+        Ok(Opened::read(self.crypto, content, now)?.first_time(true, now)?)
     }
 
     /// Checks a response to our number.

@@ -67,7 +67,7 @@ fn registrations(gateway: &Gateway, suite: Suite) -> Result<Subject<'_>> {
         let (replied, replies) = spent(|| {
             let accept = |request: &Vec<u8>| {
                 let content = gateway.open(&check, request)?;
-                let fresh = RegistrationOpened::read(gateway.crypto, content, now)?.first_time(true)?;
+                let fresh = RegistrationOpened::read(gateway.crypto, content, now)?.first_time(true, now)?;
                 let (_key, reply, confirm) = fresh.accept(&mut SystemEntropy, &grant)?;
                 Ok((reply, confirm))
             };

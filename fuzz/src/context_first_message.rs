@@ -75,7 +75,7 @@ fn content(data: &[u8]) {
     let envelope = gateway().seal(Purpose::Context, data);
     let content = gateway().open(Purpose::Context, envelope).expect("an envelope that was just sealed opens");
     let Ok(opened) = Opened::read(crypto(), content, NOW) else { return };
-    let fresh = opened.first_time(true).expect("nobody saw it before");
+    let fresh = opened.first_time(true, NOW).expect("nobody saw it before");
     match fresh.token_kind() {
         TokenKind::Challenge => {
             if let Ok(claimed) = ClaimedResponse::parse(fresh.token()) {
@@ -146,7 +146,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let (_, first) = begin();
     let content = opened(&first).plaintext.expose().to_vec();
     let fresh = Opened::read(crypto(), opened(&first), NOW).expect("it is well formed");
-    let fresh = fresh.first_time(true).expect("nobody saw it before");
+    let fresh = fresh.first_time(true, NOW).expect("nobody saw it before");
     let proof = Believed(*fresh.binding());
     let grant = Grant { session_id: [1; 16], lifetime_secs: 60, subject: "alice".into() };
     let authenticated = fresh.authenticate(Box::new(proof), ()).expect("a proof for this exchange");

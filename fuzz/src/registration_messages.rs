@@ -46,7 +46,7 @@ fn sealed(content: &[u8]) -> Option<FreshRequest> {
     let content =
         gateway().open(Purpose::Registration, envelope).expect("an envelope that was just sealed opens");
     let opened = RegistrationOpened::read(crypto(), content, NOW).ok()?;
-    Some(opened.first_time(true).expect("nobody saw it before"))
+    Some(opened.first_time(true, NOW).expect("nobody saw it before"))
 }
 
 fn reply(data: &[u8]) {

@@ -61,12 +61,18 @@ impl Opened {
         self.inner.time.plus_secs(2 * CLOCK_TOLERANCE_SECS)
     }
 
-    /// Goes on if the replay cache did not have the key.
+    /// Goes on if the replay cache did not have the key. `now` is a time after the cache answered:
+    /// if the answer took so long that it may have forgotten another like this, nothing goes on.
     ///
     /// # Errors
-    /// [`AcceptError::Replayed`].
-    pub fn first_time(self, was_absent: bool) -> Result<Fresh, AcceptError> {
-        if was_absent { Ok(Fresh(self)) } else { Err(AcceptError::Replayed) }
+    /// [`AcceptError::Replayed`], [`AcceptError::Clock`].
+    pub fn first_time(self, was_absent: bool, now: Time) -> Result<Fresh, AcceptError> {
+        let seconds = self.inner.time.distance_secs(now);
+        match (was_absent, seconds > CLOCK_TOLERANCE_SECS) {
+            (false, _) => Err(AcceptError::Replayed),
+            (true, true) => Err(AcceptError::Clock { seconds }),
+            (true, false) => Ok(Fresh(self)),
+        }
     }
 }
 

@@ -250,7 +250,7 @@ pub fn accept_sec_context(
         .map_err(AcceptError::from)?;
     let opened = Opened::read(crypto, content, now)?;
     let was_absent = acceptor.remember(opened.replay_key(), opened.remember_until());
-    let fresh = opened.first_time(was_absent)?;
+    let fresh = opened.first_time(was_absent, now)?;
     if !constant_time_eq(fresh.channel_bindings(), &request.channel_bindings) {
         return Err(GssError::BadBindings);
     }

@@ -1,7 +1,8 @@
 //! What a client remembers of its session.
 
-use crate::{Epoch, SessionId, SessionSecret, StreamRoot};
+use crate::{Epoch, IssuedTicket, SessionId, SessionSecret, StreamRoot, Ticket};
 use symbolon_crypto::Crypto;
+use symbolon_wire::WireError;
 
 /// The client's side of a session, as it outlives connections.
 #[derive(Debug)]
@@ -31,6 +32,14 @@ impl ClientSession {
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// What to keep of a ticket that the node gave within this session (A5).
+    ///
+    /// # Errors
+    /// [`WireError`] when it is no ticket.
+    pub fn keep(&self, crypto: Crypto, ticket: IssuedTicket) -> Result<Ticket, WireError> {
+        ticket.keep(crypto, &self.secret)
     }
 
     /// What streams are opened with.

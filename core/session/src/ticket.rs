@@ -6,14 +6,14 @@
 //! token   ticket <16> | HMAC(secret, "…proof" | binding)
 //! ```
 //! The secret never travels: both sides derive it from the session's. A ticket acts once (the caller
-//! asks the domain's replay cache by [`TicketProved::redeem`]), is good for a time, and says only
+//! asks the domain's store, which must keep the answer over a loss of power: [`TicketProved::redeem`]), is good for a time, and says only
 //! who its owner *was*: identity, entitlement and revocation are looked up again. The keys follow
 //! from the domain's key and the time, so all nodes have them and none is written down.
 
 use crate::{RegistrationId, SessionId, SessionSecret, UserId};
 use symbolon_crypto::{
-    Crypto, CryptoError, Entropy, InitiatorToken, PresentedToken, Secret, SecretBytes, TokenKind, TokenProof,
-    TranscriptHash, constant_time_eq, label,
+    CLOCK_TOLERANCE_SECS, Crypto, CryptoError, Entropy, InitiatorToken, PresentedToken, Secret, SecretBytes,
+    TokenKind, TokenProof, TranscriptHash, constant_time_eq, label,
 };
 use symbolon_policy::TokenClass;
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
@@ -303,7 +303,7 @@ pub struct TicketProved {
 }
 
 impl TicketProved {
-    /// What must be put into the domain's replay cache if it is absent, and remembered until
+    /// What must be put into the domain's store if it is absent, durably, and remembered until
     /// [`TicketProved::remember_until`].
     #[must_use]
     pub fn use_key(&self, crypto: Crypto) -> [u8; 32] {
@@ -313,7 +313,8 @@ impl TicketProved {
     /// Until when the cache must remember it.
     #[must_use]
     pub const fn remember_until(&self) -> Time {
-        self.expires
+        // Another node's clock may be behind, and a node may pause between asking and acting.
+        self.expires.plus_secs(2 * CLOCK_TOLERANCE_SECS)
     }
 
     /// Whose it is.
@@ -322,12 +323,16 @@ impl TicketProved {
         &self.owner
     }
 
-    /// Goes on if the cache did not have it.
+    /// Goes on if the cache did not have it. `now` is a time after the cache answered.
     ///
     /// # Errors
-    /// [`CryptoError::Exhausted`] when the ticket was used.
-    pub fn redeem(self, was_absent: bool) -> Result<(TicketOwner, TicketRedeemed), CryptoError> {
-        if was_absent { Ok((self.owner, self.redeemed)) } else { Err(CryptoError::Exhausted) }
+    /// [`CryptoError::Exhausted`] when the ticket was used, or its time ran out meanwhile.
+    pub fn redeem(self, was_absent: bool, now: Time) -> Result<(TicketOwner, TicketRedeemed), CryptoError> {
+        if was_absent && now < self.expires {
+            Ok((self.owner, self.redeemed))
+        } else {
+            Err(CryptoError::Exhausted)
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Shared {
         };
         let opened = RegistrationOpened::read(self.gateway.crypto, content, now()).map_err(Refused::from)?;
         let absent = self.remember(opened.replay_key(), opened.remember_until()).await?;
-        let fresh = opened.first_time(absent).map_err(Refused::from)?;
+        let fresh = opened.first_time(absent, now()).map_err(Refused::from)?;
         let plan = self.plan(&fresh).await?;
         let grant = RegistrationGrant {
             registration_id: draw(),

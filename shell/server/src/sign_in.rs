@@ -48,7 +48,7 @@ impl Shared {
         };
         let opened = Opened::read(self.gateway.crypto, content, now()).map_err(Refused::from)?;
         let absent = self.remember(opened.replay_key(), opened.remember_until()).await?;
-        let fresh = opened.first_time(absent).map_err(Refused::from)?;
+        let fresh = opened.first_time(absent, now()).map_err(Refused::from)?;
         if *fresh.channel_bindings() != [0; 32] {
             return Err(Refused::denied("bound to a channel, and there is none here").into());
         }

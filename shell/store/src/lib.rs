@@ -36,6 +36,7 @@ mod schema;
 mod seal;
 mod settings;
 mod target;
+mod tickets;
 mod user_rows;
 mod users;
 
@@ -52,6 +53,7 @@ pub use options::{DirectoryLock, Location, Sharing, StoreOptions};
 pub use registering::{CONFIRM_WITHIN_SECS, NewRegistration, RegistrationFor};
 pub use registrations::{KeyedRegistration, Registration, RegistrationState};
 pub use target::{Target, TargetError};
+pub use tickets::TicketKey;
 pub use users::{NewUser, User};
 
 use chain::{Audited, Change};

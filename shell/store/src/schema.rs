@@ -12,7 +12,8 @@ pub(crate) struct Schema {
 }
 
 /// What must survive a loss of power.
-pub(crate) const DURABLE: Schema = Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2] };
+pub(crate) const DURABLE: Schema =
+    Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2, DURABLE_3] };
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
 
@@ -66,6 +67,12 @@ const DURABLE_2: &[&str] = &[
     "CREATE TABLE certificate_requests (
         id BYTEA PRIMARY KEY, request BYTEA NOT NULL, subject TEXT NOT NULL, common_name TEXT NOT NULL,
         lifetime BIGINT NOT NULL, replaces BYTEA, created BIGINT NOT NULL)",
+];
+
+/// Session tickets that were used.
+const DURABLE_3: &[&str] = &[
+    "CREATE TABLE spent_tickets (key BYTEA PRIMARY KEY, expires BIGINT NOT NULL)",
+    "CREATE INDEX spent_tickets_by_end ON spent_tickets (expires)",
 ];
 
 const HOT_1: &[&str] = &[

@@ -74,7 +74,7 @@ impl Gateway {
         let content = checked.open(crypto(), key).map_err(|_| Stopped::DoesNotOpen)?;
         let opened = Opened::read(crypto(), content, self.clock).map_err(Stopped::Core)?;
         let absent = self.seen.insert(*opened.replay_key());
-        opened.first_time(absent).map_err(Stopped::Core)
+        opened.first_time(absent, self.clock).map_err(Stopped::Core)
     }
 
     /// A whole acceptance of a [`TestToken`].

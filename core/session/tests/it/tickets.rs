@@ -57,14 +57,16 @@ fn any_node_of_the_domain_takes_a_ticket_once() {
     let (body, contribution) = shown(ticket(), &BINDING);
     let proved = checked(&body, &domain(1), NOW.plus_secs(HOUR - 1)).unwrap();
     assert_eq!(*proved.owner(), owner());
-    assert_eq!(proved.remember_until(), NOW.plus_secs(HOUR));
+    assert_eq!(proved.remember_until(), NOW.plus_secs(HOUR + 240), "clocks differ");
+    let late = checked(&body, &domain(1), NOW).unwrap();
+    assert_eq!(late.redeem(true, NOW.plus_secs(HOUR)).err(), Some(CryptoError::Exhausted), "after a pause");
     let again = checked(&body, &domain(1), NOW).unwrap();
     assert_eq!(again.use_key(crypto()), proved.use_key(crypto()), "both nodes ask for the same thing");
-    let (whose, redeemed) = proved.redeem(true).unwrap();
+    let (whose, redeemed) = proved.redeem(true, NOW).unwrap();
     assert_eq!(whose, owner());
     assert_eq!(redeemed.contribution(), contribution.as_ref());
     assert_eq!(*redeemed.binding(), BINDING);
-    assert_eq!(again.redeem(false).err(), Some(CryptoError::Exhausted));
+    assert_eq!(again.redeem(false, NOW).err(), Some(CryptoError::Exhausted));
 }
 
 #[test]

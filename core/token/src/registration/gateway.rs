@@ -76,12 +76,18 @@ impl RegistrationOpened {
         self.time.plus_secs(2 * CLOCK_TOLERANCE_SECS)
     }
 
-    /// Goes on if the replay cache did not have the key.
+    /// Goes on if the replay cache did not have the key. `now` is a time after the cache answered:
+    /// if the answer took so long that it may have forgotten another like this, nothing goes on.
     ///
     /// # Errors
-    /// [`RegistrationError::Replayed`].
-    pub fn first_time(self, was_absent: bool) -> Result<FreshRequest, RegistrationError> {
-        if was_absent { Ok(FreshRequest(self)) } else { Err(RegistrationError::Replayed) }
+    /// [`RegistrationError::Replayed`], [`RegistrationError::Clock`].
+    pub fn first_time(self, was_absent: bool, now: Time) -> Result<FreshRequest, RegistrationError> {
+        let seconds = self.time.distance_secs(now);
+        match (was_absent, seconds > CLOCK_TOLERANCE_SECS) {
+            (false, _) => Err(RegistrationError::Replayed),
+            (true, true) => Err(RegistrationError::Clock { seconds }),
+            (true, false) => Ok(FreshRequest(self)),
+        }
     }
 }
 

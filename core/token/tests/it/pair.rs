@@ -57,7 +57,7 @@ impl Gateway {
         let content = self.content(request, Purpose::Registration).ok_or(RegistrationError::Forged)?;
         let opened = RegistrationOpened::read(crypto(), content, self.clock)?;
         let absent = self.seen.insert(*opened.replay_key());
-        opened.first_time(absent)
+        opened.first_time(absent, self.clock)
     }
 
     pub(crate) fn accept(

@@ -310,7 +310,7 @@ async fn register(state: &World, wire: &mut Wire, envelope: Envelope) -> Result<
         let content = state.open(envelope, Purpose::Registration)?;
         let opened =
             RegistrationOpened::read(crypto(), content, time).map_err(|_| Refused(RefusalCode::Clock))?;
-        let fresh = opened.first_time(true).map_err(denied)?;
+        let fresh = opened.first_time(true, time).map_err(denied)?;
         let code = fresh.request().invitation.as_ref().map(|c| c.hash(crypto()));
         match code {
             Some(hash) if state.codes.contains(&hash) => {}
@@ -356,7 +356,7 @@ async fn sign_in(state: &World, wire: &mut Wire, envelope: Envelope) -> Result<(
         let time = state.time();
         let content = state.open(envelope, Purpose::Context)?;
         let opened = Opened::read(crypto(), content, time).map_err(|_| Refused(RefusalCode::Clock))?;
-        let fresh = opened.first_time(true).map_err(denied)?;
+        let fresh = opened.first_time(true, time).map_err(denied)?;
         let (name, proof) = prove(&state, &fresh)?;
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let grant = Grant {

@@ -9,7 +9,7 @@ use symbolon_crypto::{Entropy, TokenKind};
 use symbolon_policy::TokenClass;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ClaimedTicket, IssuedTicket, SessionState, TicketOwner};
-use symbolon_store::{RegistrationId, RegistrationState, SessionId, StoreError, UserId};
+use symbolon_store::{RegistrationId, RegistrationState, SessionId, StoreError, TicketKey, UserId};
 use symbolon_tickets::kerberos::KerberosError;
 use symbolon_tickets::oidc::{OidcError, claimed_issuer};
 use symbolon_wire::RefusalCode;
@@ -54,9 +54,11 @@ impl Shared {
             .map_err(|e| Refused::malformed(format!("malformed session ticket: {e}")))?
             .verify(crypto, &self.credentials.tickets, fresh.binding(), now())
             .map_err(|_| Refused::denied("no session ticket of this domain, or its time is over"))?;
-        let absent = self.remember(&proved.use_key(crypto), proved.remember_until()).await?;
-        let (owner, redeemed) =
-            proved.redeem(absent).map_err(|_| Refused::denied("the session ticket was used before"))?;
+        let key = TicketKey(proved.use_key(crypto));
+        let absent = self.store.spend_ticket(key, proved.remember_until(), now()).await?;
+        let (owner, redeemed) = proved
+            .redeem(absent, now())
+            .map_err(|_| Refused::denied("the session ticket was used before"))?;
         let lifetime = u64::from(self.config.session_lifetime_secs);
         let left = owner.proved.plus_secs(lifetime).secs().saturating_sub(now().secs());
         if left == 0 {

@@ -16,6 +16,7 @@ mod registration;
 mod sealing;
 mod sessions;
 mod sharing;
+mod tickets;
 
 use home::Home;
 
@@ -49,6 +50,10 @@ behaviours! {
         users_are_listed_page_by_page,
         a_password_verifier_is_set_replaced_and_taken_away,
         what_does_not_exist_is_not_found,
+    }
+    tickets::{
+        a_ticket_is_spent_once_and_stays_spent,
+        of_many_who_spend_a_ticket_one_does,
     }
     registration::{
         an_invitation_opens_one_registration,

@@ -46,7 +46,7 @@ impl Gateway {
         let content = cheap.check(crypto(), envelope).unwrap().open(crypto(), key).unwrap();
         let opened = Opened::read(crypto(), content, NOW).unwrap();
         let absent = self.seen.insert(*opened.replay_key());
-        opened.first_time(absent).unwrap()
+        opened.first_time(absent, NOW).unwrap()
     }
 }
 
