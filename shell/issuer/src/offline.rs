@@ -342,6 +342,12 @@ impl SignedBundle {
         Ok(&self.items)
     }
 
+    /// What became of each request; believe it after [`SignedBundle::check`] only.
+    #[must_use]
+    pub fn items(&self) -> &[SignedItem] {
+        &self.items
+    }
+
     /// The list, DER; look at it after [`SignedBundle::check`].
     #[must_use]
     pub fn list(&self) -> Option<&[u8]> {

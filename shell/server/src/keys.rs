@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/node.id            16 random bytes: tells the nodes on one store apart
 //! DIR/node.key           32 random bytes: seals secrets in the store
-//! DIR/issuer.{crt,key}   the certification authority (an all-in-one node; may live elsewhere)
+//! DIR/issuer.{crt,key}   the certification authority; the key may be taken to another machine
 //! DIR/identity.{crt,key} the gateway's identity
 //! ```
 //! A node that shares the store of another has only the first of its own.
@@ -67,35 +67,42 @@ impl NodeKeys {
                 key
             }
         };
-        let issuer = match load_pair(dir, "issuer")? {
-            Some((certificate, key)) => Issuer::load(certificate, key)?,
-            None => {
-                let issuer = Issuer::create("Symbolon issuer", now, ISSUER_YEARS)?;
-                save_pair(dir, "issuer", issuer.certificate(), issuer.key())?;
-                issuer
-            }
-        };
+        let issuer = TheIssuer::load_or_make(dir, now)?;
         let identity = match load_pair(dir, "identity")? {
             Some((certificate, key)) => {
                 let identity = Identity::load(certificate, key)?;
                 let left = identity.validity().until().0.saturating_sub(now.0) / 1_000_000;
-                if left < IDENTITY_SECS / 3 {
-                    let renewed =
-                        issuer.gateway_identity(identity.name(), Validity::starting(now, IDENTITY_SECS))?;
-                    save_pair(dir, "identity", renewed.certificate(), renewed.key())?;
-                    renewed
-                } else {
-                    identity
+                match &issuer {
+                    TheIssuer::Here(issuer) if left < IDENTITY_SECS / 3 => {
+                        let validity = Validity::starting(now, IDENTITY_SECS);
+                        let renewed = issuer.gateway_identity(identity.name(), validity)?;
+                        save_pair(dir, "identity", renewed.certificate(), renewed.key())?;
+                        renewed
+                    }
+                    TheIssuer::Elsewhere(_) if left < IDENTITY_SECS / 3 => {
+                        let until = symbolon_policy::format_time(identity.validity().until());
+                        tracing::warn!(
+                            "the gateway's identity ends at {until}, and the issuer's key is elsewhere"
+                        );
+                        identity
+                    }
+                    _ => identity,
                 }
             }
             None => {
+                let TheIssuer::Here(issuer) = &issuer else {
+                    return Err(damaged(
+                        &dir.join("issuer.key"),
+                        "it is missing, and without it there is no identity",
+                    ));
+                };
                 let name = gateway_name(config)?;
                 let identity = issuer.gateway_identity(&name, Validity::starting(now, IDENTITY_SECS))?;
                 save_pair(dir, "identity", identity.certificate(), identity.key())?;
                 identity
             }
         };
-        let issuer_certificate = issuer.certificate().to_vec();
+        let issuer_certificate = issuer.certificate();
         Ok(Self { node_id: node_id(dir)?, node_key, issuer_certificate, identity, first_start })
     }
 
@@ -109,7 +116,7 @@ impl NodeKeys {
             )));
         }
         let (Some(node_key), Some(issuer), Some(identity)) =
-            (node_key(home)?, load_pair(home, "issuer")?, load_pair(home, "identity")?)
+            (node_key(home)?, read(&home.join("issuer.crt"))?, load_pair(home, "identity")?)
         else {
             return Err(NodeError::Config(format!(
                 "with = \"{}\", but no node has started there yet; start that one first",
@@ -119,10 +126,41 @@ impl NodeKeys {
         Ok(Self {
             node_id: node_id(&config.dir)?,
             node_key,
-            issuer_certificate: issuer.0,
+            issuer_certificate: issuer.expose().to_vec(),
             identity: Identity::load(identity.0, identity.1)?,
             first_start: false,
         })
+    }
+}
+
+/// The issuer of a node with keys of its own.
+enum TheIssuer {
+    /// With its key.
+    Here(Issuer),
+    /// Its certificate alone, DER: the key was taken to another machine.
+    Elsewhere(Vec<u8>),
+}
+
+impl TheIssuer {
+    /// A certificate whose key is away was made here once; without either a new issuer is made.
+    fn load_or_make(dir: &Path, now: Time) -> Result<Self, NodeError> {
+        let (certificate, key) = (read(&dir.join("issuer.crt"))?, dir.join("issuer.key").exists());
+        if let (Some(certificate), false) = (certificate, key) {
+            return Ok(Self::Elsewhere(certificate.expose().to_vec()));
+        }
+        if let Some((certificate, key)) = load_pair(dir, "issuer")? {
+            return Ok(Self::Here(Issuer::load(certificate, key)?));
+        }
+        let issuer = Issuer::create("Symbolon issuer", now, ISSUER_YEARS)?;
+        save_pair(dir, "issuer", issuer.certificate(), issuer.key())?;
+        Ok(Self::Here(issuer))
+    }
+
+    fn certificate(&self) -> Vec<u8> {
+        match self {
+            Self::Here(issuer) => issuer.certificate().to_vec(),
+            Self::Elsewhere(certificate) => certificate.clone(),
+        }
     }
 }
 

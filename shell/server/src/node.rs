@@ -138,6 +138,7 @@ impl Node {
             code_key,
             default_template,
         });
+        shared.review_trust().await?;
         shared.store.record(&shared.actor(), "node.start", "", &serde_json::json!({}), now()).await?;
         shared.store.hot().skip_streams().await?;
         let socket = admin::listen(&shared.config.dir.join("admin.sock"))?;

@@ -23,6 +23,10 @@ impl Shared {
     /// When the directory cannot be read: then what was changed is not in force here yet.
     pub(crate) async fn review(&self) -> Result<(), NodeError> {
         let _one = self.reviewing.lock().await;
+        // trust first: as long as it cannot be read anew, the directory is not either, and the next look tries again
+        if self.store.revision().await? != self.desk.present().revision {
+            self.review_trust().await?;
+        }
         let changed = self.desk.refresh(&self.store).await;
         match &changed {
             Ok(true) => self.review_all(),

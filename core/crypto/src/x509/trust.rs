@@ -104,12 +104,8 @@ impl SubjectTrust {
         issuers: &[TrustedIssuer],
         revocation: Revocation,
     ) -> Result<Self, SubjectError> {
-        if issuers.len() > MAX_ISSUERS {
-            return Err(SubjectError::malformed("too many issuers"));
-        }
-        let issuers = issuers.iter().map(|i| Anchor::new(i.certificate())).collect::<Result<_, _>>()?;
         let mut trust = Self {
-            issuers,
+            issuers: anchors(issuers)?,
             revocation,
             foreign: Vec::new(),
             lists: Vec::new(),
@@ -120,15 +116,13 @@ impl SubjectTrust {
         Ok(trust)
     }
 
-    /// Trusts one more issuer of our own, while one follows another.
+    /// Trusts these issuers of our own from now on, and no others: more than one while one follows
+    /// another.
     ///
     /// # Errors
-    /// As [`SubjectTrust::new`].
-    pub fn admit_issuer(&mut self, crypto: Crypto, issuer: &TrustedIssuer) -> Result<(), SubjectError> {
-        if self.issuers.len() == MAX_ISSUERS {
-            return Err(SubjectError::malformed("too many issuers"));
-        }
-        self.issuers.push(Anchor::new(issuer.certificate())?);
+    /// As [`SubjectTrust::new`]; nothing is changed then.
+    pub fn set_issuers(&mut self, crypto: Crypto, issuers: &[TrustedIssuer]) -> Result<(), SubjectError> {
+        self.issuers = anchors(issuers)?;
         self.renew_state(crypto);
         Ok(())
     }
@@ -412,6 +406,13 @@ impl SubjectTrust {
         }
         Ok(verdict)
     }
+}
+
+fn anchors(issuers: &[TrustedIssuer]) -> Result<Vec<Anchor>, SubjectError> {
+    if issuers.len() > MAX_ISSUERS {
+        return Err(SubjectError::malformed("too many issuers"));
+    }
+    issuers.iter().map(|i| Anchor::new(i.certificate())).collect()
 }
 
 /// For which moment the certificates in a path are looked at, and which it is for all the rest.

@@ -65,8 +65,13 @@ fn a_node_takes_certificates_of_both_issuers_meanwhile() {
         assert!(both.verify(crypto(), &[certificate.der()], NOW).is_ok(), "under issuers of one name");
     }
     let mut grown = world.trust();
-    grown.admit_issuer(crypto(), &trusted(&next)).unwrap();
+    let before = *grown.state();
+    grown.set_issuers(crypto(), &[world.trusted(), trusted(&next)]).unwrap();
     assert!(grown.verify(crypto(), &[renewed.der()], NOW).is_ok());
+    assert_ne!(grown.state(), &before);
+    grown.set_issuers(crypto(), &[world.trusted()]).unwrap();
+    assert_eq!(grown.state(), &before);
+    assert!(grown.verify(crypto(), &[renewed.der()], NOW).is_err());
     let new = SubjectTrust::new(crypto(), &[trusted(&next)], Revocation::IfListed).unwrap();
     assert!(new.verify(crypto(), &[old.der()], NOW).is_err());
 }

@@ -1,11 +1,11 @@
 //! The certificate office: certificates of persons and devices, the list of those that count no more,
 //! requests for an issuer whose key is elsewhere, and another issuer.
 
+use super::ca_office::Office;
+use super::ca_trust::CHANGE;
 use super::error::ApiError;
 use super::{Answer, DONE, Done, Node, administrator, at, done, time_text};
 use crate::node::Shared;
-use super::ca_office::Office;
-use super::ca_trust::CHANGE;
 use axum::Json;
 use axum::extract::{Path, State};
 use base64::Engine as _;
@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use symbolon_crypto::TrustedIssuer;
 use symbolon_issuer::{
-    CertificateRequest, Confirmation, DEFAULT_SUBJECT_SECS, Delivery, RequestBundle, RequestedName, RevocationReason,
-    SignedBundle, SignedItem, SubjectCertificate,
+    CertificateRequest, Confirmation, DEFAULT_SUBJECT_SECS, Delivery, RequestBundle, RequestedName,
+    RevocationReason, SignedBundle, SignedItem, SubjectCertificate,
 };
 use symbolon_policy::UserCode;
 use symbolon_provider::SystemEntropy;
@@ -25,6 +25,9 @@ use symbolon_wire::Encode as _;
 
 /// How long two issuers are trusted beside each other unless said otherwise, in seconds: 30 days.
 const OVERLAP_SECS: u64 = 30 * 24 * 3600;
+
+/// Longest file of signed certificates, in bytes of base64: 1,024 of them, and a list of some size.
+pub(super) const MAX_SIGNED: usize = 16 * 1024 * 1024;
 
 #[derive(Serialize)]
 pub(super) struct OfficeView {
@@ -120,7 +123,10 @@ pub(super) async fn renew(
 async fn certify(node: &Shared, body: IssueBody, replaces: Option<Vec<u8>>) -> Answer<IssuedView> {
     let request = read_request(node, &body.request)?;
     let RequestedName::Subject(subject) = request.name().clone() else {
-        return Err(ApiError::invalid("a gateway's identity is not made here", "ask for a person or a device"));
+        return Err(ApiError::invalid(
+            "a gateway's identity is not made here",
+            "ask for a person or a device",
+        ));
     };
     let office = Office::open(node)?;
     let user = office.user_of(&subject).await?;
@@ -384,7 +390,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn serial_number(text: &str) -> Result<Vec<u8>, ApiError> {
-    let digits = text.len() % 2 == 0 && (2..=40).contains(&text.len()) && text.is_ascii();
+    let digits = text.len().is_multiple_of(2) && (2..=40).contains(&text.len()) && text.is_ascii();
     let bytes = (0..text.len()).step_by(2).map(|i| u8::from_str_radix(text.get(i..i + 2).unwrap_or("x"), 16));
     match bytes.collect::<Result<Vec<u8>, _>>() {
         Ok(bytes) if digits => Ok(bytes),

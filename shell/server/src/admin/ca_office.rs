@@ -13,8 +13,8 @@ use crate::node::Shared;
 use std::path::{Path, PathBuf};
 use symbolon_crypto::{IssuerChange, SecretBytes, SubjectId, TrustedIssuer};
 use symbolon_issuer::{
-    BundleItem, CertificateRequest, Identity, Issuer, IssuerError, ListOrder, RequestBundle, RevocationReason, Revoked,
-    SubjectCertificate, SubjectGrant, Validity,
+    BundleItem, CertificateRequest, Identity, Issuer, IssuerError, ListOrder, RequestBundle,
+    RevocationReason, Revoked, SubjectCertificate, SubjectGrant, Validity,
 };
 use symbolon_policy::{Standing, UserCode};
 use symbolon_provider::P256SigningKey;
@@ -195,7 +195,8 @@ impl<'a> Office<'a> {
         write_private(&file(home, "issuer.crt"), next.certificate())?;
         for name in ["issuer-next.key", "issuer-next.crt"] {
             let path = file(home, name);
-            std::fs::remove_file(&path).map_err(|e| ApiError::internal(format!("{}: {e}", path.display())))?;
+            std::fs::remove_file(&path)
+                .map_err(|e| ApiError::internal(format!("{}: {e}", path.display())))?;
         }
         let next = TrustedIssuer::from_certificate(self.node.gateway.crypto, next.certificate())
             .map_err(|e| ApiError::internal(e.to_string()))?;

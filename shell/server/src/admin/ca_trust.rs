@@ -1,6 +1,7 @@
-//! Whose certificates count here as of now: the issuer, the one that follows and the one before, what the
-//! configuration admits, and no revoked keys.
+//! Whose certificates of ours count here as of now: of the issuer, of the one that follows and the one before,
+//! and none with a revoked key. Whom the configuration admits besides is not looked at here.
 
+use crate::clock::now;
 use crate::error::NodeError;
 use crate::node::Shared;
 use std::sync::PoisonError;
@@ -18,20 +19,18 @@ impl Shared {
     /// When the register cannot be read, or a file of the node's directory is damaged.
     pub(crate) async fn review_trust(&self) -> Result<(), NodeError> {
         let crypto = self.gateway.crypto;
-        let mut trust = self.config.credentials.trust(crypto, &self.issuer)?;
+        let mut issuers = vec![self.issuer.clone()];
         if let Some(change) = self.issuer_change().await? {
-            let other = |certificate: &[u8]| TrustedIssuer::from_certificate(crypto, certificate);
-            let next = other(&change.new_certificate)?;
-            let old = self.old_issuer()?.filter(|old| old.fingerprint() == change.old);
             // before the change is finished this node's issuer is the old one, afterwards the new one
-            let both = [Some(next), old.filter(|_| crate::clock::now() <= change.old_until)];
-            for issuer in both.into_iter().flatten().filter(|i| i.fingerprint() != self.issuer.fingerprint()) {
-                trust.admit_issuer(crypto, &issuer).map_err(|e| X509Error::Malformed(e.to_string()))?;
-            }
+            let next = TrustedIssuer::from_certificate(crypto, &change.new_certificate)?;
+            let counts = |old: &TrustedIssuer| old.fingerprint() == change.old && now() <= change.old_until;
+            let others = [Some(next), self.old_issuer()?.filter(counts)].into_iter().flatten();
+            issuers.extend(others.filter(|i| i.fingerprint() != self.issuer.fingerprint()));
         }
         let revoked = self.store.revoked_certificates(Time(0)).await?;
+        let mut trust = self.credentials.trust.write().unwrap_or_else(PoisonError::into_inner);
+        trust.set_issuers(crypto, &issuers).map_err(|e| X509Error::Malformed(e.to_string()))?;
         trust.block_keys(crypto, revoked.into_iter().map(|c| c.made.key_hash));
-        *self.credentials.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
         Ok(())
     }
 

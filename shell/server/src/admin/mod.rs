@@ -4,6 +4,9 @@
 //! returns.
 
 mod audit;
+mod ca;
+mod ca_office;
+mod ca_trust;
 mod catalogue;
 mod error;
 mod sessions;
@@ -73,6 +76,15 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/invitations/{hash}", delete(tokens::revoke_invitation))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", delete(sessions::end))
+        .route("/v1/ca", get(ca::show))
+        .route("/v1/ca/certificates", get(ca::list).post(ca::issue))
+        .route("/v1/ca/certificates/{serial}/renew", post(ca::renew))
+        .route("/v1/ca/certificates/{serial}/confirm", post(ca::confirm))
+        .route("/v1/ca/certificates/{serial}/revoke", post(ca::revoke))
+        .route("/v1/ca/crl", get(ca::revocation_list).post(ca::make_list))
+        .route("/v1/ca/requests", post(ca::requests))
+        .route("/v1/ca/signed", post(ca::signed).layer(axum::extract::DefaultBodyLimit::max(ca::MAX_SIGNED)))
+        .route("/v1/ca/rotate", post(ca::rotate))
         .route("/v1/audit", get(audit::page))
         .route("/v1/audit/verify", get(audit::verify))
         .fallback(async || ApiError::not_found("no such call"))

@@ -5,6 +5,7 @@
 
 mod access;
 mod admin;
+mod certificates;
 mod client;
 mod hostile;
 mod registration;

@@ -1,0 +1,193 @@
+//! The certificate office over the administration interface.
+
+use crate::client::enrolled;
+use crate::world::World;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use symbolon_crypto::{Revocation, RevocationList, SubjectId, SubjectTrust, TrustedIssuer};
+use symbolon_issuer::{
+    CertificateRequest, Issuer, RequestBundle, RequestKey, RequestedName, SealedCertificate, SignedItem,
+};
+use symbolon_provider::{P256SigningKey, SubjectKeyKind, SubjectPrivateKey, crypto};
+use symbolon_wire::Decode as _;
+
+const CERTIFICATES: &str = "/v1/ca/certificates";
+
+fn now() -> symbolon_wire::Time {
+    crate::client::now()
+}
+
+/// A node with alice, and her code.
+async fn with_alice() -> (World, String) {
+    let world = World::new().await;
+    enrolled(&world).await;
+    let code = world.ok("GET", "/v1/users/alice", None).await["code"].as_str().unwrap().to_owned();
+    (world, code)
+}
+
+fn request(code: &str, device: &str, key: &SubjectPrivateKey) -> Vec<u8> {
+    let subject = SubjectId::device(code, device).unwrap();
+    CertificateRequest::make(&RequestedName::Subject(subject), RequestKey::from(key)).unwrap()
+}
+
+fn body(request: &[u8]) -> Option<Value> {
+    Some(json!({ "request": STANDARD.encode(request) }))
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    STANDARD.decode(value.as_str().unwrap()).unwrap()
+}
+
+fn issuer(world: &World) -> TrustedIssuer {
+    let certificate = std::fs::read(world.config.dir.join("issuer.crt")).unwrap();
+    TrustedIssuer::from_certificate(crypto(), &certificate).unwrap()
+}
+
+fn code_of(world: &World, certificate: &[u8]) -> String {
+    let trust = SubjectTrust::new(crypto(), &[issuer(world)], Revocation::IfListed).unwrap();
+    trust.verify(crypto(), &[certificate], now()).unwrap().code().to_owned()
+}
+
+async fn states(world: &World) -> Vec<String> {
+    let list = world.ok("GET", CERTIFICATES, None).await;
+    list.as_array().unwrap().iter().map(|c| c["state"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_device_gets_a_certificate_renews_it_and_loses_it() {
+    let (world, code) = with_alice().await;
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::P256);
+    let first = world.ok("POST", CERTIFICATES, body(&request(&code, "phone", &key))).await;
+    assert_eq!(first["state"], "active");
+    assert_eq!(code_of(&world, &bytes(&first["certificate"])), code);
+    let renew = format!("{CERTIFICATES}/{}/renew", first["serial"].as_str().unwrap());
+    let second = world.ok("POST", &renew, body(&request(&code, "phone", &key))).await;
+    assert_eq!(states(&world).await, ["active", "superseded"]);
+    let (status, again) = world.admin("POST", &renew, body(&request(&code, "phone", &key))).await;
+    assert_eq!(status, 404, "{again}");
+
+    let revoke = format!("{CERTIFICATES}/{}/revoke", second["serial"].as_str().unwrap());
+    let revoked = world.ok("POST", &revoke, Some(json!({ "reason": "key-compromise" }))).await;
+    assert_eq!(revoked["revoked"].as_array().unwrap().len(), 2, "all of its key");
+    let list = bytes(&world.ok("GET", "/v1/ca/crl", None).await["list"]);
+    let list = RevocationList::read(crypto(), &list, issuer(&world).certificate(), now()).unwrap();
+    assert_eq!((list.len(), list.number_is(1)), (2, true));
+    let (status, refused) = world.admin("POST", CERTIFICATES, body(&request(&code, "phone", &key))).await;
+    assert_eq!(status, 409, "a revoked key gets no other: {refused}");
+    world.ok("POST", "/v1/ca/crl", None).await;
+    let audit = world.ok("GET", "/v1/audit", None).await.to_string();
+    for action in ["certificate.issue", "certificate.revoke", "revocation-list.put"] {
+        assert!(audit.contains(action), "{action}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_for_envelopes_is_in_force_when_its_envelope_was_opened() {
+    let (world, code) = with_alice().await;
+    for kind in [SubjectKeyKind::XWing, SubjectKeyKind::X25519] {
+        let key = SubjectPrivateKey::generate(kind);
+        let asked = request(&code, kind.as_str(), &key);
+        let made = world.ok("POST", CERTIFICATES, body(&asked)).await;
+        assert_eq!((made["state"].as_str(), made["certificate"].is_null()), (Some("pending"), true));
+        let envelope = SealedCertificate::from_bytes(&bytes(&made["envelope"])).unwrap();
+        let asked = CertificateRequest::read(crypto(), &asked).unwrap();
+        let (certificate, confirmation) = envelope.open(crypto(), key.kem().unwrap(), &asked).unwrap();
+        assert_eq!(code_of(&world, &certificate), code);
+        let confirm = format!("{CERTIFICATES}/{}/confirm", made["serial"].as_str().unwrap());
+        let answer = |bytes: &[u8]| Some(json!({ "confirmation": STANDARD.encode(bytes) }));
+        assert_eq!(world.admin("POST", &confirm, answer(&[0; 32])).await.0, 404, "a wrong answer");
+        world.ok("POST", &confirm, answer(confirmation.as_bytes())).await;
+        assert_eq!(world.admin("POST", &confirm, answer(confirmation.as_bytes())).await.0, 404, "once");
+    }
+    assert_eq!(states(&world).await, ["active", "active"]);
+}
+
+#[tokio::test]
+async fn nothing_is_certified_that_was_not_asked_for_and_proved() {
+    let (world, code) = with_alice().await;
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::Ed25519);
+    let good = request(&code, "phone", &key);
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let nobody = request("nobody-0a1b2c", "phone", &key);
+    let gateway = RequestedName::Gateway(symbolon_crypto::GatewayName::parse("gw.example").unwrap());
+    let signer = P256SigningKey::generate();
+    let gateway = CertificateRequest::make(&gateway, RequestKey::P256(&signer)).unwrap();
+    for (bad, status) in
+        [(&forged, 422), (&nobody, 404), (&gateway, 422), (&vec![0x30, 0], 422), (&Vec::new(), 422)]
+    {
+        let (got, answer) = world.admin("POST", CERTIFICATES, body(bad)).await;
+        assert_eq!(got, status, "{answer}");
+    }
+    let long = json!({ "request": STANDARD.encode(&good), "lifetime_secs": 400 * 86_400 });
+    assert_eq!(world.admin("POST", CERTIFICATES, Some(long)).await.0, 422);
+    world.ok("POST", "/v1/users/alice/lock", None).await;
+    assert_eq!(world.admin("POST", CERTIFICATES, body(&good)).await.0, 422, "a locked user");
+    assert_eq!(states(&world).await, [""; 0]);
+    // renewed with a request of another subject
+    world.ok("POST", "/v1/users/alice/unlock", None).await;
+    let made = world.ok("POST", CERTIFICATES, body(&good)).await;
+    let renew = format!("{CERTIFICATES}/{}/renew", made["serial"].as_str().unwrap());
+    assert_eq!(world.admin("POST", &renew, body(&request(&code, "laptop", &key))).await.0, 422);
+    for wrong in ["xyz", "", "00", "é0", &"a".repeat(42)] {
+        assert_eq!(
+            world.admin("POST", &format!("{CERTIFICATES}/{wrong}/revoke"), Some(json!({}))).await.0,
+            404
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_issuer_whose_key_is_elsewhere_signs_what_is_taken_to_it() {
+    let (mut world, code) = with_alice().await;
+    let dir = world.config.dir.clone();
+    let key = P256SigningKey::from_pkcs8(symbolon_crypto::SecretBytes::new(
+        std::fs::read(dir.join("issuer.key")).unwrap(),
+    ))
+    .unwrap();
+    let elsewhere = Issuer::load(std::fs::read(dir.join("issuer.crt")).unwrap(), key).unwrap();
+    world.stop().await;
+    std::fs::remove_file(dir.join("issuer.key")).unwrap();
+    world.node = Some(symbolon_server::Node::start(world.config.clone()).await.unwrap());
+
+    assert_eq!(world.ok("GET", "/v1/ca", None).await["key_here"], false);
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::Ed25519);
+    let waiting = world.ok("POST", CERTIFICATES, body(&request(&code, "phone", &key))).await;
+    assert_eq!(waiting["state"], "waiting");
+    assert_eq!(world.admin("POST", "/v1/ca/crl", None).await.0, 422);
+    assert_eq!(world.admin("POST", "/v1/ca/rotate", Some(json!({}))).await.0, 422);
+    let there = bytes(&world.ok("POST", "/v1/ca/requests", None).await["file"]);
+    let bundle = RequestBundle::from_file(crypto(), &there).unwrap();
+    let signed = elsewhere.sign_bundle(crypto(), &bundle, now(), |_, _| true).unwrap();
+    assert!(matches!(signed.items(), [SignedItem::Certificate(_)]));
+    let back = signed.to_file(crypto());
+    let take = |file: &[u8]| Some(json!({ "file": STANDARD.encode(file) }));
+    let mut damaged = back.clone();
+    damaged[60] ^= 1;
+    assert_eq!(world.admin("POST", "/v1/ca/signed", take(&damaged)).await.0, 422);
+    let taken = world.ok("POST", "/v1/ca/signed", take(&back)).await;
+    assert_eq!(code_of(&world, &bytes(&taken["issued"][0]["certificate"])), code);
+    assert_eq!(taken["list"], true);
+    assert_eq!(world.ok("GET", "/v1/ca", None).await["waiting"], 0);
+    assert_eq!(states(&world).await, ["active"]);
+}
+
+#[tokio::test]
+async fn another_issuer_follows_and_certificates_of_both_count() {
+    let (mut world, code) = with_alice().await;
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::P256);
+    let old = issuer(&world);
+    world.ok("POST", CERTIFICATES, body(&request(&code, "phone", &key))).await;
+    let begun = world.ok("POST", "/v1/ca/rotate", Some(json!({ "overlap_secs": 3600 }))).await;
+    assert_eq!(begun["old"], old.fingerprint().to_string());
+    assert_eq!(world.admin("POST", "/v1/ca/rotate", Some(json!({}))).await.0, 422, "one at a time");
+    let finished = world.ok("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await;
+    assert_eq!(finished["new"], begun["new"]);
+    assert_eq!(world.admin("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await.0, 422);
+    world.restart().await;
+    assert_eq!(world.ok("GET", "/v1/status", None).await["issuer"], begun["new"]);
+    assert_eq!(issuer(&world).fingerprint().to_string(), begun["new"].as_str().unwrap());
+    let next = world.ok("POST", CERTIFICATES, body(&request(&code, "laptop", &key))).await;
+    assert_eq!(code_of(&world, &bytes(&next["certificate"])), code);
+}
