@@ -18,6 +18,9 @@ use symbolon_wire::Time;
 /// How long a span is, in seconds: a gateway forgets a wrong password as soon.
 const SPAN_SECS: u64 = 600;
 
+/// What the hash of a name begins with.
+const NAME: &[u8] = b"symbolon/1 gss guesses\0";
+
 /// The count of one service.
 #[derive(Debug)]
 pub struct Guesses(Spans);
@@ -59,7 +62,7 @@ impl Guesses {
 }
 
 fn file(name: &[u8]) -> String {
-    crypto().sha256(&[b"symbolon/1 gss guesses\0", name]).iter().map(|b| format!("{b:02x}")).collect()
+    crypto().sha256(&[NAME, name]).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

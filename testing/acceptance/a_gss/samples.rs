@@ -204,6 +204,43 @@ fn the_hash_of_the_issuers_key_is_enough_to_trust() -> Result<()> {
 }
 
 #[test]
+fn a_person_has_a_configuration_of_ones_own() -> Result<()> {
+    scenario!("A user's own file says who one is");
+    let site = Site::new(&[SERVICE])?;
+    let server = Server::start(&site, &[])?;
+    let own = site.path("home/.config/symbolon/gss.toml");
+    fs::create_dir_all(own.parent().context("a directory")?)?;
+    fs::copy(site.path("gss.toml"), &own)?;
+    let mut command = site.command("gss-client")?;
+    client(&mut command, server.port, &[]);
+    site.run(command.env_remove("SYMBOLON_GSS_CONFIG"))?.success()?;
+    step!("somebody else could change it");
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o666))?;
+    let refused = site.run(&mut command)?;
+    let said = format!("{}\n{}", refused.text(), refused.complaint());
+    ensure!(refused.code != Some(0) && said.contains("cannot be read or understood"), "{said}");
+    server.accepted(USER, 1)
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_told() -> Result<()> {
+    scenario!("The initiator's clock is wrong");
+    let site = Site::new(&[SERVICE])?;
+    let server = Server::start(&site, &[])?;
+    for (offset, accepted) in [("+100s", true), ("-100s", true), ("+200s", false), ("-200s", false)] {
+        let mut command = Command::new(program("faketime")?);
+        command.args(["-f", offset]).arg(program("gss-client")?);
+        site.surround(&mut command);
+        client(&mut command, server.port, &[]);
+        let answer = site.run(&mut command)?;
+        ensure!((answer.code == Some(0)) == accepted, "{offset}: {}", answer.text());
+    }
+    let reason = "the clocks differ by more than two minutes";
+    until(LIMIT, reason, || (server.running.output().matches(reason).count() == 2).then_some(()))?;
+    server.accepted(USER, 2)
+}
+
+#[test]
 fn keys_that_were_not_published_are_asked_for() -> Result<()> {
     scenario!("Initiators find a service's keys, or ask it");
     let site = Site::new(&[SERVICE])?;

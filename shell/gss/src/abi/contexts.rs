@@ -28,6 +28,9 @@ const PROTECTION_READY: u32 = 128;
 const TRANSFERABLE: u32 = 256;
 const CHANNEL_BOUND: u32 = 2048;
 
+/// What the hash of a channel begins with.
+const CHANNEL: &[u8] = b"symbolon/1 gss channel\0";
+
 /// Longest exported context, in bytes: names, keys and two windows.
 const MAX_STATE: usize = 16 * 1024;
 
@@ -61,7 +64,7 @@ unsafe fn channel(bindings: *const ChannelBindings) -> Result<Channel, Failure> 
     };
     let length = |bytes: &[u8]| (bytes.len() as u64).to_be_bytes();
     Ok(Some(crypto().sha256(&[
-        b"symbolon/1 gss channel\0",
+        CHANNEL,
         &bindings.initiator_addrtype.to_be_bytes(),
         &length(initiator),
         initiator,

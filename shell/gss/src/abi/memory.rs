@@ -150,12 +150,14 @@ impl<T: Held> Handle<T> {
             return Err(Failure::plain(CALL_INACCESSIBLE_WRITE | T::ABSENT));
         }
         // SAFETY: not null, so it points to a handle by the contract of the border.
-        let held = unsafe { ptr::replace(handle, ptr::null_mut()) };
+        let held = unsafe { ptr::read(handle) };
         if held.is_null() {
             return Ok(None);
         }
-        // SAFETY: the contract of the border.
+        // SAFETY: the contract of the border. Waits for a thread that still uses it.
         drop(unsafe { Self::get(held) }?);
+        // SAFETY: as it was read, it can be written.
+        unsafe { ptr::write(handle, ptr::null_mut()) };
         // SAFETY: it is a handle of this kind, made by `give`, and nobody can reach it any more.
         let mut owned = unsafe { Box::from_raw(held) };
         owned.mark = 0;
