@@ -34,7 +34,7 @@ pub enum HardwareError {
         why: String,
     },
     /// No token fits the URI.
-    #[error("no token fits {wanted}; {}", listed("there is no token", "there is", present))]
+    #[error("no token fits {wanted}; {}{}", listed("there is no token", "there is", present), also(problems))]
     NoToken {
         /// The URI.
         wanted: String,
@@ -218,6 +218,10 @@ fn no_module(name: Option<&str>) -> String {
 
 fn listed(none: &str, some: &str, uris: &[String]) -> String {
     if uris.is_empty() { none.to_owned() } else { format!("{some} {}", uris.join(" and ")) }
+}
+
+fn also(problems: &[String]) -> String {
+    problems.iter().map(|problem| format!("; {problem}")).collect()
 }
 
 /// What a module says, in its own words: `CKR_…` is what its manual explains.

@@ -1,5 +1,6 @@
 //! Finding the one token that a URI names.
 
+use crate::error::words;
 use crate::identity::{TokenIdentity, library_fits, slot_fits};
 use crate::module::{Module, Started};
 use crate::uri::ObjectType;
@@ -60,19 +61,17 @@ pub(crate) fn find(uri: &Pkcs11Uri) -> Result<(Arc<Module>, TokenIdentity), Hard
     }
 }
 
-/// The tokens in a module, and whether they fit. A module that sees none is asked once more after a
-/// new start: some look only then.
+/// The tokens in a module, and whether they fit. Some modules look for tokens only when they start, so
+/// one that was loaded before is started anew when nothing fits.
 fn tokens(module: &Module, uri: &Pkcs11Uri) -> Result<Vec<(bool, TokenIdentity)>, HardwareError> {
     let mut started = module.enter();
-    let mut tokens = tokens_of(&started, uri).unwrap_or_default();
-    if !tokens.iter().any(|(fits, _)| *fits) {
+    let before = started.searched();
+    let mut tokens = tokens_of(&started, uri);
+    if before && !tokens.as_ref().is_ok_and(|tokens| tokens.iter().any(|(fits, _)| *fits)) {
         module.restart(&mut started)?;
-        tokens = tokens_of(&started, uri).map_err(|e| HardwareError::Start {
-            path: module.path().to_owned(),
-            why: crate::error::words(&e),
-        })?;
+        tokens = tokens_of(&started, uri);
     }
-    Ok(tokens)
+    tokens.map_err(|e| HardwareError::Start { path: module.path().to_owned(), why: words(&e) })
 }
 
 fn tokens_of(started: &Started, uri: &Pkcs11Uri) -> cryptoki::error::Result<Vec<(bool, TokenIdentity)>> {

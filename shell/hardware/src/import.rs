@@ -41,6 +41,9 @@ impl OpenDevice {
         let checked = self.check(&imported, crypto, entropy, key, by_tools);
         if let Err(e) = checked {
             if there {
+                if !matches!(e, HardwareError::Unfit { .. }) {
+                    return Err(e);
+                }
                 return Err(HardwareError::Refuses {
                     token: device.identity().label.clone(),
                     why: "it holds another key under this id".to_owned(),

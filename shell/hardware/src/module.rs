@@ -29,6 +29,7 @@ impl std::fmt::Debug for Module {
 pub(crate) struct Started {
     pkcs11: Pkcs11,
     generation: u64,
+    searched: bool,
 }
 
 /// A session and the start of the module that it belongs to.
@@ -53,7 +54,7 @@ impl Module {
         let pkcs11 =
             Pkcs11::new(&path).map_err(|e| HardwareError::Load { path: path.clone(), why: words(&e) })?;
         start(&path, &pkcs11)?;
-        let started = Mutex::new(Started { pkcs11, generation: 0 });
+        let started = Mutex::new(Started { pkcs11, generation: 0, searched: false });
         let module = Arc::new(Self { path: path.clone(), started });
         loaded.insert(path, Arc::clone(&module));
         Ok(module)
@@ -94,6 +95,11 @@ impl Started {
     /// The module's functions.
     pub(crate) const fn pkcs11(&self) -> &Pkcs11 {
         &self.pkcs11
+    }
+
+    /// Whether it was searched for tokens since it was loaded; from now on it was.
+    pub(crate) const fn searched(&mut self) -> bool {
+        std::mem::replace(&mut self.searched, true)
     }
 
     /// Keeps a session together with the start that it belongs to.

@@ -106,8 +106,9 @@ impl Pkcs11Uri {
         parse::uri(text)
     }
 
-    /// The same without what belongs to this machine alone: slot, module file and PIN source. The
-    /// module's name stays, as a hint.
+    /// The same without what belongs to one machine alone: slot, module file and PIN source. The
+    /// module's name stays, as a hint. What comes from another machine is taken so alone: a module's
+    /// file is code that runs here.
     #[must_use]
     pub fn portable(&self) -> Self {
         let hint = self.module_path.as_deref().and_then(crate::modules::name_of);
