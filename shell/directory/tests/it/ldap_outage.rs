@@ -26,11 +26,11 @@ async fn a_directory_that_hangs_is_waited_for_no_longer_than_the_limit_and_then_
     let slapd = Slapd::start();
     let config = LdapConfig { limit: SHORT, ..slapd.config(by_search("(uid={user})")) };
     let directory = LdapDirectory::new(config).unwrap();
-    slapd.signal("-STOP");
+    slapd.stop();
     let begun = Instant::now();
     assert!(is_unavailable(&ask(&directory, "alice", "alice-pw").await));
     assert!(begun.elapsed() < SHORT * 10, "{:?}", begun.elapsed());
-    slapd.signal("-CONT");
+    slapd.go_on();
     let patient = slapd.directory(by_search("(uid={user})"));
     assert_eq!(ask(&patient, "alice", "alice-pw").await, right());
 }
@@ -40,7 +40,7 @@ async fn a_crowd_before_a_hanging_directory_waits_no_longer_than_one() {
     let slapd = Slapd::start();
     let config = LdapConfig { limit: SHORT, connections: 1, ..slapd.config(by_dn()) };
     let directory = std::sync::Arc::new(LdapDirectory::new(config).unwrap());
-    slapd.signal("-STOP");
+    slapd.stop();
     let begun = Instant::now();
     let mut crowd = tokio::task::JoinSet::new();
     for _ in 0..50 {
@@ -54,7 +54,7 @@ async fn a_crowd_before_a_hanging_directory_waits_no_longer_than_one() {
 #[tokio::test]
 async fn a_hanging_directory_delays_nobody_who_signs_in_by_another() {
     let (hanging, healthy) = (Slapd::start(), Slapd::start());
-    hanging.signal("-STOP");
+    hanging.stop();
     let slow = hanging.directory(by_dn());
     let quick = healthy.directory(by_dn());
     let waiting = ask(&slow, "alice", "alice-pw");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -175,8 +176,26 @@ impl Slapd {
         slapd
     }
 
-    /// Sends it a signal.
-    pub(crate) fn signal(&self, name: &str) {
+    /// Makes it hang: returns when every thread of it stands still.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+            // The state follows the name, which stands in brackets (proc(5)).
+            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+            Some(stat.rsplit_once(") ")?.1.starts_with('T'))
+        };
+        until("slapd stands still", || {
+            std::fs::read_dir(&tasks).unwrap().all(|task| stands(task).unwrap_or(true))
+        });
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
@@ -280,9 +299,19 @@ fn write_certificates(directory: &TempDir) -> String {
     authority.pem()
 }
 
-/// A port that nobody has just now.
+/// A port that nobody has just now. It is below those that the kernel gives to clients, and each
+/// process of tests begins to look elsewhere.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let mut places = std::iter::repeat_with(|| ASKED.fetch_add(1, Ordering::Relaxed));
+    let port = places.find_map(|n| {
+        let place = std::process::id().wrapping_mul(7919).wrapping_add(n) % COUNT;
+        let port = u16::try_from(FIRST + place).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    });
+    port.unwrap()
 }
 
 /// Asks again and again, for ten seconds at most.

@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use symbolon_tickets::kerberos::{Keytab, ServicePrincipal};
@@ -179,9 +180,19 @@ impl Drop for Kdc {
     }
 }
 
-/// A port that nobody has just now.
+/// A port that nobody has just now. It is below those that the kernel gives to clients, and each
+/// process of tests begins to look elsewhere.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    let mut places = std::iter::repeat_with(|| ASKED.fetch_add(1, Ordering::Relaxed));
+    let port = places.find_map(|n| {
+        let place = std::process::id().wrapping_mul(7919).wrapping_add(n) % COUNT;
+        let port = u16::try_from(FIRST + place).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    });
+    port.unwrap()
 }
 
 /// Asks again and again, for ten seconds at most.
