@@ -1,30 +1,28 @@
 //! `symbolon login` and `symbolon agent`: the same agent, in the background and in the foreground.
 
 mod background;
+mod with;
 
 use std::io::Read as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use symbolon_agent::{
-    Agent, AgentError, AgentOptions, Client, Credential, Destinations, Link, Paths, Patience, Status,
-};
-use symbolon_crypto::{GatewayName, SecretBytes};
-use symbolon_policy::CanonName;
+use symbolon_agent::{Agent, AgentError, AgentOptions, Client, Destinations, Link, Paths, Patience, Status};
+use symbolon_crypto::GatewayName;
 use tracing_subscriber::filter::LevelFilter;
 use zeroize::Zeroizing;
 
 use crate::cli::Global;
 use crate::enrol::gateway_name;
-use crate::exit::{Complaint, Outcome, plain};
+use crate::exit::{Complaint, Kind, Outcome, plain};
 use crate::output::{Output, Page, Report};
 use crate::paste::Paste;
-use crate::pin::{self, PinArgs};
+use crate::pin;
 use crate::serve::Signals;
 use crate::user::{NOTHING, destinations_table};
 use crate::{notify, runtime};
+use with::{CredentialArgs, Method};
 
 /// How long an agent that is stopped while it signs in may take to sign out again: many times what either takes.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -33,43 +31,36 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct SignInArgs {
     #[command(flatten)]
-    pin: PinArgs,
-    /// Which gateway, when the token is registered with several
+    credential: CredentialArgs,
+    /// Which gateway, when the token is registered with several, or for another credential than a token
     #[arg(long, value_name = "NAME", value_parser = gateway_name)]
     gateway: Option<GatewayName>,
-    /// HOST:PORT where the gateway is, when it has moved since the registration
+    /// HOST:PORT where the gateway is, when it has moved since the registration or there was none
     #[arg(long, value_name = "HOST:PORT")]
     address: Option<String>,
     /// What to tell the gateway about where this machine is
     #[arg(long, value_name = "TEXT")]
     place: Option<String>,
-    /// Sign in by this name and a password instead of a token, where the configuration file lets the gateway have it
-    #[arg(long, value_name = "NAME", requires = "gateway")]
-    user: Option<CanonName>,
-    /// Read the password from a file that only its owner may read
-    #[arg(long, value_name = "FILE", requires = "user")]
-    password_file: Option<PathBuf>,
 }
 
 impl SignInArgs {
-    /// Asks for the PIN or the password.
-    fn secret(&self) -> Outcome<Zeroizing<String>> {
-        match (&self.user, &self.password_file) {
-            (Some(_), Some(file)) => pin::read_file(file),
-            (Some(user), None) => pin::prompt(&format!("Password of {user}: ")),
-            (None, _) => self.pin.secret(),
-        }
+    fn options(
+        self,
+        paths: Paths,
+        secret: Option<Zeroizing<String>>,
+        patience: Patience,
+    ) -> Outcome<AgentOptions> {
+        let Self { credential, gateway, address, place } = self;
+        let credential = credential.credential(secret)?;
+        Ok(AgentOptions { gateway, address, place, patience, ..AgentOptions::new(paths, credential) })
     }
 
-    fn options(self, paths: Paths, secret: Zeroizing<String>, patience: Patience) -> Outcome<AgentOptions> {
-        let credential = match self.user {
-            Some(user) => {
-                Credential::Password { user, password: SecretBytes::new(secret.as_bytes().to_vec()) }
-            }
-            None => Credential::Token(pin::pin(secret)?),
-        };
-        let Self { gateway, address, place, .. } = self;
-        Ok(AgentOptions { gateway, address, place, patience, ..AgentOptions::new(paths, credential) })
+    /// Whether a ticket of the last session spares a person the PIN.
+    fn may_resume(&self, paths: &Paths) -> bool {
+        // One that cannot be read is no reason not to ask.
+        let ticket = symbolon_agent::kept_ticket(paths).ok().flatten().filter(|ticket| !ticket.over);
+        let here = |gateway: &str| self.gateway.as_ref().is_none_or(|wanted| wanted.as_str() == gateway);
+        self.credential.is_left_open() && ticket.is_some_and(|ticket| here(&ticket.gateway))
     }
 }
 
@@ -139,16 +130,7 @@ pub(crate) fn run(global: &Global, args: &LoginArgs) -> Outcome {
     let runtime = runtime::small()?;
     let mut already = true;
     if runtime.block_on(Client::connect(&paths)).is_err() {
-        // what is wrong with the token is worth knowing before a PIN is typed
-        if args.sign_in.user.is_none() {
-            let token = symbolon_agent::token::info(&paths)?;
-            if !token.registered {
-                return Err(Complaint::usage("the token is not registered with any gateway yet")
-                    .fix("use your invitation: symbolon enrol LINK"));
-            }
-        }
-        let secret = args.sign_in.secret()?;
-        background::start(global, &paths, &args.sign_in, &secret)?;
+        start(global, &paths, &args.sign_in)?;
         already = false;
     }
     let signed_in = runtime.block_on(signed_in(&paths, Paste::new(global)))?;
@@ -164,6 +146,29 @@ pub(crate) fn run(global: &Global, args: &LoginArgs) -> Outcome {
     Ok(())
 }
 
+/// Starts an agent: by the ticket of the last session without a question, where that is possible.
+fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs) -> Outcome {
+    if sign_in.may_resume(paths) {
+        let by_ticket = SignInArgs { credential: CredentialArgs::ticket(), ..sign_in.clone() };
+        match background::start(global, paths, &by_ticket, None) {
+            Err(e) if matches!(e.kind, Kind::Denied | Kind::Usage) => {
+                global.output().note(&format!("the ticket of the last session opens nothing: {}", e.message));
+            }
+            other => return other,
+        }
+    }
+    // what is wrong with the token is worth knowing before a PIN is typed
+    if sign_in.credential.method()? == Method::Token {
+        let token = symbolon_agent::token::info(paths)?;
+        if !token.registered {
+            return Err(Complaint::usage("the token is not registered with any gateway yet")
+                .fix("use your invitation: symbolon enrol LINK"));
+        }
+    }
+    let secret = sign_in.credential.secret()?;
+    background::start(global, paths, sign_in, secret.as_deref().map(String::as_str))
+}
+
 async fn signed_in(paths: &Paths, paste: Paste) -> Result<SignedIn, AgentError> {
     let mut client = Client::connect(paths).await?;
     Ok(SignedIn::new(client.status().await?, client.ls().await?, paste))
@@ -175,9 +180,12 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
     let secret = if background {
         // Out of the terminal's reach before anything else: it may be closed at any time.
         let _ = rustix::process::setsid();
-        from_stdin()?
+        match sign_in.credential.method()? {
+            Method::Token | Method::Password => Some(from_stdin()?),
+            _ => None,
+        }
     } else {
-        sign_in.secret()?
+        sign_in.credential.secret()?
     };
     // JSON is for whoever started us; people read the log of a background agent
     runtime::log(&Global { json: global.json && !background, ..global.clone() }, LevelFilter::INFO);

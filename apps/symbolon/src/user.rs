@@ -5,7 +5,7 @@ use serde::Serialize;
 use symbolon_agent::{AgentError, Client, DestinationInfo, Destinations, Link, Paths, Status, WhoAmI};
 
 use crate::cli::Global;
-use crate::exit::Outcome;
+use crate::exit::{Kind, Outcome};
 use crate::output::{Page, Report, Table, seconds};
 use crate::paste::{Paste, quote};
 use crate::runtime;
@@ -50,9 +50,19 @@ pub(crate) fn place(global: &Global, args: PlaceArgs) -> Outcome {
     })
 }
 
-/// Ends the session and the agent.
+/// Ends the session and the agent. Where none runs, the ticket that one left is given up.
 pub(crate) fn logout(global: &Global) -> Outcome {
-    told(global, async |client| client.logout().await.map(|()| SignedOut { signed_out: true }))
+    let done = told(global, async |client| client.logout().await.map(|()| SignedOut { signed_out: true }));
+    let forgotten = symbolon_agent::forget_ticket(&Paths::new(global.home.clone())?)?;
+    match done {
+        Err(e) if e.kind == Kind::Unreachable && forgotten => {
+            global
+                .output()
+                .report(&Told { reply: TicketGone { signed_out: true }, paste: Paste::new(global) });
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 fn told<T: Serialize>(global: &Global, ask: impl AsyncFnOnce(Client) -> Result<T, AgentError>) -> Outcome
@@ -175,7 +185,8 @@ impl Report for Told<WhoAmI> {
             ("user", who.user.clone()),
             ("code", who.user_code.clone().unwrap_or_default()),
             ("path", who.access_path.clone().unwrap_or_default()),
-            ("signed in by", format!("{} ({})", who.signed_in_by, who.token_class)),
+            ("signed in by", signed_in_by(who)),
+            ("assurance", who.assurance.clone()),
             ("gateway", who.gateway.clone()),
             ("issuer", who.issuer.clone()),
             ("suite", who.suite.clone()),
@@ -184,6 +195,16 @@ impl Report for Told<WhoAmI> {
             ("told: system", reported.system.clone()),
             ("told: place", reported.place.clone()),
         ]);
+    }
+}
+
+/// How, and with what of its kind; a ticket says what came before it.
+fn signed_in_by(who: &WhoAmI) -> String {
+    let WhoAmI { signed_in_by, token_class, .. } = who;
+    match signed_in_by.as_str() {
+        "ticket" => format!("ticket of a session ({token_class})"),
+        by if by == token_class => by.to_owned(),
+        by => format!("{by} ({token_class})"),
     }
 }
 
@@ -211,6 +232,17 @@ struct SignedOut {
 impl Report for Told<SignedOut> {
     fn write(&self, page: &mut Page) {
         page.line("You are signed out; the agent has ended.");
+    }
+}
+
+#[derive(Serialize)]
+struct TicketGone {
+    signed_out: bool,
+}
+
+impl Report for Told<TicketGone> {
+    fn write(&self, page: &mut Page) {
+        page.line("No agent was running; the ticket that the last one left is given up.");
     }
 }
 

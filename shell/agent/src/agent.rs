@@ -20,37 +20,22 @@ mod shared;
 mod show;
 mod streams;
 mod term;
+mod tickets;
 mod tunnel;
 mod watch;
 
 use crate::files::{Lock, make_private_dir};
-use crate::{AgentError, Paths, UserConfig, last_end};
-use account::Account;
+use crate::{AgentError, Credential, Paths, UserConfig, last_end};
+use account::{Account, Way};
 use shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;
-use symbolon_crypto::{GatewayName, SecretBytes};
-use symbolon_policy::CanonName;
-use symbolon_token::container::Pin;
+use symbolon_crypto::GatewayName;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
 /// How long a start waits for the first configuration after the sign-in.
 const FIRST_CONFIGURATION: Duration = Duration::from_secs(5);
-
-/// What the agent signs in with; it is held in memory, for later sign-ins.
-#[derive(Debug)]
-pub enum Credential {
-    /// The token, opened with this PIN.
-    Token(Pin),
-    /// A user name and a password (A4), where the configuration file lets the gateway have it.
-    Password {
-        /// The name.
-        user: CanonName,
-        /// The password.
-        password: SecretBytes,
-    },
-}
 
 /// What to do when the gateway cannot be reached, or denies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,7 +107,7 @@ impl Agent {
         .map_err(|_| AgentError::failure("opening the token broke off"))??;
         let listener = listen(&paths)?;
         let shared = Shared::new(&account, place);
-        let first = match (account.sign_in().await, patience) {
+        let first = match (account.sign_in(Way::Afresh).await, patience) {
             (Ok(first), _) => Some(first),
             (Err(e), Patience::FirstTry) => {
                 let _ = std::fs::remove_file(&paths.socket);

@@ -7,12 +7,15 @@
 //! issuer = "0f1e 2d3c …"                # a token of another issuer is not used
 //! issuer_certificate = "issuer.crt"     # whom to trust when signing in without a token (DER)
 //! password_gateways = ["gw.example"]    # who may be sent a password; nobody unless named (A4)
+//! kerberos_service = "symbolon/gw.example@EXAMPLE.ORG"  # the gateway's principal (A5)
+//! id_token_command = ["get-id-token"]   # finds a nonce in SYMBOLON_NONCE and prints an ID token (A5)
 //! suites = ["x-wing"]                   # acceptable suites, best first
 //! ```
 
 use crate::files::read_bounded;
 use crate::{AgentError, Paths};
 use serde::Deserialize;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use symbolon_crypto::{GatewayName, IssuerFingerprint, Suite, TrustedIssuer};
 use symbolon_policy::PasswordGateways;
@@ -39,6 +42,10 @@ pub struct UserConfig {
     pub issuer_certificate: Option<PathBuf>,
     /// Who may be sent a password.
     pub password_gateways: PasswordGateways,
+    /// The gateway's Kerberos principal, `service/host@REALM`.
+    pub kerberos_service: Option<String>,
+    /// The program that gets ID tokens of an OpenID provider, and its arguments; none when empty.
+    pub id_token_command: Vec<OsString>,
     /// Acceptable suites, best first.
     pub suites: Vec<Suite>,
 }
@@ -53,6 +60,9 @@ struct Written {
     issuer_certificate: Option<PathBuf>,
     #[serde(default)]
     password_gateways: PasswordGateways,
+    kerberos_service: Option<String>,
+    #[serde(default)]
+    id_token_command: Vec<String>,
     suites: Option<Vec<WrittenSuite>>,
 }
 
@@ -91,6 +101,8 @@ impl UserConfig {
             // Beside the configuration file unless the path is absolute.
             issuer_certificate: written.issuer_certificate.map(|p| paths.config.with_file_name(p)),
             password_gateways: written.password_gateways,
+            kerberos_service: written.kerberos_service,
+            id_token_command: written.id_token_command.into_iter().map(OsString::from).collect(),
             suites: match written.suites {
                 None => vec![Suite::XWing],
                 Some(suites) if suites.is_empty() => return Err(wrong("suites must name one".into())),

@@ -1,5 +1,7 @@
 //! What may be wrong, and how to mend it.
 
+mod credentials;
+
 use crate::connection::Connection;
 use crate::files::is_open_to_others;
 use crate::gateway::{Misfit, Trust, meet};
@@ -28,8 +30,8 @@ pub enum Finding {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What: `configuration`, `token`, `permissions`, `attempts`, `agent`, `socket`, `session`,
-    /// `gateway`, `certificates`, `clock`.
+    /// What: `configuration`, `token`, `permissions`, `attempts`, `kerberos`, `oidc`, `certificate`,
+    /// `ticket`, `agent`, `socket`, `session`, `gateway`, `certificates`, `clock`.
     pub name: String,
     /// How it is.
     pub finding: Finding,
@@ -94,6 +96,7 @@ pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Di
         }
     };
     let issuer = look_at_token(paths, &mut found);
+    credentials::look(paths, config.as_ref(), &mut found).await;
     let agent = look_at_agent(paths, &mut found).await;
     if let (Some(issuer), Some(agent)) = (&issuer, &agent)
         && issuer.fingerprint().to_string() != agent.issuer

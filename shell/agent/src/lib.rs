@@ -18,10 +18,12 @@
 //! 127.0.0.1, as with `ssh -L`; [`Client::stream`] is not.
 
 mod agent;
+mod certificate;
 mod client;
 mod clock;
 mod config;
 mod connection;
+mod credential;
 mod dialogue;
 mod doctor;
 mod enrol;
@@ -29,15 +31,19 @@ mod error;
 mod files;
 mod gateway;
 mod ipc;
+mod kerberos;
 mod last_end;
 mod paths;
+mod proof;
 mod sign_in;
 mod status;
+mod ticket;
 pub mod token;
 
-pub use agent::{Agent, AgentOptions, Credential, Patience, SignOut};
+pub use agent::{Agent, AgentOptions, Patience, SignOut};
 pub use client::{Client, Ending, Listening, RawStream};
 pub use config::UserConfig;
+pub use credential::{CertificateFiles, Credential};
 pub use dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};
 pub use doctor::{Check, Diagnosis, Finding, doctor};
 pub use enrol::{EnrolOptions, EnrolTarget, enrol};
@@ -48,3 +54,4 @@ pub use status::{
     DestinationInfo, Destinations, Enrolled, Link, ListenerStatus, Problem, RegistrationInfo, Reported,
     SCHEMA, SessionStatus, Status, StreamStatus, TokenInfo, WhoAmI,
 };
+pub use ticket::{TicketInfo, forget_ticket, kept_ticket};

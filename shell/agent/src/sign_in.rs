@@ -1,24 +1,22 @@
 //! Signing in (A2, A6, B8) and coming back to a session over another connection.
 //!
-//! With a key set and a number at hand it is one round trip; otherwise the gateway is asked for
-//! both first. A gateway that does not know the key any more, or denies an old number, is asked
-//! once.
+//! With a key set at hand, and a number where the proof answers one, it is one round trip; otherwise
+//! the gateway is asked for both first. A gateway that does not know the key any more, or denies an
+//! old number, is asked once.
 
 use crate::connection::Connection;
 use crate::gateway::{Trust, meet};
+use crate::proof::{Proof, open_context};
 use crate::{AgentError, clock};
-use symbolon_context::{Established, Initiator, InitiatorOptions, PasswordToken};
-use symbolon_crypto::{
-    Crypto, CryptoError, Entropy, GatewayName, InitiatorToken, KeySet, PresentedToken, SecretBytes, Suite,
-    TranscriptHash, TrustedIssuer, VerifiedKeySet,
-};
-use symbolon_policy::{CanonName, PasswordGateways, UserCode};
+use symbolon_context::Established;
+use symbolon_crypto::{GatewayName, KeySet, Suite, TrustedIssuer, VerifiedKeySet};
+use symbolon_policy::TokenClass;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::Role;
 use symbolon_session::{AttachRequest, ClientSession, Epoch, SessionChannel, SessionId, SessionSecret};
-use symbolon_token::challenge::{ChallengeToken, Claimant, Number};
-use symbolon_token::{Hello, SoftwareKey};
-use symbolon_wire::{FrameKind, Refusal, RefusalCode, Time};
+use symbolon_token::Hello;
+use symbolon_token::challenge::Number;
+use symbolon_wire::{FrameKind, RefusalCode, Time};
 
 /// Where, to whom and how to sign in.
 #[derive(Debug)]
@@ -29,20 +27,11 @@ pub(crate) struct Gateway {
     pub(crate) suites: Vec<Suite>,
 }
 
-/// What proves who the user is.
-#[derive(Debug)]
-pub(crate) enum Proof {
-    /// The authentication key of a registration (B8).
-    Key { key: SoftwareKey, registration_id: [u8; 16], user: UserCode },
-    /// A password (A4), and to whom it may be told.
-    Password { user: CanonName, password: SecretBytes, gateways: PasswordGateways },
-}
-
 /// What the last exchange with the gateway left.
 #[derive(Debug)]
 pub(crate) struct AtHand {
     pub(crate) key_set: KeySet,
-    pub(crate) number: Number,
+    pub(crate) number: Option<Number>,
 }
 
 /// A connection on which a session is live.
@@ -69,6 +58,18 @@ pub(crate) struct SignedIn {
     pub(crate) subject: String,
     pub(crate) opened: Time,
     pub(crate) lifetime_secs: u32,
+    pub(crate) shown: Shown,
+}
+
+/// What was shown to open a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// [`Proof::method`].
+    pub(crate) method: &'static str,
+    /// What it is worth; of a ticket what the credential was that came before it.
+    pub(crate) class: TokenClass,
+    /// The user identification code and the access control path, where a registration tells them.
+    pub(crate) registered: Option<(String, String)>,
 }
 
 /// Signs in.
@@ -78,13 +79,17 @@ pub(crate) async fn sign_in(
     at_hand: Option<AtHand>,
 ) -> Result<SignedIn, AgentError> {
     if let Some(AtHand { key_set, number }) = at_hand
+        && (number.is_some() || !proof.answers_a_number())
         && let Ok(verified) = key_set.verify(crypto(), &gateway.issuer, &gateway.name, clock::now())
     {
         let mut connection = Connection::dial(&gateway.address).await?;
         match open_context(&mut connection, gateway, proof, &verified, number).await? {
-            Ok(established) => return finish(connection, gateway, verified, key_set, established),
+            Ok(established) => return finish(connection, gateway, proof, verified, key_set, established),
             // The key was left behind, or the number became too old: both come with a new offer.
-            Err(refusal) if matches!(refusal.code, RefusalCode::UnknownKey | RefusalCode::Denied) => {
+            Err(refusal)
+                if refusal.code == RefusalCode::UnknownKey
+                    || refusal.code == RefusalCode::Denied && proof.answers_a_number() =>
+            {
                 tracing::debug!(code = ?refusal.code, "what was at hand is not accepted; asking for an offer");
             }
             Err(refusal) => return Err(AgentError::refused(&refusal, clock::now())),
@@ -95,9 +100,9 @@ pub(crate) async fn sign_in(
     let mut once_more = true;
     loop {
         let met = meet(&mut connection, &Hello::default(), &trust, &gateway.name).await?;
-        match open_context(&mut connection, gateway, proof, &met.verified, met.offer.number).await? {
+        match open_context(&mut connection, gateway, proof, &met.verified, Some(met.offer.number)).await? {
             Ok(established) => {
-                return finish(connection, gateway, met.verified, met.offer.key_set, established);
+                return finish(connection, gateway, proof, met.verified, met.offer.key_set, established);
             }
             Err(refusal) if refusal.code == RefusalCode::UnknownKey && once_more => {
                 once_more = false;
@@ -108,59 +113,10 @@ pub(crate) async fn sign_in(
     }
 }
 
-async fn open_context(
-    connection: &mut Connection,
-    gateway: &Gateway,
-    proof: &Proof,
-    verified: &VerifiedKeySet,
-    number: Number,
-) -> Result<Result<Established, Refusal>, AgentError> {
-    match proof {
-        Proof::Key { key, registration_id, user } => {
-            let entropy: &mut dyn Entropy = &mut SystemEntropy;
-            let token = KeyToken {
-                key: key.duplicate(),
-                registration_id: *registration_id,
-                user: user.clone(),
-                gateway: verified.name().to_string(),
-                gateway_number: number,
-                own_number: entropy.number(),
-            };
-            exchange(connection, gateway, verified, token).await
-        }
-        Proof::Password { user, password, gateways } => {
-            let permitted = gateways.permit(verified.name().as_str()).ok_or_else(|| {
-                AgentError::denied(format!("the password may not be told to {}", verified.name())).fix(format!(
-                    "if that gateway may know it, name it in the configuration file: password_gateways = [\"{}\"]",
-                    verified.name()
-                ))
-            })?;
-            let token = PasswordToken::new(user.clone(), password.duplicate(), verified, &permitted)
-                .map_err(|_| AgentError::usage("the password is too long"))?;
-            exchange(connection, gateway, verified, token).await
-        }
-    }
-}
-
-async fn exchange<T: InitiatorToken>(
-    connection: &mut Connection,
-    gateway: &Gateway,
-    verified: &VerifiedKeySet,
-    token: T,
-) -> Result<Result<Established, Refusal>, AgentError> {
-    let options = InitiatorOptions { suites: gateway.suites.clone(), ..InitiatorOptions::default() };
-    let (waiting, first) =
-        Initiator::begin(crypto(), &mut SystemEntropy, verified, &options, token, clock::now())?;
-    let first = (FrameKind::ContextFirst, first);
-    match connection.ask(first, |cookie| waiting.with_cookie(cookie), FrameKind::ContextSecond).await? {
-        Ok(second) => Ok(Ok(waiting.finish(&second)?)),
-        Err(refusal) => Ok(Err(refusal)),
-    }
-}
-
 fn finish(
     connection: Connection,
     gateway: &Gateway,
+    proof: &Proof,
     verified: VerifiedKeySet,
     key_set: KeySet,
     established: Established,
@@ -179,6 +135,7 @@ fn finish(
         subject: subject.chars().filter(|c| !c.is_control()).collect(),
         opened: clock::now(),
         lifetime_secs,
+        shown: Shown { method: proof.method(), class: proof.class(), registered: None },
     })
 }
 
@@ -215,46 +172,5 @@ pub(crate) async fn attach(gateway: &Gateway, session: &mut ClientSession) -> Re
                 _ => Ok(Attach::Over(error)),
             }
         }
-    }
-}
-
-/// [`ChallengeToken`] with a key of its own, so that the exchange can move between threads.
-struct KeyToken {
-    key: SoftwareKey,
-    registration_id: [u8; 16],
-    user: UserCode,
-    gateway: String,
-    gateway_number: Number,
-    own_number: Number,
-}
-
-/// Hands out the number that was drawn before.
-struct Drawn(Number);
-
-impl Entropy for Drawn {
-    fn fill(&mut self, out: &mut [u8]) {
-        debug_assert_eq!(out.len(), self.0.len(), "a challenge token draws its number and nothing else");
-        for (out, drawn) in out.iter_mut().zip(self.0) {
-            *out = drawn;
-        }
-    }
-}
-
-impl KeyToken {
-    fn token(&self) -> ChallengeToken<'_> {
-        let crypto: Crypto = crypto();
-        let claimed = Claimant { registration_id: self.registration_id, user: &self.user };
-        let mut drawn = Drawn(self.own_number);
-        ChallengeToken::new(crypto, &mut drawn, &self.key, claimed, &self.gateway, self.gateway_number)
-    }
-}
-
-impl InitiatorToken for KeyToken {
-    fn present(&mut self, binding: &TranscriptHash) -> Result<PresentedToken, CryptoError> {
-        self.token().present(binding)
-    }
-
-    fn confirm(&mut self, reply: &[u8]) -> Result<(), CryptoError> {
-        self.token().confirm(reply)
     }
 }

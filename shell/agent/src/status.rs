@@ -214,13 +214,17 @@ pub struct WhoAmI {
     pub schema: u32,
     /// The user's name as the gateway gave it.
     pub user: String,
-    /// The user identification code; none after a sign-in by password.
+    /// The user identification code; none unless a registered token signed in.
     pub user_code: Option<String>,
-    /// The access control path; none after a sign-in by password.
+    /// The access control path; none unless a registered token signed in.
     pub access_path: Option<String>,
-    /// What proved the identity: `software`, `password`.
+    /// What proved the identity, as entitlements name it: `software`, `hardware`, `certificate`,
+    /// `kerberos`, `oidc`, `password`. After a session ticket it is what came before that.
     pub token_class: String,
-    /// How it was proved: `challenge` or `password`.
+    /// How far that proves it: `low`, `substantial` or `high`.
+    #[serde(default)]
+    pub assurance: String,
+    /// How it was proved: `challenge`, `certificate`, `kerberos`, `oidc`, `password` or `ticket`.
     pub signed_in_by: String,
     /// The gateway's verified name.
     pub gateway: String,

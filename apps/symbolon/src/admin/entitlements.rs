@@ -44,9 +44,13 @@ pub(crate) struct GrantArgs {
     /// From an address in this network: 10.0.0.0/8; may stand several times, and one must fit
     #[arg(long = "network", value_name = "CIDR")]
     networks: Vec<String>,
-    /// With a token of this class: password, software or hardware; may stand several times
+    /// By a credential of this class: password, oidc, kerberos, software, certificate or hardware; may stand several
+    /// times
     #[arg(long = "class", value_name = "CLASS")]
     classes: Vec<String>,
+    /// By a sign-in of at least this assurance: low, substantial or high
+    #[arg(long, value_name = "LEVEL")]
+    assurance: Option<String>,
     /// From a machine that reports this label (it guides honest clients only); may stand several times
     #[arg(long = "machine", value_name = "LABEL")]
     machines: Vec<String>,
@@ -62,12 +66,13 @@ impl GrantArgs {
         };
         let many =
             |name: &'static str, values: &[String]| values.iter().map(|v| format!("{name}={v}")).collect();
-        let pieces: [Vec<String>; 7] = [
+        let pieces: [Vec<String>; 8] = [
             one("hours", &self.hours),
             one("from", &self.from),
             one("until", &self.until),
             many("network", &self.networks),
             many("token", &self.classes),
+            one("assurance", &self.assurance),
             many("machine", &self.machines),
             many("place", &self.places),
         ];

@@ -37,8 +37,8 @@ struct Failed {
     fix: Option<String>,
 }
 
-/// Starts this very program as an agent, gives it the secret over a pipe, and waits for its first line.
-pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret: &str) -> Outcome {
+/// Starts this very program as an agent, gives it the secret, if any, over a pipe, and waits for its first line.
+pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret: Option<&str>) -> Outcome {
     let log = open_log(&paths.log)?;
     let binary =
         std::env::current_exe().map_err(|e| Complaint::failure(format!("this program: {}", plain(&e))))?;
@@ -53,14 +53,16 @@ pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret
         ("--gateway", sign_in.gateway.as_ref().map(ToString::to_string)),
         ("--address", sign_in.address.clone()),
         ("--place", sign_in.place.clone()),
-        ("--user", sign_in.user.as_ref().map(ToString::to_string)),
     ] {
         command.args(value.into_iter().map(|value| format!("{flag}={value}")));
     }
+    command.args(sign_in.credential.words()?);
     // not the directory of whoever calls, which may be on a disk that is to be taken out
     command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn().map_err(|e| Complaint::failure(format!("the agent: {}", plain(&e))))?;
-    if let Some(mut stdin) = child.stdin.take() {
+    if let Some(mut stdin) = child.stdin.take()
+        && let Some(secret) = secret
+    {
         // an agent that has ended already says why on its standard output
         let _ = stdin.write_all(secret.as_bytes());
     }

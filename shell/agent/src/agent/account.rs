@@ -1,29 +1,46 @@
 //! What the agent signs in with, and what it keeps for the next time.
 
-use crate::agent::Credential;
-use crate::sign_in::{AtHand, Gateway, Proof, SignedIn, sign_in};
+use crate::certificate::HeldCertificate;
+use crate::proof::{ID_TOKEN, Proof};
+use crate::sign_in::{AtHand, Gateway, Shown, SignedIn, sign_in};
+use crate::ticket::{self, KeptTicket};
 use crate::token::{self, OpenToken, Saved};
-use crate::{AgentError, Paths, UserConfig};
-use std::sync::{Arc, Mutex, PoisonError};
+use crate::{AgentError, Credential, ErrorKind, Paths, UserConfig, kerberos};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbolon_crypto::{GatewayName, KeySet};
-use symbolon_token::container::Registration;
+use symbolon_session::Ticket;
+use symbolon_tickets::oidc::CommandSource;
+use symbolon_token::container::{Pin, Registration};
 
-/// A credential, the gateway that it is for, and the token that remembers.
+/// A credential, the gateway that it is for, and what remembers.
 #[derive(Debug)]
 pub(crate) struct Account {
     pub(crate) gateway: Gateway,
-    pub(crate) proof: Proof,
+    /// What proves who the user is; nothing when tickets alone do.
+    pub(crate) proof: Option<Proof>,
     /// The user identification code and the access control path, where a registration tells them.
-    pub(crate) registered: Option<(String, String)>,
+    registered: Option<(String, String)>,
     token: Option<Arc<Mutex<OpenToken>>>,
-    /// What the last exchange left, when there is no token to keep it.
+    paths: Paths,
     kept: Mutex<Kept>,
 }
 
+/// What the last exchange left.
 #[derive(Debug, Default)]
 struct Kept {
     key_set: Option<KeySet>,
     number: Option<[u8; 32]>,
+    shown: Option<Shown>,
+    ticket: Option<KeptTicket>,
+}
+
+/// How to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// By the credential itself.
+    Afresh,
+    /// By the ticket of the last session, where that spares somebody something.
+    Resume,
 }
 
 impl Account {
@@ -35,75 +52,177 @@ impl Account {
         address: Option<String>,
         config: UserConfig,
     ) -> Result<Self, AgentError> {
-        let wanted = gateway.or_else(|| config.gateway.clone());
+        let named = Named { gateway: gateway.or_else(|| config.gateway.clone()), address };
         match credential {
-            Credential::Token(pin) => {
-                let open = token::unlock(paths, &pin)?;
-                let registration = choose(open.token().registrations(), wanted.as_ref())?;
-                let gateway = Gateway {
-                    address: address.or(config.address).unwrap_or_else(|| registration.address.clone()),
-                    name: registration.gateway.clone(),
-                    issuer: open.token().issuer().clone(),
-                    suites: config.suites,
-                };
-                let proof = Proof::Key {
-                    key: registration.key.duplicate(),
-                    registration_id: registration.registration_id,
-                    user: registration.user_code.clone(),
-                };
-                let registered =
-                    Some((registration.user_code.to_string(), registration.access_path.to_string()));
-                let kept =
-                    Kept { key_set: Some(registration.key_set.clone()), number: registration.next_number };
-                let token = Some(Arc::new(Mutex::new(open)));
-                Ok(Self { gateway, proof, registered, token, kept: Mutex::new(kept) })
-            }
+            Credential::Token(pin) => Self::of_token(paths, &pin, named, config),
+            Credential::Ticket => Self::of_ticket(paths, named, config),
             Credential::Password { user, password } => {
-                let name = wanted.ok_or_else(|| {
-                    AgentError::usage("a sign-in by password needs the gateway's name")
-                        .fix("name it with --gateway NAME --address HOST:PORT, or in the configuration file")
+                let gateways = config.password_gateways.clone();
+                let gateway = named.gateway(paths, config)?;
+                Ok(Self::new(paths, gateway, Proof::Password { user, password, gateways }))
+            }
+            Credential::Certificate(files) => {
+                let gateway = named.gateway(paths, config)?;
+                let held = HeldCertificate::open(paths, &files, &gateway.name)?;
+                Ok(Self::new(paths, gateway, Proof::Certificate(Arc::new(held))))
+            }
+            Credential::Kerberos => {
+                let gateway = named.gateway(paths, config.clone())?;
+                let service = kerberos::service(&config, &gateway.name)?;
+                Ok(Self::new(paths, gateway, Proof::Kerberos(service)))
+            }
+            Credential::Oidc => {
+                let (program, arguments) = config.id_token_command.split_first().ok_or_else(|| {
+                    AgentError::usage("no program gets ID tokens").fix(
+                        "name one in the configuration file: id_token_command = [\"PROGRAM\", \"ARGUMENT\"]",
+                    )
                 })?;
-                let address = address.or_else(|| config.address.clone()).ok_or_else(|| {
-                    AgentError::usage(format!("the address of {name} is not known"))
-                        .fix("give it with --address HOST:PORT, or in the configuration file")
-                })?;
-                let issuer = match config.trusted_issuer()? {
-                    Some(issuer) => issuer,
-                    None => token::load_if_there(paths)?.map(|t| t.issuer().clone()).ok_or_else(|| {
-                        AgentError::usage("there is nothing to trust the gateway by").fix(
-                            "name the issuer's certificate in the configuration file (issuer_certificate = \
-                             \"issuer.crt\"), or import a token",
-                        )
-                    })?,
-                };
-                config.check_issuer(issuer.fingerprint())?;
-                let gateway = Gateway { address, name, issuer, suites: config.suites };
-                let proof = Proof::Password { user, password, gateways: config.password_gateways };
-                Ok(Self { gateway, proof, registered: None, token: None, kept: Mutex::default() })
+                let source = CommandSource::new(program.clone(), arguments.to_vec(), ID_TOKEN);
+                let gateway = named.gateway(paths, config)?;
+                Ok(Self::new(paths, gateway, Proof::Oidc(source)))
             }
         }
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn new(paths: &Paths, gateway: Gateway, proof: Proof) -> Self {
+        let (proof, paths) = (Some(proof), paths.clone());
+        Self { gateway, proof, registered: None, token: None, paths, kept: Mutex::default() }
+    }
+
+    fn of_token(paths: &Paths, pin: &Pin, named: Named, config: UserConfig) -> Result<Self, AgentError> {
+        let open = token::unlock(paths, pin)?;
+        let registration = choose(open.token().registrations(), named.gateway.as_ref())?;
+        let gateway = Gateway {
+            address: named.address.or(config.address).unwrap_or_else(|| registration.address.clone()),
+            name: registration.gateway.clone(),
+            issuer: open.token().issuer().clone(),
+            suites: config.suites,
+        };
+        let proof = Proof::Key {
+            key: registration.key.duplicate(),
+            registration_id: registration.registration_id,
+            user: registration.user_code.clone(),
+            class: registration.class,
+        };
+        let registered = Some((registration.user_code.to_string(), registration.access_path.to_string()));
+        let kept = Mutex::new(Kept {
+            key_set: Some(registration.key_set.clone()),
+            number: registration.next_number,
+            ..Kept::default()
+        });
+        let token = Some(Arc::new(Mutex::new(open)));
+        Ok(Self { gateway, proof: Some(proof), registered, token, paths: paths.clone(), kept })
+    }
+
+    fn of_ticket(paths: &Paths, named: Named, config: UserConfig) -> Result<Self, AgentError> {
+        let ticket = KeptTicket::load(paths)?.ok_or_else(no_ticket)?;
+        config.check_issuer(ticket.issuer.fingerprint())?;
+        if let Some(other) = named.gateway.filter(|name| *name != ticket.gateway) {
+            return Err(AgentError::usage(format!(
+                "the session ticket is for {}, not for {other}",
+                ticket.gateway
+            ))
+            .code("no-ticket")
+            .fix("sign in there by another credential: symbolon login --with token"));
+        }
+        let gateway = Gateway {
+            address: named.address.or(config.address).unwrap_or_else(|| ticket.address.clone()),
+            name: ticket.gateway.clone(),
+            issuer: ticket.issuer.clone(),
+            suites: config.suites,
+        };
+        let key_set = Some(ticket.key_set.clone());
+        let registered = ticket.registered.clone();
+        let kept = Mutex::new(Kept { key_set, ticket: Some(ticket), ..Kept::default() });
+        Ok(Self { gateway, proof: None, registered, token: None, paths: paths.clone(), kept })
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Signs in, in one round trip where the last exchange left what that needs.
-    pub(crate) async fn sign_in(&self) -> Result<SignedIn, AgentError> {
+    pub(crate) async fn sign_in(&self, way: Way) -> Result<SignedIn, AgentError> {
+        match (&self.proof, way) {
+            (Some(proof), Way::Resume) if proof.is_dear() => match self.by_ticket().await {
+                Some(Ok(signed_in)) => Ok(signed_in),
+                Some(Err(e)) if e.kind == ErrorKind::Unreachable => Err(e),
+                Some(Err(e)) => {
+                    tracing::info!(error = %e, "the session ticket is not taken");
+                    self.by_proof(proof).await
+                }
+                None => self.by_proof(proof).await,
+            },
+            (Some(proof), _) => self.by_proof(proof).await,
+            (None, _) => self.by_ticket().await.ok_or_else(no_ticket)?,
+        }
+    }
+
+    /// By the ticket, if there is one. It is spent, unless nobody was there to take it.
+    async fn by_ticket(&self) -> Option<Result<SignedIn, AgentError>> {
+        let kept = self.kept().ticket.take()?;
+        if kept.is_over() {
+            self.forget_ticket();
+            return None;
+        }
+        let proof = Proof::Ticket(kept.ticket.duplicate(), kept.class);
+        let signed_in = self.by_proof(&proof).await;
+        match &signed_in {
+            Err(e) if e.kind == ErrorKind::Unreachable => self.kept().ticket = Some(kept),
+            _ => self.forget_ticket(),
+        }
+        Some(signed_in)
+    }
+
+    async fn by_proof(&self, proof: &Proof) -> Result<SignedIn, AgentError> {
         let at_hand = {
             let mut kept = self.kept();
             // A number is used once; the next one comes with the session.
             let number = kept.number.take();
-            kept.key_set.clone().zip(number).map(|(key_set, number)| AtHand { key_set, number })
+            kept.key_set.clone().map(|key_set| AtHand { key_set, number })
         };
-        let signed_in = sign_in(&self.gateway, &self.proof, at_hand).await?;
-        self.kept().key_set = Some(signed_in.key_set.clone());
+        let mut signed_in = sign_in(&self.gateway, proof, at_hand).await?;
+        signed_in.shown.registered.clone_from(&self.registered);
+        let mut kept = self.kept();
+        kept.key_set = Some(signed_in.key_set.clone());
+        kept.shown = Some(signed_in.shown.clone());
+        drop(kept);
         Ok(signed_in)
     }
 
     /// Gives up what the last exchange left: the gateway's keys have changed.
     pub(crate) fn forget(&self) {
-        *self.kept() = Kept::default();
+        let mut kept = self.kept();
+        (kept.key_set, kept.number) = (None, None);
+    }
+
+    /// Gives up the ticket of the session, which is over for good, or it is spent.
+    pub(crate) fn forget_ticket(&self) {
+        self.kept().ticket = None;
+        if let Err(e) = ticket::forget_ticket(&self.paths) {
+            tracing::warn!(error = %e, "the session ticket cannot be removed");
+        }
+    }
+
+    /// Keeps the ticket that the gateway gave for the next session, in memory and where its owner alone
+    /// reads it.
+    pub(crate) fn keep_ticket(&self, ticket: &Ticket) {
+        let mut kept = self.kept();
+        let (Some(key_set), Some(shown)) = (kept.key_set.clone(), kept.shown.clone()) else { return };
+        let new = KeptTicket {
+            gateway: self.gateway.name.clone(),
+            address: self.gateway.address.clone(),
+            issuer: self.gateway.issuer.clone(),
+            key_set,
+            class: shown.class,
+            registered: shown.registered,
+            expires: ticket.expires(),
+            ticket: ticket.to_secret_bytes(),
+        };
+        if let Err(e) = new.save(&self.paths) {
+            tracing::warn!(error = %e, "the session ticket cannot be kept for another agent");
+        }
+        kept.ticket = Some(new);
     }
 
     /// Keeps the gateway's number for the next sign-in, with the key set of the last, in memory and
@@ -136,6 +255,45 @@ impl Account {
             Ok(Err(e)) => tracing::warn!(error = %e, "the token's file cannot be updated"),
             Err(_) => tracing::warn!("updating the token's file broke off"),
         }
+    }
+}
+
+/// There is nothing to go on with.
+fn no_ticket() -> AgentError {
+    AgentError::denied("there is no session ticket to go on with")
+        .code("no-ticket")
+        .fix("sign in again: symbolon login")
+}
+
+/// What a person said about where to sign in.
+struct Named {
+    gateway: Option<GatewayName>,
+    address: Option<String>,
+}
+
+impl Named {
+    /// The gateway for a credential that does not know it: trusted by the issuer that the configuration
+    /// file names, or by the one of the token, registered or not.
+    fn gateway(self, paths: &Paths, config: UserConfig) -> Result<Gateway, AgentError> {
+        let name = self.gateway.ok_or_else(|| {
+            AgentError::usage("this sign-in needs the gateway's name")
+                .fix("name it with --gateway NAME --address HOST:PORT, or in the configuration file")
+        })?;
+        let address = self.address.or_else(|| config.address.clone()).ok_or_else(|| {
+            AgentError::usage(format!("the address of {name} is not known"))
+                .fix("give it with --address HOST:PORT, or in the configuration file")
+        })?;
+        let issuer = match config.trusted_issuer()? {
+            Some(issuer) => issuer,
+            None => token::load_if_there(paths)?.map(|t| t.issuer().clone()).ok_or_else(|| {
+                AgentError::usage("there is nothing to trust the gateway by").fix(
+                    "name the issuer's certificate in the configuration file (issuer_certificate = \
+                     \"issuer.crt\"), or import a token",
+                )
+            })?,
+        };
+        config.check_issuer(issuer.fingerprint())?;
+        Ok(Gateway { address, name, issuer, suites: config.suites })
     }
 }
 

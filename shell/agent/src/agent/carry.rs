@@ -5,9 +5,11 @@ use crate::agent::renewal::Renewal;
 use crate::agent::report::report;
 use crate::agent::shared::Shared;
 use crate::agent::term::Term;
+use crate::agent::tickets::Tickets;
 use crate::agent::watch::{Pings, Place};
 use crate::connection::ANSWER;
-use crate::sign_in::{Carried, Proof};
+use crate::proof::Proof;
+use crate::sign_in::Carried;
 use crate::{AgentError, clock};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,7 @@ struct Carrier<'a> {
     channel: &'a mut SessionChannel,
     pings: Pings,
     renewal: Renewal,
+    tickets: Tickets,
 }
 
 /// Carries a session on over one connection until something ends that.
@@ -67,8 +70,9 @@ pub(crate) async fn carry(
     let local = stream.local_addr().map(|a| a.ip()).ok();
     let mut place = Place { gateway: stream.peer_addr().ok(), local };
     let (mut read, write) = stream.split();
-    let (pings, renewal) = (Pings::default(), Renewal::None);
-    let mut carrier = Carrier { shared, account, session, verified, term, write, channel, pings, renewal };
+    let (pings, renewal, tickets) = (Pings::default(), Renewal::None, Tickets::default());
+    let mut carrier =
+        Carrier { shared, account, session, verified, term, write, channel, pings, renewal, tickets };
     let mut ticks = interval(PING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first message is the context's last confirmation: nothing acts before it (A6).
@@ -85,6 +89,10 @@ pub(crate) async fn carry(
             () = shared.numbers_wanted.notified() => carrier.send(&ControlMessage::StreamsRequest).await,
             _ = ticks.tick() => carrier.tick(&mut place).await,
             () = sleep(until_renewal) => carrier.renew().await,
+            () = sleep(carrier.tickets.until_next()) => {
+                carrier.tickets.asked();
+                carrier.send(&ControlMessage::TicketRequest).await
+            }
             () = shared.logout.notified() => {
                 let _ = carrier.send(&ControlMessage::Logout).await;
                 let _ = carrier.write.shutdown().await;
@@ -122,7 +130,7 @@ impl Carrier<'_> {
     /// The time for a renewal has come: within the session, where a key can do that. The time comes
     /// again when that did not succeed, and then only a new session helps.
     async fn renew(&mut self) -> Result<(), Over> {
-        if matches!(self.account.proof, Proof::Password { .. }) || self.renewal.is_under_way() {
+        if !matches!(self.account.proof, Some(Proof::Key { .. })) || self.renewal.is_under_way() {
             return Err(Over::RenewalDue);
         }
         let first = self.renewal.begin(self.session).map_err(|e| Over::Lost(e.message))?;
@@ -179,6 +187,16 @@ impl Carrier<'_> {
                 self.shared.end_streams_soon(self.session.id(), Some(number), why);
                 Ok(())
             }
+            ControlMessage::Ticket(issued) => {
+                match self.session.keep(crypto(), issued) {
+                    Ok(ticket) => {
+                        self.tickets.got(ticket.expires());
+                        self.account.keep_ticket(&ticket);
+                    }
+                    Err(e) => self.shared.problem(&format!("the gateway's session ticket: {e}")),
+                }
+                Ok(())
+            }
             ControlMessage::SessionEnded { reason, detail } => Err(Over::Ended(reason, detail)),
             ControlMessage::NextNumber(number) => {
                 if let Some(secret) = self.renewal.in_force() {
@@ -186,6 +204,8 @@ impl Carrier<'_> {
                     self.session.renewed(secret);
                     let root = self.session.stream_root(crypto());
                     self.shared.renewed(root, self.term.expires);
+                    // The next ticket is as young as the proof.
+                    self.tickets = Tickets::default();
                     tracing::info!(session = %self.session.id(), "session renewed");
                 }
                 self.account.keep_number(number).await;
@@ -195,7 +215,7 @@ impl Carrier<'_> {
             | ControlMessage::RenewSecond(_)
             | ControlMessage::RenewThird(_)) => {
                 let gateway = &self.shared.gateway;
-                match self.renewal.receive(gateway, &self.account.proof, self.session, &message) {
+                match self.renewal.receive(gateway, self.account.proof.as_ref(), self.session, &message) {
                     Ok(Some(answer)) => self.send(&answer).await,
                     Ok(None) => Ok(()),
                     Err(e) => {

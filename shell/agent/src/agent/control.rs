@@ -1,7 +1,7 @@
 //! The control connection: kept, lost, made anew, renewed.
 
 use crate::agent::Patience;
-use crate::agent::account::Account;
+use crate::agent::account::{Account, Way};
 use crate::agent::carry::{Over, carry, clause};
 use crate::agent::pause::Pause;
 use crate::agent::shared::Shared;
@@ -54,7 +54,10 @@ impl Control {
         let mut next = first.map_or(Next::SignIn, |s| Next::Session(Box::new(s)));
         loop {
             next = match next {
-                Next::Logout => return Ok(()),
+                Next::Logout => {
+                    self.account.forget_ticket();
+                    return Ok(());
+                }
                 Next::Session(signed_in) => self.live(*signed_in).await,
                 Next::SignIn => self.sign_in().await?,
                 Next::Unwelcome(e) => {
@@ -75,7 +78,7 @@ impl Control {
         loop {
             let attempt = async {
                 sleep(self.pause.next()).await;
-                self.account.sign_in().await
+                self.account.sign_in(Way::Resume).await
             };
             let error = tokio::select! {
                 result = attempt => match result {
@@ -116,7 +119,7 @@ impl Control {
                     self.account.forget();
                     return Next::SignIn;
                 }
-                Over::RenewalDue => match self.account.sign_in().await {
+                Over::RenewalDue => match self.account.sign_in(Way::Afresh).await {
                     Ok(renewed) => {
                         self.leave(carried, &session).await;
                         return Next::Session(Box::new(renewed));
@@ -166,6 +169,10 @@ impl Control {
             detail => format!("{sentence} ({detail})"),
         });
         self.shared.end_streams_soon(session.id(), None, why.clone());
+        if last.is_some() {
+            // What was ended on purpose is not taken up again.
+            self.account.forget_ticket();
+        }
         match last {
             Some((code, fix)) => Next::Unwelcome(why.code(code).fix(fix)),
             None => {

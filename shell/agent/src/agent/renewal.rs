@@ -11,7 +11,7 @@
 //! The gateway may start as well, with the parts exchanged.
 
 use crate::AgentError;
-use crate::sign_in::Proof;
+use crate::proof::Proof;
 use symbolon_crypto::{CryptoError, Secret, Transcript, TranscriptHash, label};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::{ClientSession, ControlMessage, RenewalBytes, SessionSecret};
@@ -51,12 +51,12 @@ impl Renewal {
     pub(crate) fn receive(
         &mut self,
         gateway: &str,
-        proof: &Proof,
+        proof: Option<&Proof>,
         session: &ClientSession,
         message: &ControlMessage,
     ) -> Result<Option<ControlMessage>, AgentError> {
-        let Proof::Key { key, user, .. } = proof else {
-            return Err(AgentError::failure("a session by password cannot be renewed within itself"));
+        let Some(Proof::Key { key, user, .. }) = proof else {
+            return Err(AgentError::failure("only a token's session can be renewed within itself"));
         };
         let user = user.as_str();
         match (std::mem::take(self), message) {

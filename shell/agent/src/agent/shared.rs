@@ -4,7 +4,7 @@ use crate::agent::account::Account;
 use crate::agent::numbers::Numbers;
 use crate::agent::streams::StreamEntry;
 use crate::agent::term::Term;
-use crate::sign_in::{Proof, SignedIn};
+use crate::sign_in::{Shown, SignedIn};
 use crate::status::{Link, ListenerStatus, Problem};
 use crate::{AgentError, clock};
 use std::collections::{BTreeMap, VecDeque};
@@ -32,9 +32,6 @@ pub(crate) struct Shared {
     pub(crate) gateway: String,
     pub(crate) address: String,
     pub(super) issuer: String,
-    /// The user identification code and the access control path, where a registration tells them.
-    pub(super) registered: Option<(String, String)>,
-    pub(super) by_password: bool,
     state: Mutex<State>,
     /// Counts changes of the state that somebody may wait for.
     pub(super) changed: watch::Sender<u64>,
@@ -69,6 +66,7 @@ pub(super) struct Live {
     pub(super) opened: Time,
     pub(super) expires: Time,
     pub(super) suite: Suite,
+    pub(super) shown: Shown,
     root: Arc<StreamRoot>,
     numbers: Numbers,
     /// The node at the other end of the control connection, which granted the numbers.
@@ -103,8 +101,6 @@ impl Shared {
             gateway: account.gateway.name.to_string(),
             address: account.gateway.address.clone(),
             issuer: account.gateway.issuer.fingerprint().to_string(),
-            registered: account.registered.clone(),
-            by_password: matches!(account.proof, Proof::Password { .. }),
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
             report_due: Notify::new(),
@@ -137,6 +133,7 @@ impl Shared {
             opened: signed_in.opened,
             expires: Term::new(signed_in.opened, signed_in.lifetime_secs).expires,
             suite: signed_in.suite,
+            shown: signed_in.shown.clone(),
             root: Arc::new(signed_in.session.stream_root(crypto())),
             numbers: Numbers::default(),
             node: signed_in.carried.node(),

@@ -68,15 +68,16 @@ impl Shared {
         let live = state.live.as_ref().ok_or_else(|| {
             AgentError::unreachable("there is no session at the moment").fix("symbolon status shows why")
         })?;
-        let (class, by) = if self.by_password { ("password", "password") } else { ("software", "challenge") };
+        let shown = &live.shown;
         let report = report::report(&state.place);
         Ok(WhoAmI {
             schema: SCHEMA,
             user: state.user.clone(),
-            user_code: self.registered.as_ref().map(|r| r.0.clone()),
-            access_path: self.registered.as_ref().map(|r| r.1.clone()),
-            token_class: class.to_owned(),
-            signed_in_by: by.to_owned(),
+            user_code: shown.registered.as_ref().map(|r| r.0.clone()),
+            access_path: shown.registered.as_ref().map(|r| r.1.clone()),
+            token_class: shown.class.to_string(),
+            assurance: shown.class.assurance().to_string(),
+            signed_in_by: shown.method.to_owned(),
             gateway: self.gateway.clone(),
             issuer: self.issuer.clone(),
             suite: live.suite.to_string(),

@@ -1,0 +1,42 @@
+//! What a person signs in with.
+
+use std::path::PathBuf;
+use symbolon_crypto::SecretBytes;
+use symbolon_policy::CanonName;
+use symbolon_token::container::Pin;
+
+/// What the agent signs in with. Secrets are held in memory, for later sign-ins.
+#[derive(Debug)]
+pub enum Credential {
+    /// The token, opened with this PIN (B8).
+    Token(Pin),
+    /// A user name and a password (A4), where the configuration file lets the gateway have it.
+    Password {
+        /// The name.
+        user: CanonName,
+        /// The password.
+        password: SecretBytes,
+    },
+    /// A certificate and its key (A3, A7).
+    Certificate(CertificateFiles),
+    /// The Kerberos ticket that `kinit` got (A5).
+    Kerberos,
+    /// ID tokens of an OpenID provider, from the program that the configuration file names (A5).
+    Oidc,
+    /// The ticket that an earlier session left, and nothing else (A5).
+    Ticket,
+}
+
+/// Where a certificate and its key are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateFiles {
+    /// The one that [`crate::certificate_info`] shows, which the agent got from the gateway.
+    Kept,
+    /// Files of the user's own.
+    At {
+        /// The certificate, PEM or DER; in PEM what lies between it and an authority may follow.
+        certificate: PathBuf,
+        /// Its key: PKCS #8 in PEM or DER, or the file that the agent writes.
+        key: PathBuf,
+    },
+}

@@ -1,0 +1,152 @@
+//! The ticket that a session leaves for the next one (A5), and its file.
+//!
+//! ```text
+//! "SYMBOLON SESSION TICKET\n" | version 1 (1) | gateway <8> | address <16> | issuer's certificate <16>
+//!     | key set <24> | class of the credential <8> | 0, or 1 and user code <16> and access path <16>
+//!     | ticket and its secret <16>
+//! ```
+//! The file lies beside the agent's socket, where nothing outlives the machine's run if the system has
+//! such a place, and only its owner reads it. It is removed before the ticket is shown again: a ticket
+//! acts once.
+
+use crate::files::{read_bounded, write_private};
+use crate::status::SCHEMA;
+use crate::{AgentError, Paths, clock};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use symbolon_crypto::{GatewayName, KeySet, SecretBytes, TrustedIssuer};
+use symbolon_policy::{TokenClass, format_time};
+use symbolon_provider::crypto;
+use symbolon_session::Ticket;
+use symbolon_wire::{Decode, Encode, Reader, Time, WireError};
+
+const MAGIC: &[u8; 24] = b"SYMBOLON SESSION TICKET\n";
+const VERSION: u8 = 1;
+
+/// More than a key set of eight context keys and a ticket take, in bytes.
+const MAX_FILE: usize = 128 * 1024;
+
+/// A ticket, with what its use needs.
+#[derive(Debug)]
+pub(crate) struct KeptTicket {
+    pub(crate) gateway: GatewayName,
+    pub(crate) address: String,
+    pub(crate) issuer: TrustedIssuer,
+    pub(crate) key_set: KeySet,
+    /// What was shown when the credential itself was.
+    pub(crate) class: TokenClass,
+    /// The user identification code and the access control path, where a registration told them.
+    pub(crate) registered: Option<(String, String)>,
+    pub(crate) expires: Time,
+    /// [`Ticket::to_secret_bytes`].
+    pub(crate) ticket: SecretBytes,
+}
+
+/// What can be said about a kept ticket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketInfo {
+    /// [`crate::SCHEMA`].
+    pub schema: u32,
+    /// The gateway whose session it is from.
+    pub gateway: String,
+    /// What was shown when that session, or the first of a row, was opened.
+    pub token_class: String,
+    /// When it ends, RFC 3339.
+    pub expires: String,
+    /// Whether it has ended.
+    pub over: bool,
+}
+
+fn file(paths: &Paths) -> PathBuf {
+    paths.socket.with_file_name("ticket")
+}
+
+/// The ticket that an earlier session left, if there is one.
+///
+/// # Errors
+/// When its file cannot be read or is none.
+pub fn kept_ticket(paths: &Paths) -> Result<Option<TicketInfo>, AgentError> {
+    Ok(KeptTicket::load(paths)?.map(|kept| TicketInfo {
+        schema: SCHEMA,
+        gateway: kept.gateway.to_string(),
+        token_class: kept.class.to_string(),
+        expires: format_time(Time::from_secs(kept.expires.secs())),
+        over: kept.is_over(),
+    }))
+}
+
+/// Removes the ticket that an earlier session left; true when there was one.
+///
+/// # Errors
+/// When its file cannot be removed.
+pub fn forget_ticket(paths: &Paths) -> Result<bool, AgentError> {
+    let file = file(paths);
+    match std::fs::remove_file(&file) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(AgentError::file("remove", &file, &e)),
+    }
+}
+
+impl KeptTicket {
+    /// Reads the file; nothing when there is none.
+    pub(crate) fn load(paths: &Paths) -> Result<Option<Self>, AgentError> {
+        let file = file(paths);
+        let Some(bytes) = read_bounded(&file, MAX_FILE)?.map(SecretBytes::new) else { return Ok(None) };
+        Self::parse(bytes.expose()).map(Some).map_err(|e| {
+            AgentError::failure(format!("{} is no session ticket: {e}", file.display()))
+                .fix("symbolon logout removes it")
+        })
+    }
+
+    /// Writes the file, over an older one.
+    pub(crate) fn save(&self, paths: &Paths) -> Result<(), AgentError> {
+        write_private(&file(paths), self.to_file().expose())
+    }
+
+    /// Whether its time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        clock::now() >= self.expires
+    }
+
+    fn to_file(&self) -> SecretBytes {
+        SecretBytes::written(MAX_FILE, |w| {
+            w.fixed(MAGIC);
+            w.u8(VERSION);
+            w.text8(self.gateway.as_str());
+            w.text16(&self.address);
+            w.bytes16(self.issuer.certificate());
+            w.bytes24(&self.key_set.to_bytes());
+            w.text8(self.class.as_str());
+            w.flag(self.registered.is_some());
+            if let Some((code, path)) = &self.registered {
+                w.text16(code);
+                w.text16(path);
+            }
+            w.bytes16(self.ticket.expose());
+        })
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut r = Reader::new(bytes);
+        if r.take(MAGIC.len())? != MAGIC {
+            return Err(WireError::BadValue("session ticket"));
+        }
+        match r.u8()? {
+            VERSION => {}
+            other => return Err(WireError::UnknownVersion(other)),
+        }
+        let gateway = GatewayName::parse(r.text8("gateway")?)?;
+        let address = r.text16("address")?.to_owned();
+        let issuer = TrustedIssuer::from_certificate(crypto(), r.bytes16()?)
+            .map_err(|_| WireError::BadValue("issuer's certificate"))?;
+        let key_set = KeySet::from_bytes(r.bytes24()?)?;
+        let class = r.text8("token class")?.parse().map_err(|_| WireError::BadValue("token class"))?;
+        let registered =
+            if r.flag()? { Some((r.text16("code")?.to_owned(), r.text16("path")?.to_owned())) } else { None };
+        let ticket = SecretBytes::new(r.bytes16()?.to_vec());
+        let expires = Ticket::from_secret_bytes(&ticket)?.expires();
+        r.finish()?;
+        Ok(Self { gateway, address, issuer, key_set, class, registered, expires, ticket })
+    }
+}
