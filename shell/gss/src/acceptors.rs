@@ -9,7 +9,7 @@
 //!   replay/, guesses/            the replay cache and the count of wrong passwords, the service's own
 //! ```
 
-use crate::key_file::{EXTENSION, KeyFile};
+use crate::key_file::{EXTENSION, KeyFile, KeyFileError};
 use crate::private::{self, PrivateFileError, Readers};
 use crate::{Guesses, Name, ReplayCache};
 use std::fs;
@@ -109,6 +109,17 @@ impl Service {
     #[must_use]
     pub fn guesses(&self) -> Guesses {
         Guesses::new(self.directory.join(GUESSES))
+    }
+
+    /// Its context keys that this process may read.
+    ///
+    /// # Errors
+    /// What the first that it may not read gives.
+    pub fn key_files(&self) -> Result<Vec<KeyFile>, KeyFileError> {
+        let keys = self.keys();
+        let entries = fs::read_dir(&keys).map_err(private::io_error(&keys))?;
+        let paths = entries.flatten().map(|e| e.path());
+        paths.filter(|p| p.extension().is_some_and(|e| e == EXTENSION)).map(|p| KeyFile::read(&p)).collect()
     }
 
     fn has_keys(&self) -> bool {

@@ -14,7 +14,7 @@
 mod answer;
 
 use crate::credential::{Login, initiator_config};
-use crate::key_sets::{self, Trust};
+use crate::key_sets::Trust;
 use crate::status::{BAD_NAME, BAD_QOP, DEFECTIVE_TOKEN, FAILURE, Failure, NO_CONTEXT, Reason};
 use crate::token::{ChannelHash, Options, Token};
 use crate::{Credential, InitiatorConfig, Name, Usage};
@@ -131,7 +131,7 @@ impl Context {
             options,
             channel_bound: false,
         };
-        let set = key_sets::published(config.key_sets.as_deref(), &trust, &name, now);
+        let set = config.key_sets.as_deref().and_then(|d| trust.published(d, &name, now).ok());
         let asking = Box::new(Asking { name, trust, login, permitted, suites: config.suites, options });
         let token = match set {
             Some(set) => {

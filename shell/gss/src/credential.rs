@@ -2,9 +2,10 @@
 
 use crate::acceptors::Service;
 use crate::config::{AcceptorConfig, Config, ConfigError, Purpose};
-use crate::private::{self, Readers};
+use crate::private::{self, PrivateFileError, Readers};
 use crate::status::{BAD_NAME, FAILURE, Failure, NO_CRED, Reason};
 use crate::{InitiatorConfig, Name};
+use std::path::Path;
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::CanonName;
 
@@ -124,10 +125,15 @@ fn login(name: Option<&Name>, password: Option<&[u8]>) -> Result<Login, Failure>
     if asked.is_some_and(|asked| *asked != user) {
         return Err(no(Reason::OtherUser));
     }
-    let content = private::read(&file, Readers::OwnerAlone).map_err(|_| no(Reason::PasswordFile))?;
-    // As every editor leaves it.
+    let password = read_password(&file).map_err(|_| no(Reason::PasswordFile))?;
+    Ok(Login { user, password })
+}
+
+/// A password as every editor leaves it.
+pub(crate) fn read_password(file: &Path) -> Result<SecretBytes, PrivateFileError> {
+    let content = private::read(file, Readers::OwnerAlone)?;
     let line = content.expose().strip_suffix(b"\n").unwrap_or(content.expose());
-    Ok(Login { user, password: SecretBytes::new(line.to_vec()) })
+    Ok(SecretBytes::new(line.to_vec()))
 }
 
 impl Answering {

@@ -32,6 +32,14 @@ impl Guesses {
         Self(Spans::new(directory, SPAN_SECS))
     }
 
+    /// Whether this process could count one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> io::Result<()> {
+        self.0.check_writable()
+    }
+
     /// How many wrong passwords came for `name` in this span and the one before, so in ten to twenty
     /// minutes.
     ///

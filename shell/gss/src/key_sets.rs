@@ -1,12 +1,14 @@
 //! The services that an initiator can name: their key sets, and whom it trusts for them (A1).
 
 use crate::config::InitiatorConfig;
-use crate::private::{self, Readers};
+use crate::private::{self, PrivateFileError, Readers};
 use crate::status::{BAD_NAME, FAILURE, Failure, Reason};
 use std::path::Path;
-use symbolon_crypto::{GatewayName, IssuerFingerprint, KeySet, TrustedIssuer, VerifiedKeySet};
+use symbolon_crypto::{
+    GatewayName, IssuerFingerprint, KeySet, KeySetError, TrustedIssuer, VerifiedKeySet, X509Error,
+};
 use symbolon_provider::crypto;
-use symbolon_wire::{Decode, Time};
+use symbolon_wire::{Decode, Time, WireError};
 
 /// How a published key set's file ends.
 pub(crate) const EXTENSION: &str = "keyset";
@@ -17,19 +19,48 @@ pub(crate) enum Trust {
     Fingerprint(IssuerFingerprint),
 }
 
+/// Why nobody is trusted, or a set of keys is not.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TrustError {
+    #[error("either issuer or issuer_fingerprint must be set")]
+    NotOne,
+    #[error("issuer_fingerprint does not have 64 hexadecimal digits")]
+    NoFingerprint,
+    #[error(transparent)]
+    File(#[from] PrivateFileError),
+    #[error(transparent)]
+    Issuer(#[from] X509Error),
+    #[error("not a key set: {0}")]
+    NoSet(#[from] WireError),
+    #[error(transparent)]
+    Set(#[from] KeySetError),
+}
+
+impl From<TrustError> for Failure {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::NotOne => Self::new(FAILURE, Reason::BadConfiguration),
+            TrustError::NoFingerprint | TrustError::File(_) | TrustError::Issuer(X509Error::Malformed(_)) => {
+                Self::new(FAILURE, Reason::NoIssuer)
+            }
+            TrustError::Issuer(_) | TrustError::NoSet(_) | TrustError::Set(_) => {
+                Self::new(BAD_NAME, Reason::KeySet)
+            }
+        }
+    }
+}
+
 impl Trust {
-    pub(crate) fn new(config: &InitiatorConfig) -> Result<Self, Failure> {
-        let bad = Failure::new(FAILURE, Reason::NoIssuer);
+    pub(crate) fn new(config: &InitiatorConfig) -> Result<Self, TrustError> {
         match (&config.issuer, &config.issuer_fingerprint) {
             (Some(path), None) => {
-                let der = private::read(path, Readers::Everybody).map_err(|_| bad)?;
-                let issuer = TrustedIssuer::from_certificate(crypto(), der.expose()).map_err(|_| bad)?;
-                Ok(Self::Certificate(issuer))
+                let der = private::read(path, Readers::Everybody)?;
+                Ok(Self::Certificate(TrustedIssuer::from_certificate(crypto(), der.expose())?))
             }
-            (None, Some(digits)) => parse_fingerprint(digits)
-                .map(Self::Fingerprint)
-                .ok_or(Failure::new(FAILURE, Reason::NoIssuer)),
-            _ => Err(Failure::new(FAILURE, Reason::BadConfiguration)),
+            (None, Some(digits)) => {
+                parse_fingerprint(digits).map(Self::Fingerprint).ok_or(TrustError::NoFingerprint)
+            }
+            _ => Err(TrustError::NotOne),
         }
     }
 
@@ -39,30 +70,27 @@ impl Trust {
         set: &[u8],
         name: &GatewayName,
         now: Time,
-    ) -> Result<VerifiedKeySet, Failure> {
-        let bad = Failure::new(BAD_NAME, Reason::KeySet);
-        let set = KeySet::from_bytes(set).map_err(|_| bad)?;
+    ) -> Result<VerifiedKeySet, TrustError> {
+        let set = KeySet::from_bytes(set)?;
         let issuer = match self {
             Self::Certificate(issuer) => issuer.clone(),
-            Self::Fingerprint(expected) => {
-                TrustedIssuer::from_fingerprint(crypto(), &set.issuer, *expected).map_err(|_| bad)?
-            }
+            Self::Fingerprint(expected) => TrustedIssuer::from_fingerprint(crypto(), &set.issuer, *expected)?,
         };
-        set.verify(crypto(), &issuer, name, now).map_err(|_| bad)
+        Ok(set.verify(crypto(), &issuer, name, now)?)
     }
-}
 
-/// The set that was published for `name`, if it is at hand and still good. One that is missing or out of
-/// date is asked of the service, which costs a round trip and nothing else: what comes is checked alike.
-pub(crate) fn published(
-    directory: Option<&Path>,
-    trust: &Trust,
-    name: &GatewayName,
-    now: Time,
-) -> Option<VerifiedKeySet> {
-    let file = directory?.join(format!("{name}.{EXTENSION}"));
-    let bytes = private::read(&file, Readers::Everybody).ok()?;
-    trust.verify(bytes.expose(), name, now).ok()
+    /// The set that was published for `name`, if it is at hand and still good. One that is missing or out
+    /// of date is asked of the service, which costs a round trip and nothing else: what comes is checked
+    /// alike.
+    pub(crate) fn published(
+        &self,
+        directory: &Path,
+        name: &GatewayName,
+        now: Time,
+    ) -> Result<VerifiedKeySet, TrustError> {
+        let file = directory.join(format!("{name}.{EXTENSION}"));
+        self.verify(private::read(&file, Readers::Everybody)?.expose(), name, now)
+    }
 }
 
 fn parse_fingerprint(digits: &str) -> Option<IssuerFingerprint> {

@@ -23,6 +23,7 @@
 pub mod abi;
 pub mod acceptors;
 pub mod admin;
+pub mod check;
 mod clock;
 mod config;
 mod context;

@@ -31,6 +31,14 @@ impl ReplayCache {
         Self(Spans::new(directory, SPAN_SECS))
     }
 
+    /// Whether this process could enter one.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self) -> io::Result<()> {
+        self.0.check_writable()
+    }
+
     /// Enters a first message, and tells whether it was absent. It is remembered until `until` at
     /// least. Spans that ended before `now` go: nothing that a process may still enter lies in one, since
     /// a first message of that time is refused for its age.

@@ -1,5 +1,6 @@
 //! A directory with a directory for each span of time, removed as a whole when its time is over.
 
+use rustix::fs::Access;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -29,6 +30,13 @@ impl Spans {
         if !about.is_dir() || about.mode() & 0o022 != 0 {
             return Err(io::Error::other("others than its owner may change the directory"));
         }
+        Ok(())
+    }
+
+    /// The same, and that this process can write there.
+    pub(crate) fn check_writable(&self) -> io::Result<()> {
+        self.check()?;
+        rustix::fs::access(&self.directory, Access::WRITE_OK | Access::EXEC_OK)?;
         Ok(())
     }
 

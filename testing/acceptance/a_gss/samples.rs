@@ -172,6 +172,25 @@ fn a_service_runs_under_an_account_of_its_own() -> Result<()> {
     })?;
     call(&site, &server, &[])?.success()?;
     server.accepted(USER, 1)?;
+    step!("what that account finds, and what is wrong when something is");
+    let check = |site: &Site| -> Result<Finished> {
+        let mut command = site.admin_command(&["check"]);
+        site.surround(&mut command);
+        if let Some((user, group)) = account {
+            command.uid(user).gid(group);
+        }
+        site.run(&mut command)
+    };
+    let said = check(&site)?;
+    // The password in the configuration is another account's.
+    ensure!(account.is_some() || said.code == Some(0), "{}", said.text());
+    for line in ["ok      host@localhost: context keys: 1 for 47 h", "ok      list of users: 2 of them"] {
+        ensure!(said.text().contains(line), "{}", said.text());
+    }
+    fs::set_permissions(site.path("services/_host.localhost/replay"), fs::Permissions::from_mode(0o777))?;
+    let said = check(&site)?;
+    let wrong = "FAILED  host@localhost: replay cache: others than its owner may change";
+    ensure!(said.code == Some(1) && said.text().contains(wrong), "{}", said.text());
     step!("it cannot read what only the administrator needs");
     let identity = fs::metadata(site.path("services/_host.localhost/identity.key"))?;
     ensure!(identity.mode() & 0o077 == 0 && identity.uid() == rustix::process::geteuid().as_raw());

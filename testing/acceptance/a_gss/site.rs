@@ -124,10 +124,16 @@ impl Site {
 
     /// The administrator's command, which must succeed.
     pub(crate) fn admin(&self, arguments: &[&str], input: &str) -> Result<Finished> {
-        let mut command = Command::new(&self.admin);
-        command.args(arguments).current_dir(self.directory.path());
+        let mut command = self.admin_command(arguments);
         transcript::command(&command);
         finish(&mut command, input.as_bytes(), LIMIT)?.success()
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn admin_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.admin);
+        command.args(arguments).current_dir(self.directory.path());
+        command
     }
 
     /// A program that sees this site and no other, and writes its lines at once.

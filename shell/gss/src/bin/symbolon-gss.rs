@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use symbolon_crypto::{SecretBytes, Suite};
 use symbolon_gss::acceptors::Service;
 use symbolon_gss::admin::{self, Account};
-use symbolon_gss::now;
+use symbolon_gss::{check, now};
 use symbolon_policy::CanonName;
 
 /// Issuer, services and users for Symbolon's GSS-API mechanism
@@ -80,6 +80,8 @@ enum Command {
         /// The user
         name: String,
     },
+    /// Say what programs under this account will find, and why not what they should
+    Check,
     /// Take a user off the list
     RemoveUser {
         /// The list of users
@@ -123,6 +125,17 @@ fn main() -> Result<()> {
             let group = group.map(|g| admin::find_group(&g)).transpose()?;
             admin::add_user(&users, &user, &password()?, group)?;
             say(&format!("user {user}"))
+        }
+        Command::Check => {
+            let findings = check::all(now());
+            for finding in &findings {
+                match &finding.outcome {
+                    Ok(detail) => say(&format!("ok      {}: {detail}", finding.what))?,
+                    Err(reason) => say(&format!("FAILED  {}: {reason}", finding.what))?,
+                }
+            }
+            ensure!(findings.iter().all(|f| f.outcome.is_ok()), "not all is as it should be");
+            Ok(())
         }
         Command::RemoveUser { users, name } => {
             let user = CanonName::parse(&name)?;
