@@ -9,9 +9,19 @@ use symbolon_policy::CanonName;
 #[derive(Debug)]
 pub struct DirectoryProved {
     binding: TranscriptHash,
+    user: CanonName,
 }
 
-/// Asks `backend` about the password in `token`, which claims to be `user`'s. `None` when it is wrong.
+impl DirectoryProved {
+    /// Whose password it was.
+    #[must_use]
+    pub const fn user(&self) -> &CanonName {
+        &self.user
+    }
+}
+
+/// Asks `backend` about the password in `token`, which claims to be `user`'s. `None` when it is wrong,
+/// or when the token claims to be somebody else's.
 ///
 /// # Errors
 /// [`BackendError`] when that cannot be said.
@@ -21,9 +31,12 @@ pub async fn prove(
     token: &SecretBytes,
     binding: TranscriptHash,
 ) -> Result<Option<DirectoryProved>, BackendError> {
+    if !matches!(PasswordCheck::claimed_name(token), Ok(Ok(name)) if name == *user) {
+        return Ok(None);
+    }
     let Ok(password) = PasswordCheck::claimed_password(token) else { return Ok(None) };
     match backend.check(user, &password).await? {
-        Checked::Right { .. } => Ok(Some(DirectoryProved { binding })),
+        Checked::Right { .. } => Ok(Some(DirectoryProved { binding, user: user.clone() })),
         Checked::Wrong => Ok(None),
     }
 }

@@ -9,4 +9,5 @@ mod ldap_outage;
 mod ldap_tls;
 mod pam;
 mod pam_faults;
+mod proof;
 mod slapd;
