@@ -52,7 +52,7 @@ pub use renewal::{
 };
 pub use request::{CertificateRequest, Possession, RequestError, RequestKey, RequestedName};
 pub use revocation::{RevocationReason, Revoked};
-pub use subject::{DEFAULT_SUBJECT_SECS, MAX_SUBJECT_SECS, SubjectCertificate, SubjectGrant};
+pub use subject::{DEFAULT_SUBJECT_SECS, MAX_SUBJECT_SECS, SubjectCertificate, SubjectGrant, serial_number};
 pub use validity::{CLOCK_LEEWAY_SECS, Validity};
 
 use symbolon_crypto::CryptoError;

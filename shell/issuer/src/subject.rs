@@ -100,6 +100,12 @@ impl SubjectCertificate {
         self.validity
     }
 
+    /// The request that it answers.
+    #[must_use]
+    pub const fn request(&self) -> &CertificateRequest {
+        &self.request
+    }
+
     /// Whether its key was proved by the request.
     #[must_use]
     pub const fn possession(&self) -> Possession {
@@ -164,6 +170,15 @@ impl Issuer {
         }
         SubjectCertificate::of(crypto(), request.der(), &der)
     }
+}
+
+/// The serial number of a certificate (DER), big-endian.
+///
+/// # Errors
+/// [`IssuerError::Malformed`].
+pub fn serial_number(der: &[u8]) -> Result<Vec<u8>, IssuerError> {
+    let read = x509_cert::Certificate::from_der(der)?;
+    Ok(read.tbs_certificate().serial_number().as_bytes().to_vec())
 }
 
 /// RFC 8410 §5 wants keyAgreement for X25519, RFC 9935 §5 keyEncipherment for a KEM.

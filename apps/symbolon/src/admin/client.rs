@@ -121,6 +121,7 @@ impl AdminClient {
         let noun = match path.split(['/', '?']).nth(2) {
             Some(noun @ ("users" | "apps" | "entitlements" | "templates" | "tokens" | "sessions")) => noun,
             Some("invitations") => "tokens",
+            Some("ca") => "ca",
             _ => return complaint,
         };
         if complaint.code != "not_found" {

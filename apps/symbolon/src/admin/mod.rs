@@ -2,6 +2,9 @@
 
 mod apps;
 mod audit;
+mod ca;
+mod ca_files;
+mod ca_offline;
 mod client;
 mod entitlements;
 mod explain;
@@ -43,6 +46,9 @@ pub(crate) enum AdminCommand {
     /// Live sessions
     #[command(subcommand, arg_required_else_help = true)]
     Sessions(sessions::SessionsCommand),
+    /// Certificates of persons and devices, and the issuer
+    #[command(subcommand, arg_required_else_help = true)]
+    Ca(ca::CaCommand),
     /// The chain of everything that was changed
     #[command(subcommand, arg_required_else_help = true)]
     Audit(audit::AuditCommand),
@@ -73,6 +79,7 @@ pub(crate) fn run(global: &Global, command: AdminCommand) -> Outcome {
             AdminCommand::Templates(command) => templates::run(&desk, command).await,
             AdminCommand::Tokens(command) => tokens::run(&desk, command).await,
             AdminCommand::Sessions(command) => sessions::run(&desk, command).await,
+            AdminCommand::Ca(command) => ca::run(&desk, command).await,
             AdminCommand::Audit(command) => audit::run(&desk, command).await,
             AdminCommand::Explain(args) => explain::run(&desk, args).await,
             AdminCommand::Status => status::run(&desk).await,

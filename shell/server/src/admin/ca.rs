@@ -130,6 +130,7 @@ async fn certify(node: &Shared, body: IssueBody, replaces: Option<Vec<u8>>) -> A
     };
     let office = Office::open(node)?;
     let user = office.user_of(&subject).await?;
+    office.refuse_revoked_key(&request).await?;
     if let Some(old) = &replaces {
         let old = node.store.certificate(old).await?;
         if old.made.subject != subject.uri() {
@@ -322,9 +323,13 @@ pub(super) async fn signed(State(node): Node, Json(body): Json<SignedBody>) -> A
             SignedItem::Certificate(der) => {
                 let made = SubjectCertificate::of(crypto, &waiting.request, der)
                     .map_err(|e| ApiError::internal(e.to_string()))?;
-                let user = office.user_of(made.subject()).await?;
-                let replaces = waiting.replaces.clone();
-                taken.issued.push(hand_out(&node, &office, &made, &user.code, replaces).await?);
+                match take(&node, &office, waiting, &made).await {
+                    Ok(view) => taken.issued.push(view),
+                    Err(e) => match e.refusal() {
+                        Some(why) => taken.refused.push(format!("{}: {why}", waiting.subject)),
+                        None => return Err(e),
+                    },
+                }
                 node.store.remove_certificate_request(&administrator(), id, "signed", at()).await?;
             }
             SignedItem::Refused(why) => {
@@ -337,6 +342,18 @@ pub(super) async fn signed(State(node): Node, Json(body): Json<SignedBody>) -> A
         node.store.put_revocation_list(&administrator(), order.number, list, at()).await?;
     }
     done(&node, taken).await
+}
+
+/// Much may have happened while the file was away.
+async fn take(
+    node: &Shared,
+    office: &Office<'_>,
+    waiting: &WaitingRequest,
+    made: &SubjectCertificate,
+) -> Result<IssuedView, ApiError> {
+    office.refuse_revoked_key(made.request()).await?;
+    let user = office.user_of(made.subject()).await?;
+    hand_out(node, office, made, &user.code, waiting.replaces.clone()).await
 }
 
 #[derive(Default, Deserialize)]

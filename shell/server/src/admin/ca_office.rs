@@ -70,6 +70,19 @@ impl<'a> Office<'a> {
         }
     }
 
+    /// A key that was revoked gets no other certificate.
+    pub(super) async fn refuse_revoked_key(&self, request: &CertificateRequest) -> Result<(), ApiError> {
+        let key = request.key_hash(self.node.gateway.crypto).map_err(refused)?;
+        let revoked = self.node.store.revoked_certificates(Time(0)).await?;
+        if revoked.iter().all(|c| c.made.key_hash != key) {
+            return Ok(());
+        }
+        Err(ApiError::invalid(
+            "this key was revoked",
+            "make a request with a new key: whoever has the old one would have the certificate too",
+        ))
+    }
+
     fn with_key(&self) -> Result<&Issuer, ApiError> {
         self.issuer.as_ref().ok_or_else(|| {
             ApiError::invalid(

@@ -37,6 +37,13 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// What is wrong with what was asked, unless the fault is ours.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.status.is_client_error().then_some(&self.message)
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({ "error": { "code": self.code, "message": self.message, "fix": self.fix } });

@@ -74,7 +74,7 @@ async fn a_device_gets_a_certificate_renews_it_and_loses_it() {
     let list = RevocationList::read(crypto(), &list, issuer(&world).certificate(), now()).unwrap();
     assert_eq!((list.len(), list.number_is(1)), (2, true));
     let (status, refused) = world.admin("POST", CERTIFICATES, body(&request(&code, "phone", &key))).await;
-    assert_eq!(status, 409, "a revoked key gets no other: {refused}");
+    assert_eq!(status, 422, "a revoked key gets no other: {refused}");
     world.ok("POST", "/v1/ca/crl", None).await;
     let audit = world.ok("GET", "/v1/audit", None).await.to_string();
     for action in ["certificate.issue", "certificate.revoke", "revocation-list.put"] {
@@ -157,10 +157,15 @@ async fn an_issuer_whose_key_is_elsewhere_signs_what_is_taken_to_it() {
     assert_eq!(waiting["state"], "waiting");
     assert_eq!(world.admin("POST", "/v1/ca/crl", None).await.0, 422);
     assert_eq!(world.admin("POST", "/v1/ca/rotate", Some(json!({}))).await.0, 422);
+    // one whose user is locked while the file is away
+    world.ok("POST", "/v1/users", Some(json!({ "name": "bob" }))).await;
+    let bob = world.ok("GET", "/v1/users/bob", None).await["code"].as_str().unwrap().to_owned();
+    world.ok("POST", CERTIFICATES, body(&request(&bob, "phone", &key))).await;
     let there = bytes(&world.ok("POST", "/v1/ca/requests", None).await["file"]);
+    world.ok("POST", "/v1/users/bob/lock", None).await;
     let bundle = RequestBundle::from_file(crypto(), &there).unwrap();
     let signed = elsewhere.sign_bundle(crypto(), &bundle, now(), |_, _| true).unwrap();
-    assert!(matches!(signed.items(), [SignedItem::Certificate(_)]));
+    assert!(matches!(signed.items(), [SignedItem::Certificate(_), SignedItem::Certificate(_)]));
     let back = signed.to_file(crypto());
     let take = |file: &[u8]| Some(json!({ "file": STANDARD.encode(file) }));
     let mut damaged = back.clone();
@@ -168,7 +173,8 @@ async fn an_issuer_whose_key_is_elsewhere_signs_what_is_taken_to_it() {
     assert_eq!(world.admin("POST", "/v1/ca/signed", take(&damaged)).await.0, 422);
     let taken = world.ok("POST", "/v1/ca/signed", take(&back)).await;
     assert_eq!(code_of(&world, &bytes(&taken["issued"][0]["certificate"])), code);
-    assert_eq!(taken["list"], true);
+    assert_eq!((taken["list"].as_bool(), taken["issued"].as_array().unwrap().len()), (Some(true), 1));
+    assert!(taken["refused"][0].as_str().unwrap().contains("bob is locked"), "{taken}");
     assert_eq!(world.ok("GET", "/v1/ca", None).await["waiting"], 0);
     assert_eq!(states(&world).await, ["active"]);
 }
