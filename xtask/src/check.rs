@@ -55,7 +55,7 @@ pub(crate) fn docs() -> Result<ExitCode> {
 
 /// Builds the binary that acceptance tests run.
 pub(crate) fn build_release() -> Result<()> {
-    run(cargo().args(["build", "--release", "--package", "symbolon"]))
+    run(cargo().args(["build", "--release", "--package", "symbolon", "--package", "symbolon-gss"]))
 }
 
 fn add_setup(steps: &mut Steps<'_>, answer: Answer) {

@@ -7,31 +7,58 @@ use anyhow::{Result, bail};
 use crate::command::{run, succeeds};
 use crate::question::{Answer, may_we};
 
-/// A package, the program of it that the tests run, and what for. What counts is the program: whoever has it from
-/// elsewhere needs no package.
+/// A package and what for.
 struct Package {
     name: &'static str,
-    program: &'static str,
+    /// What counts is the program: whoever has it from elsewhere needs no package.
+    program: Option<&'static str>,
     what_for: &'static str,
 }
 
+const fn program(name: &'static str, program: &'static str, what_for: &'static str) -> Package {
+    Package { name, program: Some(program), what_for }
+}
+
+/// A package without a program of its own.
+const fn library(name: &'static str, what_for: &'static str) -> Package {
+    Package { name, program: None, what_for }
+}
+
+#[rustfmt::skip]
 const NEEDED: &[Package] = &[
-    Package { name: "postgresql", program: "initdb", what_for: "an application behind the gateway" },
-    Package { name: "postgresql-client", program: "psql", what_for: "its unchanged client" },
-    Package { name: "openssh-server", program: "sshd", what_for: "an application behind the gateway" },
-    Package { name: "openssh-client", program: "ssh", what_for: "its unchanged client" },
-    Package { name: "python3", program: "python3", what_for: "a plain HTTP server behind the gateway" },
-    Package { name: "curl", program: "curl", what_for: "its unchanged client" },
-    Package { name: "openssl", program: "openssl", what_for: "an outsider that reads our certificates" },
-    Package { name: "sqlite3", program: "sqlite3", what_for: "an outsider that reads the embedded store" },
-    Package { name: "util-linux", program: "setsid", what_for: "a terminal of its own for PIN prompts" },
-    Package {
-        name: "iproute2",
-        program: "ip",
-        what_for: "network namespaces, and `ss` for open connections",
-    },
-    Package { name: "faketime", program: "faketime", what_for: "clocks that are wrong" },
-    Package { name: "procps", program: "ps", what_for: "memory and processes of a node" },
+    program("postgresql", "initdb", "an application behind the gateway"),
+    program("postgresql-client", "psql", "its unchanged client"),
+    program("openssh-server", "sshd", "an application behind the gateway"),
+    program("openssh-client", "ssh", "its unchanged client"),
+    program("python3", "python3", "a plain HTTP server behind the gateway"),
+    program("curl", "curl", "its unchanged client"),
+    program("openssl", "openssl", "an outsider that reads our certificates"),
+    program("sqlite3", "sqlite3", "an outsider that reads the embedded store"),
+    program("util-linux", "setsid", "a terminal of its own for PIN prompts"),
+    program("iproute2", "ip", "network namespaces, and `ss` for open connections"),
+    program("faketime", "faketime", "clocks that are wrong"),
+    program("procps", "ps", "memory and processes of a node"),
+    program("krb5-kdc", "krb5kdc", "a Kerberos realm"),
+    program("krb5-admin-server", "kadmin.local", "its principals"),
+    program("krb5-user", "kinit", "its unchanged client"),
+    program("slapd", "slapd", "a directory that knows passwords, and a program that speaks SASL"),
+    program("ldap-utils", "ldapsearch", "its unchanged client"),
+    library("libpam-wrapper", "PAM with services of the tests' own"),
+    program("krb5-gss-samples", "gss-client", "programs that speak GSS-API"),
+    program("sasl2-bin", "sasl-sample-client", "programs that speak SASL"),
+    library("libsasl2-modules-gssapi-mit", "their way to GSS-API"),
+    library("python3-gssapi", "an HTTP server that speaks GSS-API"),
+    program("valgrind", "valgrind", "memory of foreign programs with our mechanism in them"),
+    library("libc6-dbg", "names in what it says"),
+    program("softhsm2", "softhsm2-util", "a PKCS#11 token"),
+    program("opensc", "pkcs11-tool", "an outsider that looks into it"),
+    program("swtpm", "swtpm", "a TPM"),
+    program("tpm2-abrmd", "tpm2-abrmd", "its resource manager"),
+    library("libtss2-tcti-tabrmd0", "the way to that"),
+    library("libtpm2-pkcs11-1", "its PKCS#11 module"),
+    program("libtpm2-pkcs11-tools", "tpm2_ptool", "what makes its tokens"),
+    program("tpm2-tools", "tpm2_pcrread", "an outsider that looks into it"),
+    program("dbus-daemon", "dbus-daemon", "a bus of its own for the resource manager"),
 ];
 
 const INSTALL: &str = include_str!("install-packages.sh");
@@ -41,9 +68,12 @@ pub(crate) fn provide(answer: Answer) -> Result<()> {
     println!("The tests need these Debian packages:");
     let mut missing = Vec::new();
     for package in NEEDED {
-        let there = is_there(package.program);
+        let there = match package.program {
+            Some(program) => is_there(program),
+            None => is_installed(package.name),
+        };
         println!(
-            "  {:<9} {:<18} {}",
+            "  {:<9} {:<28} {}",
             if there { "installed" } else { "missing" },
             package.name,
             package.what_for
@@ -69,6 +99,11 @@ pub(crate) fn provide(answer: Answer) -> Result<()> {
         sudo
     };
     run(command.args(["-c", INSTALL, "install-packages"]).args(missing))
+}
+
+fn is_installed(package: &str) -> bool {
+    let asked = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]).output();
+    asked.is_ok_and(|answer| answer.stdout.starts_with(b"installed"))
 }
 
 fn is_there(program: &str) -> bool {
