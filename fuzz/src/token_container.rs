@@ -1,8 +1,10 @@
 //! Token files from anywhere, and what a gateway sends to be kept or applied.
 
 use symbolon_crypto::Secret;
-use symbolon_policy::{AccessPath, AppName, CanonName, TokenClass, UserCode};
-use symbolon_token::container::{Pin, PinCost, Registration, Token, UnlockedToken};
+use symbolon_policy::{AccessPath, AppName, CanonName, UserCode};
+use symbolon_token::container::{
+    DeviceReference, HeldKey, ObjectId, Pin, PinCost, Registration, Token, UnlockedToken,
+};
 use symbolon_token::{Configuration, Destination, SoftwareKey};
 use symbolon_wire::Encode;
 
@@ -49,6 +51,13 @@ fn file(bytes: &[u8]) {
     let Ok(token) = Token::from_file(crypto(), bytes) else { return };
     assert_eq!(token.to_file(crypto()), bytes, "two files of one token");
     let failures = token.failures();
+    if token.device().is_some() {
+        assert_eq!(failures, 0, "a device counts by itself");
+        if let Ok(unlocked) = token.unlock_with(crypto(), &device()) {
+            assert_eq!(unlocked.registrations().len(), 1, "what opens is what was sealed");
+        }
+        return;
+    }
     let Ok(attempt) = token.attempt(NOW) else { return };
     let counted = Token::from_file(crypto(), &attempt.to_file(crypto())).expect("our own file");
     assert_eq!(counted.failures(), failures + 1, "an attempt is counted before it is made");
@@ -71,6 +80,15 @@ fn pin() -> Pin {
     Pin::new("123456".into()).expect("six characters")
 }
 
+/// The key in a device that seals a file.
+fn device() -> SoftwareKey {
+    SoftwareKey::new(Secret::new([8; 32]))
+}
+
+fn in_device() -> Registration {
+    Registration { key: HeldKey::Device(ObjectId::from([7; 16])), ..sample_registration() }
+}
+
 fn sample_registration() -> Registration {
     Registration {
         gateway: gateway().name.clone(),
@@ -80,9 +98,8 @@ fn sample_registration() -> Registration {
         user_code: UserCode::parse("alice-1").expect("a code"),
         user: CanonName::parse("alice").expect("a name"),
         access_path: AccessPath::parse("/people/alice").expect("a path"),
-        class: TokenClass::Software,
         registered: NOW,
-        key: SoftwareKey::new(Secret::new([9; 32])),
+        key: HeldKey::Software(SoftwareKey::new(Secret::new([9; 32]))),
         next_number: Some([5; 32]),
     }
 }
@@ -111,14 +128,24 @@ fn seeds() -> Vec<Vec<u8>> {
         UnlockedToken::first_pin(crypto(), &mut entropy, blank, &pin(), COST).expect("a possible cost");
     unlocked.put(sample_registration()).expect("there is room");
     let file = unlocked.seal(crypto(), &mut entropy).to_file(crypto());
+    let uri = "pkcs11:token=work;serial=1?module-name=softhsm2".to_owned();
+    let reference = DeviceReference::new(uri, ObjectId::from([6; 16])).expect("a device");
+    let blank = Token::blank(&mut entropy, gateway().issuer.clone());
+    let mut unlocked =
+        UnlockedToken::first_device(crypto(), &mut entropy, blank, reference, &device()).expect("a key");
+    unlocked.put(in_device()).expect("there is room");
+    let device_file = unlocked.seal(crypto(), &mut entropy).to_file(crypto());
     let body = |file: &[u8]| by(BODY, &file[..file.len() - 32]);
     let signed = sample_configuration().sign(gateway().keys.identity().key()).expect("the key signs");
     vec![
         body(&file),
         body(&blank_file),
+        body(&device_file),
         by(FILE, &file),
         by(FILE, &blank_file),
+        by(FILE, &device_file),
         by(REGISTRATION, &sample_registration().to_bytes()),
+        by(REGISTRATION, &in_device().to_bytes()),
         by(CONFIGURATION, &sample_configuration().to_bytes()),
         by(CLAIMED_CONFIGURATION, &signed),
     ]

@@ -51,7 +51,7 @@ impl SignInArgs {
         patience: Patience,
     ) -> Outcome<AgentOptions> {
         let Self { credential, gateway, address, place } = self;
-        let credential = credential.credential(secret)?;
+        let credential = credential.credential(&paths, secret)?;
         Ok(AgentOptions { gateway, address, place, patience, ..AgentOptions::new(paths, credential) })
     }
 
@@ -165,7 +165,7 @@ fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs) -> Outcome {
                 .fix("use your invitation: symbolon enrol LINK"));
         }
     }
-    let secret = sign_in.credential.secret()?;
+    let secret = sign_in.credential.secret(paths)?;
     background::start(global, paths, sign_in, secret.as_deref().map(String::as_str))
 }
 
@@ -177,6 +177,7 @@ async fn signed_in(paths: &Paths, paste: Paste) -> Result<SignedIn, AgentError> 
 /// Runs an agent until it is told to stop, or its session is over for good.
 pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
     let AgentArgs { sign_in, first_try, background } = args;
+    let paths = Paths::new(global.home.clone())?;
     let secret = if background {
         // Out of the terminal's reach before anything else: it may be closed at any time.
         let _ = rustix::process::setsid();
@@ -185,11 +186,10 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
             _ => None,
         }
     } else {
-        sign_in.credential.secret()?
+        sign_in.credential.secret(&paths)?
     };
     // JSON is for whoever started us; people read the log of a background agent
     runtime::log(&Global { json: global.json && !background, ..global.clone() }, LevelFilter::INFO);
-    let paths = Paths::new(global.home.clone())?;
     let patience = if first_try || background { Patience::FirstTry } else { Patience::KeepTrying };
     let options = sign_in.options(paths.clone(), secret, patience)?;
     runtime::large()?.block_on(async {

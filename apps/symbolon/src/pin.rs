@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use symbolon_agent::DevicePin;
 use symbolon_token::container::Pin;
 use zeroize::Zeroizing;
 
@@ -28,6 +29,19 @@ impl PinArgs {
     /// The PIN of a token that has one.
     pub(crate) fn ask(&self) -> Outcome<Pin> {
         pin(self.secret()?)
+    }
+
+    /// The PIN of the device that holds a token's keys; how long it must be is the device's rule.
+    pub(crate) fn ask_for_device(&self) -> Outcome<DevicePin> {
+        Ok(DevicePin::new(std::mem::take(&mut *self.secret_of_device()?)))
+    }
+
+    /// The same as text, to be handed to another process.
+    pub(crate) fn secret_of_device(&self) -> Outcome<Zeroizing<String>> {
+        match &self.pin_file {
+            Some(path) => read_file(path),
+            None => prompt("PIN of the device: "),
+        }
     }
 
     /// The same as text, to be handed to another process.

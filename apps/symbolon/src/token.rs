@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use symbolon_agent::token::Replace;
 use symbolon_agent::{AgentError, Paths, RegistrationInfo, TokenInfo, token};
-use symbolon_token::container::PinCost;
+use symbolon_token::container::{PinCost, TokenError};
 
 use crate::cli::Global;
 use crate::exit::Outcome;
@@ -73,9 +73,21 @@ impl Report for Told {
         if !self.sentence.is_empty() {
             page.line(&self.sentence);
         }
-        let TokenInfo { path, token_id, issuer, registered, attempts_left, locked, open_to_others, .. } =
-            &self.info;
+        let TokenInfo {
+            path,
+            token_id,
+            issuer,
+            registered,
+            device,
+            attempts_left,
+            locked,
+            open_to_others,
+            ..
+        } = &self.info;
         let state = match (registered, locked) {
+            (true, _) if device.is_some() => {
+                "registered; opens with its device and the device's PIN".to_owned()
+            }
             (false, _) => "blank: registered nowhere yet, no PIN".to_owned(),
             (true, true) => "locked after too many wrong PINs".to_owned(),
             (true, false) => format!("registered; {attempts_left} attempts at the PIN left"),
@@ -84,6 +96,7 @@ impl Report for Told {
             ("token", path.display().to_string()),
             ("id", token_id.clone()),
             ("issuer", issuer.clone()),
+            ("device", device.clone().unwrap_or_default()),
             ("state", state),
         ]);
         if *open_to_others {
@@ -115,7 +128,11 @@ pub(crate) fn run(global: &Global, command: TokenCommand) -> Outcome {
         TokenCommand::Info { unlock, pin } => {
             let info = token::info(&paths)?;
             if (unlock || pin.pin_file.is_some()) && info.registered {
-                let open = token::unlock(&paths, &pin.ask()?)?;
+                let open = if info.device.is_some() {
+                    token::unlock_device(&paths, pin.ask_for_device()?)?
+                } else {
+                    token::unlock(&paths, &pin.ask()?)?
+                };
                 let registrations = Some(token::registrations(open.token()));
                 Told { registrations, ..Told::new(token::info(&paths)?, "") }
             } else {
@@ -131,9 +148,14 @@ pub(crate) fn run(global: &Global, command: TokenCommand) -> Outcome {
         }
         TokenCommand::Export { file } => {
             let info = token::export(&paths, &file)?;
-            Told::new(info, format!("{} is a copy of your token, behind the same PIN.", file.display()))
+            let needs =
+                if info.device.is_some() { "and needs the same device" } else { "behind the same PIN" };
+            Told::new(info, format!("{} is a copy of your token, {needs}.", file.display()))
         }
         TokenCommand::ChangePin { pin, new_pin_file } => {
+            if token::info(&paths)?.device.is_some() {
+                return Err(AgentError::from(TokenError::InDevice).into());
+            }
             let old = pin.ask()?;
             let new = match new_pin_file {
                 Some(file) => pin::pin(pin::read_file(&file)?)?,

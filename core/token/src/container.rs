@@ -1,33 +1,40 @@
-//! The software token: one file that a person keeps, copies and imports.
+//! The token: one file that a person keeps, copies and imports. Its keys are in it, or in a device.
 //!
 //! ```text
 //! "SYMBOLON TOKEN\n" | version (1) | token id (16) | issuer certificate <..>
-//! | Argon2id memory KiB (4), passes (4), lanes (4), salt (16)    } absent in a token
-//! | failed attempts (1) | time of the last one (8)               } as it is handed out:
-//! | nonce (12) | sealed registrations <..>                       } it has no secret (B1)
+//! | 0                                        as it is handed out: it has no secret (B1)
+//! | 1 | Argon2id memory KiB (4), passes (4), lanes (4) | salt (16)      keys behind a PIN
+//!     | failed attempts (1) | time of the last one (8) | nonce (12) | sealed registrations <..>
+//! | 2 | device's URI <..> | id of its sealing key <.> | salt (16)       keys in a device
+//!     | nonce (12) | sealed registrations <..>
 //! | SHA-256 of all before (32)
 //! ```
-//! The seal's associated data is everything before `failed attempts`, so neither the issuer nor the
-//! cost of the PIN can be swapped. The counter cannot be authenticated by a file that anybody may
-//! copy: it slows the honest owner's thief at the keyboard, Argon2id slows the one who took the file.
+//! Version 2 is that of keys in a device, version 1 that of all others, so that older programs go on
+//! reading what they know. The seal's associated data is everything before `failed attempts` or
+//! `nonce`, so neither the issuer nor the cost of the PIN nor the device can be swapped. The counter
+//! cannot be authenticated by a file that anybody may copy: it slows the honest owner's thief at the
+//! keyboard, Argon2id slows the one who took the file. A device counts by itself; its file holds no
+//! secret at all, and is sealed only so that it tells nobody where its owner is registered, and so
+//! that nobody can change it.
 
 mod device;
 mod error;
+mod file;
 mod pin;
 mod registration;
 mod unlocked;
 
-pub use device::ObjectId;
+pub use device::{DeviceReference, ObjectId};
 pub use error::TokenError;
 pub use pin::{MAX_PIN, MIN_PIN, Pin, PinCost};
-pub use registration::Registration;
+pub use registration::{HeldKey, Registration};
 pub use unlocked::UnlockedToken;
 
-use symbolon_crypto::{Crypto, Entropy, SecretBytes, TrustedIssuer, constant_time_eq};
-use symbolon_wire::{Decode, Encode, Reader, Time, Writer};
+use crate::AuthenticationKey;
+use file::{Lock, Sealed, header};
+use symbolon_crypto::{Crypto, Entropy, Secret, SecretBytes, TrustedIssuer, label};
+use symbolon_wire::{Decode as _, Reader, Time};
 
-const MAGIC: &[u8; 15] = b"SYMBOLON TOKEN\n";
-const VERSION: u8 = 1;
 /// Wrong PINs after which the token locks (B7).
 pub const MAX_ATTEMPTS: u8 = 10;
 /// Gateways that one token may be registered with.
@@ -35,13 +42,14 @@ const MAX_REGISTRATIONS: usize = 256;
 /// A file larger than this is no token of ours.
 pub const MAX_FILE: usize = 4 * 1024 * 1024;
 
-struct Sealed {
-    cost: PinCost,
-    salt: [u8; 16],
-    failures: u8,
-    last_failure: Time,
-    nonce: [u8; 12],
-    ciphertext: Vec<u8>,
+/// The key that a device makes for one file: HMAC under a key that serves nothing else.
+fn device_seal(
+    crypto: Crypto,
+    key: &dyn AuthenticationKey,
+    id: &[u8; 16],
+    salt: &[u8; 16],
+) -> Result<Secret<32>, TokenError> {
+    key.hmac(crypto, &[label::TOKEN_SEAL, &[0], id, salt]).map_err(|_| TokenError::Device)
 }
 
 /// A token as its file holds it.
@@ -87,72 +95,26 @@ impl Token {
         self.sealed.as_ref().map_or(0, |s| s.failures)
     }
 
-    /// Reads a token file.
-    ///
-    /// # Errors
-    /// [`TokenError::Damaged`], [`TokenError::NewerVersion`], [`TokenError::Issuer`].
-    pub fn from_file(crypto: Crypto, bytes: &[u8]) -> Result<Self, TokenError> {
-        let mut r = Reader::new(bytes);
-        if bytes.len() > MAX_FILE || r.take(MAGIC.len()) != Ok(MAGIC.as_slice()) {
-            return Err(TokenError::Damaged("it is not a token file"));
-        }
-        let version = r.u8()?;
-        if version > VERSION {
-            return Err(TokenError::NewerVersion(version));
-        }
-        if version < VERSION {
-            return Err(TokenError::Damaged("there was never such a version"));
-        }
-        let body = bytes.len().checked_sub(32).ok_or(TokenError::Damaged("it ends too early"))?;
-        if !constant_time_eq(&crypto.sha256(&[&bytes[..body]]), &bytes[body..]) {
-            return Err(TokenError::Damaged("its checksum does not fit"));
-        }
-        let id = r.fixed()?;
-        let issuer = TrustedIssuer::from_certificate(crypto, r.bytes16()?)?;
-        let sealed = if r.flag()? {
-            let cost = PinCost { memory_kib: r.u32()?, passes: r.u32()?, lanes: r.u32()? };
-            cost.params()?;
-            Some(Sealed {
-                cost,
-                salt: r.fixed()?,
-                failures: r.u8()?,
-                last_failure: Time::decode(&mut r)?,
-                nonce: r.fixed()?,
-                ciphertext: r.bytes24()?.to_vec(),
-            })
-        } else {
-            None
-        };
-        r.take(32)?;
-        r.finish()?;
-        Ok(Self { id, issuer, sealed })
-    }
-
-    /// The file's bytes. Write them to a new file, flush it and rename it over the old one.
+    /// The device that holds its keys, when they are in one.
     #[must_use]
-    pub fn to_file(&self, crypto: Crypto) -> Vec<u8> {
-        let mut w = Writer::new();
-        let (cost, salt) = self.sealed.as_ref().map_or((None, [0; 16]), |s| (Some(s.cost), s.salt));
-        w.fixed(&header(&self.id, &self.issuer, cost, &salt));
-        if let Some(sealed) = &self.sealed {
-            w.u8(sealed.failures);
-            sealed.last_failure.encode(&mut w);
-            w.fixed(&sealed.nonce);
-            w.bytes24(&sealed.ciphertext);
+    pub fn device(&self) -> Option<&DeviceReference> {
+        match self.sealed.as_ref().map(|s| &s.lock) {
+            Some(Lock::Device(reference)) => Some(reference),
+            _ => None,
         }
-        let mut bytes = w.into_bytes();
-        let checksum = crypto.sha256(&[&bytes]);
-        bytes.extend_from_slice(&checksum);
-        bytes
     }
 
     /// Counts an attempt. **Write [`Attempt::to_file`] before trying the PIN**, so that pulling the
     /// plug saves no attempt.
     ///
     /// # Errors
-    /// [`TokenError::NotRegistered`], [`TokenError::Locked`], [`TokenError::Wait`].
+    /// [`TokenError::NotRegistered`], [`TokenError::Locked`], [`TokenError::Wait`],
+    /// [`TokenError::InDevice`].
     pub fn attempt(mut self, now: Time) -> Result<Attempt, TokenError> {
         let sealed = self.sealed.as_mut().ok_or(TokenError::NotRegistered)?;
+        if let Lock::Device(_) = sealed.lock {
+            return Err(TokenError::InDevice);
+        }
         if sealed.failures >= MAX_ATTEMPTS {
             return Err(TokenError::Locked);
         }
@@ -165,27 +127,54 @@ impl Token {
         sealed.last_failure = now;
         Ok(Attempt(self))
     }
+
+    /// Opens a token whose keys are in a device, with the sealing key in it ([`DeviceReference::seal`]);
+    /// the device has asked for its PIN.
+    ///
+    /// # Errors
+    /// [`TokenError::NotRegistered`]; [`TokenError::NotInDevice`]; [`TokenError::Device`] when it does
+    /// not answer; [`TokenError::OtherDevice`] when it is not the one that sealed the file, or the file
+    /// was altered.
+    pub fn unlock_with(
+        self,
+        crypto: Crypto,
+        key: &dyn AuthenticationKey,
+    ) -> Result<UnlockedToken, TokenError> {
+        let Self { id, issuer, sealed } = self;
+        let sealed = sealed.ok_or(TokenError::NotRegistered)?;
+        if let Lock::Pin(_) = sealed.lock {
+            return Err(TokenError::NotInDevice);
+        }
+        let key = device_seal(crypto, key, &id, &sealed.salt)?;
+        open(crypto, id, issuer, sealed, key)?.ok_or(TokenError::OtherDevice)
+    }
+}
+
+/// Opens the seal; nothing when the key is another.
+fn open(
+    crypto: Crypto,
+    id: [u8; 16],
+    issuer: TrustedIssuer,
+    sealed: Sealed,
+    key: Secret<32>,
+) -> Result<Option<UnlockedToken>, TokenError> {
+    let Sealed { lock, salt, nonce, ciphertext: mut buffer, .. } = sealed;
+    let aad = header(&id, &issuer, Some((&lock, &salt)));
+    let Ok(length) = crypto.aes256_gcm(&key).open(&nonce, &aad, &mut buffer) else { return Ok(None) };
+    buffer.truncate(length);
+    let plaintext = SecretBytes::new(buffer);
+    let mut r = Reader::new(plaintext.expose());
+    let registrations = r.list16("registrations", MAX_REGISTRATIONS, Registration::decode)?;
+    r.finish()?;
+    if registrations.iter().any(|r| !lock.holds(&r.key)) {
+        return Err(TokenError::Damaged("its keys are in two places"));
+    }
+    Ok(Some(UnlockedToken { id, issuer, lock, salt, key, registrations }))
 }
 
 /// No delay for the first three slips, then 2, 4, 8 … s.
 const fn delay_secs(failures: u8) -> u64 {
     if failures <= 3 { 0 } else { 1 << (failures - 3) }
-}
-
-fn header(id: &[u8; 16], issuer: &TrustedIssuer, cost: Option<PinCost>, salt: &[u8; 16]) -> Vec<u8> {
-    let mut w = Writer::new();
-    w.fixed(MAGIC);
-    w.u8(VERSION);
-    w.fixed(id);
-    w.bytes16(issuer.certificate());
-    w.flag(cost.is_some());
-    if let Some(cost) = cost {
-        w.u32(cost.memory_kib);
-        w.u32(cost.passes);
-        w.u32(cost.lanes);
-        w.fixed(salt);
-    }
-    w.into_bytes()
 }
 
 /// An attempt that is already counted.
@@ -207,18 +196,10 @@ impl Attempt {
     pub fn unlock(self, crypto: Crypto, pin: &Pin) -> Result<UnlockedToken, TokenError> {
         let Token { id, issuer, sealed } = self.0;
         let sealed = sealed.ok_or(TokenError::NotRegistered)?;
-        let key = sealed.cost.key(crypto, pin, &sealed.salt)?;
-        let mut buffer = sealed.ciphertext;
-        let aad = header(&id, &issuer, Some(sealed.cost), &sealed.salt);
-        let Ok(length) = crypto.aes256_gcm(&key).open(&sealed.nonce, &aad, &mut buffer) else {
-            let left = MAX_ATTEMPTS.saturating_sub(sealed.failures);
-            return Err(if left == 0 { TokenError::Locked } else { TokenError::WrongPin { left } });
-        };
-        buffer.truncate(length);
-        let plaintext = SecretBytes::new(buffer);
-        let mut r = Reader::new(plaintext.expose());
-        let registrations = r.list16("registrations", MAX_REGISTRATIONS, Registration::decode)?;
-        r.finish()?;
-        Ok(UnlockedToken { id, issuer, cost: sealed.cost, salt: sealed.salt, key, registrations })
+        let Lock::Pin(cost) = sealed.lock else { return Err(TokenError::InDevice) };
+        let key = cost.key(crypto, pin, &sealed.salt)?;
+        let left = MAX_ATTEMPTS.saturating_sub(sealed.failures);
+        let wrong = if left == 0 { TokenError::Locked } else { TokenError::WrongPin { left } };
+        open(crypto, id, issuer, sealed, key)?.ok_or(wrong)
     }
 }

@@ -10,6 +10,7 @@
 //! kerberos_service = "symbolon/gw.example@EXAMPLE.ORG"  # the gateway's principal (A5)
 //! id_token_command = ["get-id-token"]   # finds a nonce in SYMBOLON_NONCE and prints an ID token (A5)
 //! suites = ["x-wing"]                   # acceptable suites, best first
+//! pkcs11_module = "/opt/token.so"       # the module of the device that holds the token's keys
 //! ```
 
 use crate::files::read_bounded;
@@ -48,6 +49,8 @@ pub struct UserConfig {
     pub id_token_command: Vec<OsString>,
     /// Acceptable suites, best first.
     pub suites: Vec<Suite>,
+    /// The PKCS#11 module of the device that holds the token's keys, if not the one that is found by itself.
+    pub pkcs11_module: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -64,6 +67,7 @@ struct Written {
     #[serde(default)]
     id_token_command: Vec<String>,
     suites: Option<Vec<WrittenSuite>>,
+    pkcs11_module: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -101,6 +105,7 @@ impl UserConfig {
             // Beside the configuration file unless the path is absolute.
             issuer_certificate: written.issuer_certificate.map(|p| paths.config.with_file_name(p)),
             password_gateways: written.password_gateways,
+            pkcs11_module: written.pkcs11_module.map(|p| paths.config.with_file_name(p)),
             kerberos_service: written.kerberos_service,
             id_token_command: written.id_token_command.into_iter().map(OsString::from).collect(),
             suites: match written.suites {

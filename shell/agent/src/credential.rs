@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use symbolon_crypto::SecretBytes;
+use symbolon_hardware::DevicePin;
 use symbolon_policy::CanonName;
 use symbolon_token::container::Pin;
 
@@ -10,6 +11,8 @@ use symbolon_token::container::Pin;
 pub enum Credential {
     /// The token, opened with this PIN (B8).
     Token(Pin),
+    /// The token, whose keys are in a device, opened with the device's PIN (B7).
+    Device(DevicePin),
     /// A user name and a password (A4), where the configuration file lets the gateway have it.
     Password {
         /// The name.

@@ -32,6 +32,8 @@ pub enum PinPurpose {
     New,
     /// The one that the token has.
     Unlock,
+    /// The one of the device that holds the token's keys, or will; the device counts attempts.
+    Device,
 }
 
 /// What an enrolment is doing.

@@ -6,13 +6,15 @@ use crate::connection::Connection;
 use crate::files::is_open_to_others;
 use crate::gateway::{Misfit, Trust, meet};
 use crate::status::{SCHEMA, Status};
-use crate::{AgentError, Client, Link, Paths, UserConfig, clock, token};
+use crate::{AgentError, Client, Link, Paths, UserConfig, clock, device, token};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use symbolon_crypto::{GatewayName, TrustedIssuer};
+use symbolon_hardware::{HardwareError, Tries};
 use symbolon_policy::{format_time, parse_time};
 use symbolon_token::Hello;
+use symbolon_token::container::DeviceReference;
 use symbolon_wire::Time;
 
 /// How one thing is.
@@ -30,7 +32,7 @@ pub enum Finding {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
-    /// What: `configuration`, `token`, `permissions`, `attempts`, `kerberos`, `oidc`, `certificate`,
+    /// What: `configuration`, `token`, `permissions`, `attempts`, `device`, `kerberos`, `oidc`, `certificate`,
     /// `ticket`, `agent`, `socket`, `session`, `gateway`, `certificates`, `clock`.
     pub name: String,
     /// How it is.
@@ -95,7 +97,7 @@ pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Di
             None
         }
     };
-    let issuer = look_at_token(paths, &mut found);
+    let issuer = look_at_token(paths, config.as_ref(), &mut found);
     credentials::look(paths, config.as_ref(), &mut found).await;
     let agent = look_at_agent(paths, &mut found).await;
     if let (Some(issuer), Some(agent)) = (&issuer, &agent)
@@ -118,7 +120,7 @@ pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Di
     found
 }
 
-fn look_at_token(paths: &Paths, found: &mut Diagnosis) -> Option<TrustedIssuer> {
+fn look_at_token(paths: &Paths, config: Option<&UserConfig>, found: &mut Diagnosis) -> Option<TrustedIssuer> {
     let token = match token::load(paths) {
         Ok(token) => token,
         Err(e) => {
@@ -141,6 +143,10 @@ fn look_at_token(paths: &Paths, found: &mut Diagnosis) -> Option<TrustedIssuer> 
         }
         Err(e) => found.error("permissions", Finding::Warn, &e),
     }
+    if let (Some(reference), Some(config)) = (token.device(), config) {
+        look_at_device(reference, config, found);
+        return Some(token.issuer().clone());
+    }
     match token::info(paths) {
         Ok(info) if info.locked => found.error(
             "attempts",
@@ -157,6 +163,29 @@ fn look_at_token(paths: &Paths, found: &mut Diagnosis) -> Option<TrustedIssuer> 
         Err(e) => found.error("attempts", Finding::Warn, &e),
     }
     Some(token.issuer().clone())
+}
+
+/// The device that holds the token's keys counts wrong PINs itself.
+fn look_at_device(reference: &DeviceReference, config: &UserConfig, found: &mut Diagnosis) {
+    let device = match device::of_token(reference, config) {
+        Ok(device) => device,
+        Err(e) => return found.error("device", Finding::Fail, &e),
+    };
+    let token = device.identity().label.clone();
+    match device.tries() {
+        Ok(Tries::None) => {
+            let e = AgentError::from(HardwareError::PinLocked { token });
+            found.error("device", Finding::Fail, &e);
+        }
+        Ok(tries @ (Tries::Fewer | Tries::Last)) => found.add(
+            "device",
+            Finding::Warn,
+            format!("{token} is there, and a wrong PIN was tried: {tries}"),
+            Some("the right PIN sets the counter back; if it was not you, see who can use this machine"),
+        ),
+        Ok(Tries::Untold) => found.ok("device", format!("{token}, which holds the token's keys, is there")),
+        Err(e) => found.error("device", Finding::Fail, &e.into()),
+    }
 }
 
 async fn look_at_agent(paths: &Paths, found: &mut Diagnosis) -> Option<Status> {

@@ -8,6 +8,7 @@
 //! Trust starts from the issuer in the token or from its hash in the link's fragment; nothing that
 //! the gateway says is believed before, and nothing is told to it.
 
+mod place;
 mod questions;
 mod start;
 
@@ -18,12 +19,14 @@ use crate::gateway::{Met, Trust, meet};
 use crate::status::{Enrolled, SCHEMA};
 use crate::token::Replace;
 use crate::{AgentError, Paths, UserConfig, clock};
+use place::Place;
 use questions::{ask, wrong_answers};
 use start::Start;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use symbolon_crypto::GatewayName;
-use symbolon_policy::{TemplateName, TokenClass};
+use symbolon_hardware::Pkcs11Uri;
+use symbolon_policy::TemplateName;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_token::container::{PinCost, Registration};
 use symbolon_token::{
@@ -96,6 +99,8 @@ pub struct EnrolOptions {
     pub replace: Replace,
     /// What one guess at a new PIN shall cost.
     pub pin_cost: PinCost,
+    /// The device that shall hold the keys of a new token; they are in its file when absent.
+    pub device: Option<Pkcs11Uri>,
 }
 
 impl EnrolOptions {
@@ -111,6 +116,7 @@ impl EnrolOptions {
             label: None,
             replace: Replace::Keep,
             pin_cost: PinCost::default(),
+            device: None,
         }
     }
 }
@@ -121,7 +127,7 @@ impl EnrolOptions {
 /// What went wrong and how to mend it. Until the reply of the gateway came, neither the token nor
 /// the invitation is touched.
 pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result<Enrolled, AgentError> {
-    let EnrolOptions { paths, target, token, template, answers, label, replace, pin_cost } = options;
+    let EnrolOptions { paths, target, token, template, answers, label, replace, pin_cost, device } = options;
     let config = UserConfig::load(&paths)?;
     let (address, name, in_link, code, template) = match target {
         EnrolTarget::Link(link) => {
@@ -131,6 +137,8 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
         EnrolTarget::Gateway { address, name } => (address, name, None, None, template),
     };
     let start = Start::choose(&paths, token, in_link, replace)?;
+    let place = Place::choose(&start, device.as_ref(), &config)?;
+    let class = place.class();
     let trust = start.trust(in_link)?;
     config.check_issuer(trust.fingerprint())?;
 
@@ -158,7 +166,7 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
         None => ask(&template, dialogue)?,
     };
     dialogue.progress(Step::Sealing);
-    let mut holder = start.open(&paths, &met, dialogue, pin_cost)?;
+    let mut holder = start.open(&paths, &met, place, dialogue, pin_cost)?;
     // From the request on the invitation is bound to this attempt: a full disk is noticed before.
     check_room(&paths.token, TOKEN_ROOM)?;
 
@@ -167,7 +175,7 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
         template: answers.template().clone(),
         answers: answers.to_bytes(),
         invitation: code,
-        class: TokenClass::Software,
+        class,
         label: token_label(label),
     };
     let exchange = Exchange { address: &address, name: &name, trust: &trust, suites: &config.suites };
@@ -184,7 +192,9 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
         awaits_approval: grant.awaits_approval,
         token: paths.token.clone(),
     };
-    holder.token_mut().put(Registration {
+    let label = format!("{} at {name}", grant.user);
+    let key = holder.put_key(grant.registration_id, &label, key)?;
+    holder.put(Registration {
         gateway: name,
         address,
         key_set: met.offer.key_set,
@@ -192,7 +202,6 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
         user_code: grant.user_code,
         user: grant.user,
         access_path: grant.access_path,
-        class: TokenClass::Software,
         registered: clock::now(),
         key,
         next_number: Some(grant.next_number),

@@ -207,6 +207,15 @@ impl From<TokenError> for AgentError {
                 Self::usage("the token is not registered with any gateway yet").fix("run symbolon enrol")
             }
             TokenError::PinLength => Self::usage(e.to_string()),
+            TokenError::InDevice => Self::usage(e.to_string()).fix(
+                "use the device's own tools for its PIN: pkcs11-tool --change-pin, or tpm2_ptool changepin for a TPM",
+            ),
+            TokenError::NotInDevice | TokenError::OtherPlace => Self::usage(e.to_string()).fix(
+                "enrol with the token that is in use, or give it up with --replace, or use another --home",
+            ),
+            TokenError::Device => Self::failure(e.to_string()).fix("plug the device in again and try again"),
+            TokenError::OtherDevice => Self::denied(e.to_string())
+                .fix("use the device that the token was registered with, or import the token's file again"),
             TokenError::Full => Self::failure(e.to_string()),
             TokenError::Issuer(e) => e.into(),
         }

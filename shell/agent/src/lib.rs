@@ -24,6 +24,7 @@ mod clock;
 mod config;
 mod connection;
 mod credential;
+mod device;
 mod dialogue;
 mod doctor;
 mod enrol;
@@ -32,6 +33,7 @@ mod files;
 mod gateway;
 mod ipc;
 mod kerberos;
+mod key;
 mod last_end;
 mod paths;
 mod proof;
@@ -54,4 +56,5 @@ pub use status::{
     DestinationInfo, Destinations, Enrolled, Link, ListenerStatus, Problem, RegistrationInfo, Reported,
     SCHEMA, SessionStatus, Status, StreamStatus, TokenInfo, WhoAmI,
 };
+pub use symbolon_hardware::{DevicePin, Pkcs11Uri};
 pub use ticket::{TicketInfo, forget_ticket, kept_ticket};

@@ -2,6 +2,7 @@
 
 use crate::certificate::{HeldCertificate, HeldToken, Naming};
 use crate::connection::Connection;
+use crate::key::Key;
 use crate::sign_in::Gateway;
 use crate::{AgentError, clock, kerberos};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,6 @@ use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::Ticket;
 use symbolon_tickets::kerberos::ServicePrincipal;
 use symbolon_tickets::oidc::{CommandSource, JwtToken, SourceError};
-use symbolon_token::SoftwareKey;
 use symbolon_token::challenge::{ChallengeToken, Claimant, Number};
 use symbolon_wire::{FrameKind, Refusal, RefusalCode};
 
@@ -26,7 +26,7 @@ pub(crate) const ID_TOKEN: Duration = Duration::from_secs(100);
 #[derive(Debug)]
 pub(crate) enum Proof {
     /// The authentication key of a registration (B8), and what keeps it.
-    Key { key: SoftwareKey, registration_id: [u8; 16], user: UserCode, class: TokenClass },
+    Key { key: Key, registration_id: [u8; 16], user: UserCode, class: TokenClass },
     /// A password (A4), and to whom it may be told.
     Password { user: CanonName, password: SecretBytes, gateways: PasswordGateways },
     /// A certificate (A3, A7).
@@ -94,7 +94,9 @@ pub(crate) async fn open_context(
                 gateway_number: number.ok_or_else(|| AgentError::failure("the gateway gave no number"))?,
                 own_number: entropy.number(),
             };
-            exchange(connection, begin(gateway, verified, token)?).await
+            let begun = begin(gateway, verified, token);
+            let begun = begun.map_err(|e| key.trouble().unwrap_or_else(|| e.into()))?;
+            exchange(connection, begun).await
         }
         Proof::Password { user, password, gateways } => {
             let permitted = gateways.permit(verified.name().as_str()).ok_or_else(|| {
@@ -231,7 +233,7 @@ impl<T: InitiatorToken> InitiatorToken for Alone<T> {
 
 /// [`ChallengeToken`] with a key of its own, so that the exchange can move between threads.
 struct KeyToken {
-    key: SoftwareKey,
+    key: Key,
     registration_id: [u8; 16],
     user: UserCode,
     gateway: String,

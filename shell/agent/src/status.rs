@@ -28,6 +28,9 @@ pub struct TokenInfo {
     pub issuer: String,
     /// Whether it is registered with a gateway and so has a PIN.
     pub registered: bool,
+    /// The device that holds its keys, as a PKCS#11 URI; the device counts wrong PINs itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Wrong PINs since the last right one.
     pub failed_attempts: u8,
     /// Wrong PINs before it locks.

@@ -8,8 +8,9 @@
 
 use crate::files::{Lock, is_open_to_others, read_bounded, write_private};
 use crate::status::{RegistrationInfo, SCHEMA, TokenInfo, hex};
-use crate::{AgentError, Paths, UserConfig, clock};
+use crate::{AgentError, Paths, UserConfig, clock, device};
 use std::path::{Path, PathBuf};
+use symbolon_hardware::{DevicePin, OpenDevice};
 use symbolon_policy::format_time;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_token::container::{
@@ -30,6 +31,8 @@ pub enum Replace {
 #[derive(Debug)]
 pub struct OpenToken {
     token: UnlockedToken,
+    /// The device that holds its keys, open.
+    device: Option<OpenDevice>,
     path: PathBuf,
     /// Hash of the file as we read or wrote it last.
     seen: [u8; 32],
@@ -49,6 +52,11 @@ impl OpenToken {
     #[must_use]
     pub const fn token(&self) -> &UnlockedToken {
         &self.token
+    }
+
+    /// The device that holds its keys.
+    pub(crate) const fn device(&self) -> Option<&OpenDevice> {
+        self.device.as_ref()
     }
 
     /// What is in it, to be changed and saved.
@@ -91,7 +99,7 @@ fn registration_info(r: &Registration) -> RegistrationInfo {
         user: r.user.to_string(),
         user_code: r.user_code.to_string(),
         access_path: r.access_path.to_string(),
-        token_class: r.class.to_string(),
+        token_class: r.key.class().to_string(),
         registered: format_time(r.registered),
     }
 }
@@ -133,6 +141,27 @@ pub fn unlock(paths: &Paths, pin: &Pin) -> Result<OpenToken, AgentError> {
     Ok(try_pin(paths, pin)??)
 }
 
+/// Opens a token whose keys are in a device, with the device's PIN; the device counts attempts.
+///
+/// # Errors
+/// The device is not there, its PIN is wrong or locked, it does not fit the file, and whatever
+/// [`load`] gives.
+pub fn unlock_device(paths: &Paths, pin: DevicePin) -> Result<OpenToken, AgentError> {
+    let token = load(paths)?;
+    let reference = token.device().ok_or(TokenError::NotInDevice)?;
+    open_with(paths, device::of_token(reference, &UserConfig::load(paths)?)?.open(pin)?)
+}
+
+/// The same with a device that is open already.
+pub(crate) fn open_with(paths: &Paths, device: OpenDevice) -> Result<OpenToken, AgentError> {
+    load(paths)?;
+    let _lock = Lock::wait(&paths.token)?;
+    let bytes = read_bounded(&paths.token, MAX_FILE)?.unwrap_or_default();
+    let token = device::open(Token::from_file(crypto(), &bytes)?, &device)?;
+    let seen = crypto().sha256(&[&bytes]);
+    Ok(OpenToken { token, device: Some(device), path: paths.token.clone(), seen })
+}
+
 /// The same, with what the token says to the PIN apart from what hinders trying it.
 pub(crate) fn try_pin(paths: &Paths, pin: &Pin) -> Result<Result<OpenToken, TokenError>, AgentError> {
     load(paths)?;
@@ -156,7 +185,7 @@ fn try_pin_locked(path: &Path, pin: &Pin) -> Result<Result<OpenToken, TokenError
         Ok(token) => token,
         Err(e) => return Ok(Err(e)),
     };
-    let mut open = OpenToken { token, path: path.to_owned(), seen: [0; 32] };
+    let mut open = OpenToken { token, device: None, path: path.to_owned(), seen: [0; 32] };
     open.write()?;
     Ok(Ok(open))
 }
@@ -167,7 +196,7 @@ fn try_pin_locked(path: &Path, pin: &Pin) -> Result<Result<OpenToken, TokenError
 /// When the file cannot be written; it is then as it was.
 pub fn save(paths: &Paths, token: UnlockedToken) -> Result<OpenToken, AgentError> {
     let _lock = Lock::wait(&paths.token)?;
-    let mut open = OpenToken { token, path: paths.token.clone(), seen: [0; 32] };
+    let mut open = OpenToken { token, device: None, path: paths.token.clone(), seen: [0; 32] };
     open.write()?;
     Ok(open)
 }
@@ -205,7 +234,8 @@ pub fn import(
         read(source)?.ok_or_else(|| AgentError::usage(format!("there is no file {}", source.display())))?;
     UserConfig::load(paths)?.check_issuer(token.issuer().fingerprint())?;
     may_take_place(paths, &token, replace)?;
-    let bytes = if token.is_registered() {
+    // A file whose keys are in a device holds no secret: the device is asked when it is used.
+    let bytes = if token.is_registered() && token.device().is_none() {
         let pin = pin()?;
         // Counted in the source, which is the token until it is imported.
         let _lock = Lock::wait(source)?;
@@ -258,6 +288,7 @@ pub fn info(paths: &Paths) -> Result<TokenInfo, AgentError> {
         token_id: hex(token.id()),
         issuer: token.issuer().fingerprint().to_string(),
         registered: token.is_registered(),
+        device: token.device().map(|d| d.uri().to_owned()),
         failed_attempts: token.failures(),
         attempts_left: left,
         locked: left == 0,

@@ -160,8 +160,8 @@ fn a_token_file_that_was_cut_altered_or_made_by_a_newer_program_says_so() -> Res
         says(&flipped, &["damaged", "token import"])?;
     }
     let mut newer = whole.clone();
-    newer[VERSION] += 1;
-    says(&newer, &["version 2", "newer symbolon"])?;
+    newer[VERSION] += 2;
+    says(&newer, &["version 3", "newer symbolon"])?;
     let mut long = whole.clone();
     long.resize(8 * 1024 * 1024, 0);
     says(&long, &["too large"])?;

@@ -84,6 +84,7 @@ impl Dialogue for Conversation {
     fn pin(&mut self, purpose: PinPurpose) -> Result<String, AgentError> {
         let mut text = match (&self.pin.pin_file, purpose) {
             (Some(file), _) => pin::read_file(file)?,
+            (None, PinPurpose::Device) => pin::prompt("PIN of the device: ")?,
             (None, PinPurpose::Unlock) => pin::prompt("PIN of your token: ")?,
             (None, PinPurpose::New) => {
                 terminal::say("\nChoose a PIN or pass phrase for the token, of 6 characters or more.")?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use symbolon_agent::{CertificateFiles, Credential};
+use symbolon_agent::{CertificateFiles, Credential, DevicePin, Paths};
 use symbolon_crypto::SecretBytes;
 use symbolon_policy::CanonName;
 use zeroize::Zeroizing;
@@ -97,8 +97,9 @@ impl CredentialArgs {
     }
 
     /// Asks for the PIN or the password, where there is one.
-    pub(crate) fn secret(&self) -> Outcome<Option<Zeroizing<String>>> {
+    pub(crate) fn secret(&self, paths: &Paths) -> Outcome<Option<Zeroizing<String>>> {
         let secret = match (self.method()?, &self.user, &self.password_file) {
+            (Method::Token, _, _) if in_device(paths) => self.pin.secret_of_device(),
             (Method::Token, _, _) => self.pin.secret(),
             (Method::Password, _, Some(file)) => pin::read_file(file),
             (Method::Password, Some(user), None) => pin::prompt(&format!("Password of {user}: ")),
@@ -123,10 +124,14 @@ impl CredentialArgs {
     }
 
     /// The credential, whose secret was asked for.
-    pub(crate) fn credential(self, secret: Option<Zeroizing<String>>) -> Outcome<Credential> {
+    pub(crate) fn credential(self, paths: &Paths, secret: Option<Zeroizing<String>>) -> Outcome<Credential> {
         let method = self.method()?;
         let needed = || Complaint::usage(format!("--with {} needs a secret", method.as_str()));
         Ok(match (method, self.user) {
+            (Method::Token, _) if in_device(paths) => {
+                let mut secret = secret.ok_or_else(needed)?;
+                Credential::Device(DevicePin::new(std::mem::take(&mut *secret)))
+            }
             (Method::Token, _) => Credential::Token(pin::pin(secret.ok_or_else(needed)?)?),
             (Method::Password, user) => {
                 let secret = secret.ok_or_else(needed)?;
@@ -143,6 +148,11 @@ impl CredentialArgs {
             (Method::Ticket, _) => Credential::Ticket,
         })
     }
+}
+
+/// Whether a device holds the token's keys; what else is wrong with the token shows when it is opened.
+fn in_device(paths: &Paths) -> bool {
+    symbolon_agent::token::info(paths).is_ok_and(|info| info.device.is_some())
 }
 
 #[cfg(test)]

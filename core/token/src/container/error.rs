@@ -38,6 +38,21 @@ pub enum TokenError {
     /// A PIN that is too short or too long.
     #[error("a PIN has {MIN_PIN} to {MAX_PIN} characters")]
     PinLength,
+    /// The keys are in a device, whose PIN opens the token.
+    #[error("the token's keys are in a device: it opens with that device and its PIN")]
+    InDevice,
+    /// The keys are in the file, which a PIN of its own opens.
+    #[error("the token's keys are in its file: it opens with the token's PIN")]
+    NotInDevice,
+    /// The device that holds the keys does not answer.
+    #[error("the device that holds the token's keys does not answer")]
+    Device,
+    /// The device is another one, or the file was altered.
+    #[error("the device does not fit the token file: it is another one, or the file was altered")]
+    OtherDevice,
+    /// A registration with its key in one place for a token with its keys in another.
+    #[error("a token keeps all its keys in one place: in its file, or in one device")]
+    OtherPlace,
     /// Already as many gateways as one token can hold.
     #[error("the token holds as many registrations as it can")]
     Full,

@@ -1,4 +1,6 @@
-use super::{MAX_REGISTRATIONS, Pin, PinCost, Registration, Sealed, Token, TokenError, header};
+use super::file::{Lock, Sealed, header};
+use super::{DeviceReference, MAX_REGISTRATIONS, Pin, PinCost, Registration, Token, TokenError, device_seal};
+use crate::AuthenticationKey;
 use symbolon_crypto::{Crypto, Entropy, GatewayName, Secret, SecretBytes, TAG, TrustedIssuer};
 use symbolon_wire::{Encode, Time};
 
@@ -6,7 +8,7 @@ use symbolon_wire::{Encode, Time};
 pub struct UnlockedToken {
     pub(super) id: [u8; 16],
     pub(super) issuer: TrustedIssuer,
-    pub(super) cost: PinCost,
+    pub(super) lock: Lock,
     pub(super) salt: [u8; 16],
     pub(super) key: Secret<32>,
     pub(super) registrations: Vec<Registration>,
@@ -35,13 +37,44 @@ impl UnlockedToken {
         }
         let salt = entropy.number();
         let key = cost.key(crypto, pin, &salt)?;
-        Ok(Self { id: token.id, issuer: token.issuer, cost, salt, key, registrations: Vec::new() })
+        let lock = Lock::Pin(cost);
+        Ok(Self { id: token.id, issuer: token.issuer, lock, salt, key, registrations: Vec::new() })
+    }
+
+    /// Binds a blank token to a device that will hold its keys. `key` is the sealing key in it, that
+    /// `reference` names.
+    ///
+    /// # Errors
+    /// [`TokenError::Damaged`] when the token is registered already, [`TokenError::Device`].
+    pub fn first_device(
+        crypto: Crypto,
+        entropy: &mut dyn Entropy,
+        token: Token,
+        reference: DeviceReference,
+        key: &dyn AuthenticationKey,
+    ) -> Result<Self, TokenError> {
+        if token.is_registered() {
+            return Err(TokenError::Damaged("it has a PIN already"));
+        }
+        let salt = entropy.number();
+        let key = device_seal(crypto, key, &token.id, &salt)?;
+        let lock = Lock::Device(reference);
+        Ok(Self { id: token.id, issuer: token.issuer, lock, salt, key, registrations: Vec::new() })
+    }
+
+    /// The device that holds its keys, when they are in one.
+    #[must_use]
+    pub const fn device(&self) -> Option<&DeviceReference> {
+        match &self.lock {
+            Lock::Device(reference) => Some(reference),
+            Lock::Pin(_) => None,
+        }
     }
 
     /// Another PIN, with a fresh salt.
     ///
     /// # Errors
-    /// [`TokenError::Damaged`] when `cost` is impossible.
+    /// [`TokenError::Damaged`] when `cost` is impossible; [`TokenError::InDevice`].
     pub fn change_pin(
         &mut self,
         crypto: Crypto,
@@ -49,9 +82,12 @@ impl UnlockedToken {
         pin: &Pin,
         cost: PinCost,
     ) -> Result<(), TokenError> {
+        if let Lock::Device(_) = self.lock {
+            return Err(TokenError::InDevice);
+        }
         let salt = entropy.number();
         self.key = cost.key(crypto, pin, &salt)?;
-        (self.salt, self.cost) = (salt, cost);
+        (self.salt, self.lock) = (salt, Lock::Pin(cost));
         Ok(())
     }
 
@@ -87,8 +123,11 @@ impl UnlockedToken {
     /// Puts a registration in; it replaces one with the same gateway.
     ///
     /// # Errors
-    /// [`TokenError::Full`].
+    /// [`TokenError::Full`]; [`TokenError::OtherPlace`] for a key that is not where the others are.
     pub fn put(&mut self, registration: Registration) -> Result<(), TokenError> {
+        if !self.lock.holds(&registration.key) {
+            return Err(TokenError::OtherPlace);
+        }
         self.registrations.retain(|r| r.gateway != registration.gateway);
         if self.registrations.len() >= MAX_REGISTRATIONS {
             return Err(TokenError::Full);
@@ -103,13 +142,13 @@ impl UnlockedToken {
         let bound = 2 + self.registrations.iter().map(Registration::encoded_bound).sum::<usize>();
         let plaintext = SecretBytes::written(bound, |w| w.list16(&self.registrations, |w, r| r.encode(w)));
         let nonce: [u8; 12] = entropy.number();
-        let aad = header(&self.id, &self.issuer, Some(self.cost), &self.salt);
+        let aad = header(&self.id, &self.issuer, Some((&self.lock, &self.salt)));
         let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);
         ciphertext.extend_from_slice(plaintext.expose());
         let tag = crypto.aes256_gcm(&self.key).seal(&nonce, &aad, &mut ciphertext);
         ciphertext.extend_from_slice(&tag);
         let sealed = Sealed {
-            cost: self.cost,
+            lock: self.lock.clone(),
             salt: self.salt,
             failures: 0,
             last_failure: Time(0),

@@ -1,10 +1,11 @@
 //! The token file (B1, B7): what is in it, and what becomes of a file that was cut or altered.
 
 use crate::pair::{Gateway, NOW, registration};
-use symbolon_crypto::TrustedIssuer;
+use symbolon_crypto::{Secret, TrustedIssuer};
 use symbolon_issuer::Issuer;
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_token::container::{MAX_FILE, Pin, PinCost, Token, TokenError, UnlockedToken};
+use symbolon_token::SoftwareKey;
+use symbolon_token::container::{HeldKey, MAX_FILE, Pin, PinCost, Token, TokenError, UnlockedToken};
 
 /// As cheap as Argon2id can be.
 pub(crate) const CHEAP: PinCost = PinCost { memory_kib: 8, passes: 1, lanes: 1 };
@@ -18,6 +19,10 @@ pub(crate) fn pin(text: &str) -> Pin {
 
 pub(crate) fn blank(gateway: &Gateway) -> Token {
     Token::blank(&mut SystemEntropy, gateway.issuer.clone())
+}
+
+fn software(key: [u8; 32]) -> HeldKey {
+    HeldKey::Software(SoftwareKey::new(Secret::new(key)))
 }
 
 /// A registered token, as its file.
@@ -74,7 +79,7 @@ fn the_same_bytes_open_on_another_machine() {
     let gateway = Gateway::new("gw.example");
     let token = unlock(&file(&gateway).clone(), "123456").unwrap();
     let kept = token.registration(gateway.verified.name()).unwrap();
-    assert_eq!(kept.key.secret().expose(), &CANARY);
+    assert_eq!(kept.key, software(CANARY));
     assert_eq!((&kept.key_set, kept.next_number), (gateway.keys.offer(), Some([4; 32])));
 }
 
@@ -90,7 +95,7 @@ fn one_token_registers_with_several_gateways() {
     assert_eq!(token.registrations().len(), 3, "the first was replaced");
     for (i, gateway) in gateways.iter().enumerate() {
         let kept = token.registration(gateway.verified.name()).unwrap();
-        assert_eq!(kept.key.secret().expose(), &[i as u8; 32]);
+        assert_eq!(kept.key, software([i as u8; 32]));
     }
 }
 
@@ -160,13 +165,16 @@ fn a_swapped_issuer_is_noticed() {
 #[test]
 fn a_token_of_a_newer_program_says_so() {
     let mut bytes = file(&Gateway::new("gw.example"));
-    bytes[15] = 2;
+    bytes[15] = 3;
     mend(&mut bytes);
     let refused = Token::from_file(crypto(), &bytes).err();
-    assert_eq!(refused, Some(TokenError::NewerVersion(2)));
+    assert_eq!(refused, Some(TokenError::NewerVersion(3)));
     assert!(refused.unwrap().to_string().contains("newer symbolon"));
-    bytes[15] = 0;
-    assert!(matches!(Token::from_file(crypto(), &bytes), Err(TokenError::Damaged(_))));
+    for never in [0, 2] {
+        bytes[15] = never;
+        mend(&mut bytes);
+        assert!(matches!(Token::from_file(crypto(), &bytes), Err(TokenError::Damaged(_))), "version {never}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod arbitrary;
 mod configuration;
 mod container;
+mod device;
 mod pair;
 mod pin;
 mod registration;

@@ -8,7 +8,7 @@ use symbolon_crypto::{
 use symbolon_issuer::{ContextKeys, Issuer, Validity};
 use symbolon_policy::{AccessPath, CanonName, TemplateName, TokenClass, UserCode};
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_token::container::Registration;
+use symbolon_token::container::{HeldKey, Registration};
 use symbolon_token::{
     AwaitConfirm, AwaitReply, FreshRequest, InvitationCode, RegistrationError, RegistrationGrant,
     RegistrationOpened, RegistrationRequest, SoftwareKey,
@@ -109,9 +109,8 @@ pub(crate) fn registration(gateway: &Gateway, key: [u8; 32]) -> Registration {
         user_code: grant.user_code,
         user: grant.user,
         access_path: grant.access_path,
-        class: TokenClass::Software,
         registered: NOW,
-        key: SoftwareKey::new(Secret::new(key)),
+        key: HeldKey::Software(SoftwareKey::new(Secret::new(key))),
         next_number: Some(grant.next_number),
     }
 }

@@ -1,6 +1,7 @@
 //! What the agent signs in with, and what it keeps for the next time.
 
 use crate::certificate::HeldCertificate;
+use crate::key::Key;
 use crate::proof::{ID_TOKEN, Proof};
 use crate::sign_in::{AtHand, Gateway, Shown, SignedIn, sign_in};
 use crate::ticket::{self, KeptTicket};
@@ -8,9 +9,10 @@ use crate::token::{self, OpenToken, Saved};
 use crate::{AgentError, Credential, ErrorKind, Paths, UserConfig, kerberos};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbolon_crypto::{GatewayName, KeySet};
+use symbolon_policy::TokenClass;
 use symbolon_session::Ticket;
 use symbolon_tickets::oidc::CommandSource;
-use symbolon_token::container::{Pin, Registration};
+use symbolon_token::container::Registration;
 
 /// A credential, the gateway that it is for, and what remembers.
 #[derive(Debug)]
@@ -54,7 +56,10 @@ impl Account {
     ) -> Result<Self, AgentError> {
         let named = Named { gateway: gateway.or_else(|| config.gateway.clone()), address };
         match credential {
-            Credential::Token(pin) => Self::of_token(paths, &pin, named, config),
+            Credential::Token(pin) => Self::of_token(paths, token::unlock(paths, &pin)?, named, config),
+            Credential::Device(pin) => {
+                Self::of_token(paths, token::unlock_device(paths, pin)?, named, config)
+            }
             Credential::Ticket => Self::of_ticket(paths, named, config),
             Credential::Password { user, password } => {
                 let gateways = config.password_gateways.clone();
@@ -89,8 +94,12 @@ impl Account {
         Self { gateway, proof, registered: None, token: None, paths, kept: Mutex::default() }
     }
 
-    fn of_token(paths: &Paths, pin: &Pin, named: Named, config: UserConfig) -> Result<Self, AgentError> {
-        let open = token::unlock(paths, pin)?;
+    fn of_token(
+        paths: &Paths,
+        open: OpenToken,
+        named: Named,
+        config: UserConfig,
+    ) -> Result<Self, AgentError> {
         let registration = choose(open.token().registrations(), named.gateway.as_ref())?;
         let gateway = Gateway {
             address: named.address.or(config.address).unwrap_or_else(|| registration.address.clone()),
@@ -99,10 +108,10 @@ impl Account {
             suites: config.suites,
         };
         let proof = Proof::Key {
-            key: registration.key.duplicate(),
+            key: Key::of(&registration.key, open.device(), open.token())?,
             registration_id: registration.registration_id,
             user: registration.user_code.clone(),
-            class: registration.class,
+            class: registration.key.class(),
         };
         let registered = Some((registration.user_code.to_string(), registration.access_path.to_string()));
         let kept = Mutex::new(Kept {
@@ -209,6 +218,10 @@ impl Account {
     pub(crate) fn keep_ticket(&self, ticket: &Ticket) {
         let mut kept = self.kept();
         let (Some(key_set), Some(shown)) = (kept.key_set.clone(), kept.shown.clone()) else { return };
+        // On the disk it would open what the device is there to guard.
+        if shown.class == TokenClass::Hardware {
+            return;
+        }
         let new = KeptTicket {
             gateway: self.gateway.name.clone(),
             address: self.gateway.address.clone(),

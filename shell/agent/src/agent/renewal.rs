@@ -11,6 +11,7 @@
 //! The gateway may start as well, with the parts exchanged.
 
 use crate::AgentError;
+use crate::key::Key;
 use crate::proof::Proof;
 use symbolon_crypto::{CryptoError, Secret, Transcript, TranscriptHash, label};
 use symbolon_provider::{SystemEntropy, crypto};
@@ -70,7 +71,7 @@ impl Renewal {
                 let entropy = &mut SystemEntropy;
                 let (responder, answer) =
                     Responder::answer(crypto(), entropy, key, parties, first.as_bytes(), binding(session))
-                        .map_err(forged)?;
+                        .map_err(broken(key))?;
                 *self = Self::Answered(responder);
                 Ok(Some(ControlMessage::RenewSecond(bytes(answer)?)))
             }
@@ -78,12 +79,12 @@ impl Renewal {
                 let parties = Parties { challenger: user, responder: gateway };
                 let (secret, last) = challenger
                     .conclude(&mut SystemEntropy, key, parties, answer.as_bytes())
-                    .map_err(forged)?;
+                    .map_err(broken(key))?;
                 *self = Self::Proved(secret);
                 Ok(Some(ControlMessage::RenewThird(bytes(last)?)))
             }
             (Self::Answered(responder), ControlMessage::RenewThird(last)) => {
-                *self = Self::Proved(responder.finish(last.as_bytes()).map_err(forged)?);
+                *self = Self::Proved(responder.finish(last.as_bytes()).map_err(broken(key))?);
                 Ok(None)
             }
             _ => Err(AgentError::failure("a message of a renewal that is not under way")),
@@ -114,6 +115,11 @@ fn bytes(message: Vec<u8>) -> Result<RenewalBytes, AgentError> {
     RenewalBytes::new(message).map_err(|e| AgentError::failure(e.to_string()))
 }
 
-fn forged(_: CryptoError) -> AgentError {
-    AgentError::denied("the gateway did not prove the authentication key in a renewal")
+/// The device with the key failed, or the gateway did.
+fn broken(key: &Key) -> impl Fn(CryptoError) -> AgentError {
+    |_| {
+        key.trouble().unwrap_or_else(|| {
+            AgentError::denied("the gateway did not prove the authentication key in a renewal")
+        })
+    }
 }

@@ -1,13 +1,19 @@
 //! What an enrolment starts from, and the token that takes the registration.
 
+use super::place::{self, Place};
+use crate::device::Filling;
 use crate::dialogue::{Decision, Dialogue, PinPurpose};
 use crate::gateway::{Met, Trust};
 use crate::token::{self, OpenToken, Replace};
 use crate::{AgentError, Paths};
 use std::path::PathBuf;
 use symbolon_crypto::IssuerFingerprint;
+use symbolon_hardware::OpenDevice;
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_token::container::{Pin, PinCost, Token, TokenError, UnlockedToken};
+use symbolon_token::SoftwareKey;
+use symbolon_token::container::{
+    HeldKey, ObjectId, Pin, PinCost, Registration, Token, TokenError, UnlockedToken,
+};
 
 /// What an enrolment starts from.
 pub(super) enum Start {
@@ -68,29 +74,34 @@ impl Start {
         }
     }
 
+    /// The token that has registrations already.
+    pub(super) const fn registered(&self) -> Option<&Token> {
+        match self {
+            Self::Registered(token) => Some(token),
+            Self::Nothing | Self::Blank(_) => None,
+        }
+    }
+
     /// Asks for the PIN and gives the token that takes the registration.
     pub(super) fn open(
         self,
         paths: &Paths,
         met: &Met,
+        place: Place,
         dialogue: &mut dyn Dialogue,
         cost: PinCost,
     ) -> Result<Holder, AgentError> {
+        if let Some(device) = place.open(dialogue)? {
+            return self.with_device(paths, met, device);
+        }
         let purpose = if matches!(self, Self::Registered(_)) { PinPurpose::Unlock } else { PinPurpose::New };
         loop {
             let error = match Pin::new(dialogue.pin(purpose)?) {
                 Err(e) => e,
                 Ok(pin) => match &self {
-                    Self::Nothing => {
-                        let token = Token::blank(&mut SystemEntropy, met.issuer.clone());
-                        return first_pin(token, &pin, cost);
-                    }
-                    Self::Blank(token) => {
-                        let token = Token::from_file(crypto(), &token.to_file(crypto()))?;
-                        return first_pin(token, &pin, cost);
-                    }
+                    Self::Nothing | Self::Blank(_) => return first_pin(self.blank(met)?, &pin, cost),
                     Self::Registered(_) => match token::try_pin(paths, &pin)? {
-                        Ok(open) => return Ok(Holder::Open(Box::new(open))),
+                        Ok(open) => return Ok(Holder::new(Taking::Open(Box::new(open)), None)),
                         Err(e) => e,
                     },
                 },
@@ -104,37 +115,87 @@ impl Start {
             }
         }
     }
+
+    /// The same with the device that holds the keys, or will.
+    fn with_device(self, paths: &Paths, met: &Met, device: OpenDevice) -> Result<Holder, AgentError> {
+        let mut filling = Filling::new(device.clone());
+        let token = match self {
+            Self::Nothing | Self::Blank(_) => Taking::New(Box::new(filling.bind(self.blank(met)?)?)),
+            Self::Registered(_) => Taking::Open(Box::new(token::open_with(paths, device)?)),
+        };
+        Ok(Holder::new(token, Some(filling)))
+    }
+
+    /// The blank token to start from.
+    fn blank(&self, met: &Met) -> Result<Token, AgentError> {
+        match self {
+            Self::Blank(token) | Self::Registered(token) => {
+                Ok(Token::from_file(crypto(), &token.to_file(crypto()))?)
+            }
+            Self::Nothing => Ok(Token::blank(&mut SystemEntropy, met.issuer.clone())),
+        }
+    }
 }
 
 fn first_pin(token: Token, pin: &Pin, cost: PinCost) -> Result<Holder, AgentError> {
     let token = UnlockedToken::first_pin(crypto(), &mut SystemEntropy, token, pin, cost)?;
-    Ok(Holder::New(Box::new(token)))
+    Ok(Holder::new(Taking::New(Box::new(token)), None))
 }
 
-/// The token that takes the registration.
-pub(super) enum Holder {
+/// The token that takes the registration, and the device that takes its key.
+pub(super) struct Holder {
+    token: Taking,
+    filling: Option<Filling>,
+    replaced: Option<ObjectId>,
+}
+
+enum Taking {
     New(Box<UnlockedToken>),
     Open(Box<OpenToken>),
 }
 
 impl Holder {
-    pub(super) fn token_mut(&mut self) -> &mut UnlockedToken {
-        match self {
-            Self::New(token) => token,
-            Self::Open(open) => open.token_mut(),
-        }
+    const fn new(token: Taking, filling: Option<Filling>) -> Self {
+        Self { token, filling, replaced: None }
     }
 
+    /// Puts the key where the token's keys are.
+    pub(super) fn put_key(
+        &mut self,
+        registration_id: [u8; 16],
+        label: &str,
+        key: SoftwareKey,
+    ) -> Result<HeldKey, AgentError> {
+        place::put_key(self.filling.as_mut(), registration_id, label, key)
+    }
+
+    /// Puts the registration in the place of one with the same gateway.
+    pub(super) fn put(&mut self, registration: Registration) -> Result<(), AgentError> {
+        let token = match &mut self.token {
+            Taking::New(token) => token,
+            Taking::Open(open) => open.token_mut(),
+        };
+        self.replaced = token.registration(&registration.gateway).and_then(|old| place::object(&old.key));
+        Ok(token.put(registration)?)
+    }
+
+    /// Writes the token's file; what is in the device stays there from now on.
     pub(super) fn save(self, paths: &Paths) -> Result<(), AgentError> {
-        match self {
-            Self::New(token) => token::save(paths, *token).map(drop),
-            Self::Open(mut open) => match open.save()? {
-                token::Saved::Written => Ok(()),
-                token::Saved::ChangedMeanwhile => Err(AgentError::failure(
-                    "another program changed the token meanwhile; nothing was registered",
-                )
-                .fix("enrol again")),
+        match self.token {
+            Taking::New(token) => token::save(paths, *token).map(drop)?,
+            Taking::Open(mut open) => match open.save()? {
+                token::Saved::Written => {}
+                token::Saved::ChangedMeanwhile => {
+                    return Err(AgentError::failure(
+                        "another program changed the token meanwhile; nothing was registered",
+                    )
+                    .fix("enrol again"));
+                }
             },
         }
+        if let Some(filling) = self.filling {
+            filling.keep(self.replaced.as_ref());
+        }
+        Ok(())
     }
 }

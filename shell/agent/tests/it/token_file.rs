@@ -72,7 +72,7 @@ fn cut_damaged_and_newer_files_are_told_apart() {
     flipped[60] ^= 1;
     assert!(load(&flipped).message.contains("checksum"));
     let mut newer = whole;
-    newer[15] = 2;
+    newer[15] = 3;
     assert!(load(&newer).fix.unwrap().contains("newer symbolon"));
     assert!(load(&vec![0; 5 << 20]).message.contains("too large"));
 }

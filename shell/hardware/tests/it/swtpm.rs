@@ -33,8 +33,11 @@ impl Running {
         environment: &[(&'static str, String)],
     ) {
         let log = || std::fs::File::options().create(true).append(true).open(directory.join("log")).unwrap();
+        // the resource manager is where programs of administrators are
+        let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
         let child = Command::new(program)
             .args(args)
+            .env("PATH", path)
             .envs(environment.iter().cloned())
             .current_dir(directory)
             .stdin(Stdio::null())

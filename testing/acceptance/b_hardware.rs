@@ -1,0 +1,14 @@
+//! B in hardware, from the outside: the authentication key lies in a SoftHSM token or a TPM, and everything else is as
+//! with a software token: the same registration, the same sign-in, the same streams.
+//!
+//! ```text
+//! softhsm   one key, one PIN, two machines; wrong PINs; pulled and plugged in again; several tokens
+//! tpm       the same in a TPM, and its locked PIN
+//! ```
+
+#[path = "b_hardware/devices.rs"]
+mod devices;
+#[path = "b_hardware/softhsm.rs"]
+mod softhsm;
+#[path = "b_hardware/tpm.rs"]
+mod tpm;
