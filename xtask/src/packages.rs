@@ -41,6 +41,8 @@ const NEEDED: &[Package] = &[
     program("krb5-kdc", "krb5kdc", "a Kerberos realm"),
     program("krb5-admin-server", "kadmin.local", "its principals"),
     program("krb5-user", "kinit", "its unchanged client"),
+    library("python3-jwt", "an OpenID provider that signs as an outsider"),
+    library("python3-cryptography", "its keys"),
     program("slapd", "slapd", "a directory that knows passwords, and a program that speaks SASL"),
     program("ldap-utils", "ldapsearch", "its unchanged client"),
     library("libpam-wrapper", "PAM with services of the tests' own"),

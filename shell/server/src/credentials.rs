@@ -23,6 +23,7 @@ pub use settings::{
 };
 
 use crate::clock::now;
+use crate::config::NodeConfig;
 use crate::connection::Connection;
 use crate::error::NodeError;
 use crate::node::Shared;
@@ -79,15 +80,16 @@ impl Credentials {
     /// From the configuration; what it names is looked at, but no other machine is asked.
     pub(crate) fn new(
         crypto: Crypto,
-        settings: &CredentialSettings,
+        config: &NodeConfig,
         issuer: &TrustedIssuer,
         domain_key: &Secret<32>,
     ) -> Result<Self, NodeError> {
+        let settings = &config.credentials;
         Ok(Self {
             trust: RwLock::new(settings.trust(crypto, issuer, now())?),
             verdicts: Mutex::new(VerdictCache::new(VERDICTS)),
             tickets: TicketKeys::new(crypto, domain_key),
-            kerberos: settings.kerberos()?,
+            kerberos: settings.kerberos(config.home())?,
             oidc: settings.oidc()?,
             backend: settings.backend()?,
         })

@@ -105,7 +105,7 @@ impl Node {
         let issuer = TrustedIssuer::from_certificate(crypto, &keys.issuer_certificate)?;
         let derive = |purpose: &[u8]| crypto.derive(&keys.node_key, purpose, &[]);
         let (domain_key, code_key) = (derive(label::NODE_DOMAIN), derive(label::USER_CODE));
-        let credentials = Credentials::new(crypto, &config.credentials, &issuer, &domain_key)?;
+        let credentials = Credentials::new(crypto, &config, &issuer, &domain_key)?;
         let context_keys = ContextKeys::new(
             keys.identity,
             keys.issuer_certificate,

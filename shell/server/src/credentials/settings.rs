@@ -21,6 +21,8 @@ use symbolon_wire::Time;
 
 /// How long somebody else may take to answer, in seconds, unless the configuration says otherwise.
 const ANSWER_SECS: u64 = 5;
+/// Passwords that PAM is asked for at the same time: not every module bears many threads.
+const PAM_THREADS: usize = 4;
 /// Passwords that a directory is asked for at the same time.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -239,7 +241,8 @@ impl Credentials {
         Ok(trust)
     }
 
-    pub(super) fn kerberos(&self) -> Result<Option<KerberosAcceptor>, NodeError> {
+    /// `home` is where the nodes on one store remember what tickets they have seen.
+    pub(super) fn kerberos(&self, home: &Path) -> Result<Option<KerberosAcceptor>, NodeError> {
         let Some(settings) = &self.kerberos else { return Ok(None) };
         let wrong = |e: &dyn std::fmt::Display| NodeError::Config(format!("credentials.kerberos: {e}"));
         let spelling = if settings.any_case { Spelling::AnyCase } else { Spelling::Exact };
@@ -250,8 +253,7 @@ impl Credentials {
             people = people.with_person(principal, CanonName::parse(user).map_err(|e| wrong(&e))?);
         }
         let service = ServicePrincipal::parse(&settings.service).map_err(|e| wrong(&e))?;
-        let replays = settings.keytab.with_extension("replays");
-        let keytab = Keytab::new(&settings.keytab, &replays).map_err(|e| wrong(&e))?;
+        let keytab = Keytab::new(&settings.keytab, &home.join("kerberos.replays")).map_err(|e| wrong(&e))?;
         let acceptor = KerberosAcceptor::new(service, keytab, people);
         acceptor.ready().map_err(|e| wrong(&e))?;
         Ok(Some(acceptor))
@@ -368,7 +370,7 @@ impl PamSettings {
     fn open(&self) -> Result<Pam, NodeError> {
         let wrong = |e: &dyn std::fmt::Display| NodeError::Config(format!("credentials.pam: {e}"));
         let service = PamService::new(&self.service, &self.directory).map_err(|e| wrong(&e))?;
-        let config = PamConfig { service, limit: Duration::from_secs(ANSWER_SECS), threads: ASKED_AT_ONCE };
+        let config = PamConfig { service, limit: Duration::from_secs(ANSWER_SECS), threads: PAM_THREADS };
         let pam = Pam::new(config);
         pam.ready().map_err(|e| wrong(&e))?;
         Ok(pam)

@@ -1,8 +1,8 @@
 //! The user's side, in as few lines as the core crates allow, with every step in reach of a test.
 
 use crate::world::World;
-use symbolon_context::{Initiator, InitiatorOptions};
-use symbolon_crypto::{Suite, TrustedIssuer, VerifiedKeySet};
+use symbolon_context::{AwaitSecond, Initiator, InitiatorOptions};
+use symbolon_crypto::{InitiatorToken, Suite, TrustedIssuer, VerifiedKeySet};
 use symbolon_policy::{AppName, TokenClass};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::{DATA_ROOM, DATA_TAIL, ReceiveHalf, Role, SendHalf, StreamEvent};
@@ -161,6 +161,29 @@ pub(crate) struct Session {
 pub(crate) async fn sign_in(world: &World, token: &Token) -> Result<Session, Refusal> {
     let mut control = world.connect().await;
     let (waiting, bytes, gateway) = first_message(&mut control, token, now()).await;
+    conclude(control, waiting, bytes, gateway).await
+}
+
+/// With any credential, at the gateway of `link`.
+pub(crate) async fn sign_in_with(
+    world: &World,
+    link: &InvitationLink,
+    credential: impl InitiatorToken,
+) -> Result<Session, Refusal> {
+    let mut control = world.connect().await;
+    let gateway = verified(&offer(&mut control, &Hello::default()).await, link);
+    let options = InitiatorOptions::default();
+    let (waiting, bytes) =
+        Initiator::begin(crypto(), &mut SystemEntropy, &gateway, &options, credential, now()).unwrap();
+    conclude(control, waiting, bytes, gateway).await
+}
+
+async fn conclude(
+    mut control: TcpStream,
+    waiting: AwaitSecond<impl InitiatorToken>,
+    bytes: Vec<u8>,
+    gateway: VerifiedKeySet,
+) -> Result<Session, Refusal> {
     send(&mut control, FrameKind::ContextFirst, bytes).await;
     let mut frame = receive(&mut control).await.unwrap();
     if frame.kind == FrameKind::Retry {
@@ -185,6 +208,11 @@ pub(crate) async fn sign_in(world: &World, token: &Token) -> Result<Session, Ref
         destinations: Vec::new(),
     };
     session.report("home").await;
+    let first = receive(&mut session.control).await.unwrap();
+    if first.kind == FrameKind::Refusal {
+        return Err(Refusal::from_bytes(&first.body).unwrap());
+    }
+    session.heard(first).await;
     session.until_configured().await;
     Ok(session)
 }
@@ -209,7 +237,11 @@ impl Session {
 
     /// The next control message; configurations and ranges are applied on the way.
     pub(crate) async fn hear(&mut self) -> Option<ControlMessage> {
-        let mut frame = receive(&mut self.control).await?;
+        let frame = receive(&mut self.control).await?;
+        Some(self.heard(frame).await)
+    }
+
+    async fn heard(&mut self, mut frame: Frame) -> ControlMessage {
         assert_eq!(frame.kind, FrameKind::Wrapped);
         let message = self.channel.open(&mut frame.body).unwrap();
         match &message {
@@ -225,7 +257,7 @@ impl Session {
             }
             _ => {}
         }
-        Some(message)
+        message
     }
 
     pub(crate) async fn until(&mut self, wanted: impl Fn(&ControlMessage) -> bool) -> ControlMessage {

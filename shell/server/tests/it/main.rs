@@ -7,6 +7,7 @@ mod access;
 mod admin;
 mod certificates;
 mod client;
+mod credentials;
 mod hostile;
 mod registration;
 mod sessions;
