@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use symbolon_acceptance::middleman::Sender::Client;
 use symbolon_acceptance::middleman::{
-    CONTEXT_FIRST, CONTEXT_SECOND, HELLO, Middleman, OFFER, REFUSAL, STREAM_OPEN, STREAM_REPLY, Sender,
-    Tamper, WRAPPED,
+    CONTEXT_FIRST, CONTEXT_SECOND, HELLO, Middleman, OFFER, REFUSAL, RETRY, STREAM_OPEN, STREAM_REPLY,
+    Sender, Tamper, WRAPPED,
 };
 use symbolon_acceptance::{
     Behaviour, Finished, Gateway, HttpServer, LIMIT, OddServer, Person, clock_from, clock_off_by, curl,
@@ -347,6 +347,29 @@ fn two_thousand_stalled_connections_keep_nobody_out() -> Result<()> {
     step!("and their time is short");
     until(LIMIT, "the gateway to be rid of them", || (strangers(&gateway).ok()? == 0).then_some(()))?;
     drop(stalled);
+    Ok(())
+}
+
+#[test]
+fn a_busy_gateway_asks_for_a_cookie_before_any_private_key_work() -> Result<()> {
+    scenario!("A gateway that takes every first message for one too many");
+    let operator = Person::new("operator")?;
+    let config = operator.secret_file("serve.toml", "[limits]\ncookie_above_per_sec = 0\n")?;
+    let gateway = Gateway::set("gw.example", &["--config", &config.display().to_string()])?;
+    let ann = Person::enrolled("ann", &gateway)?;
+    let listener = Middleman::before(gateway.port())?;
+    through(&ann, &listener)?.success()?;
+    step!("Ann receives where she sends from, so she gets in, one round trip later");
+    let order = listener.newest(CONTEXT_FIRST).context("no first message")?.order;
+    let asked = [(CONTEXT_FIRST, Client), (RETRY, Sender::Gateway)];
+    let answered = [(CONTEXT_FIRST, Client), (CONTEXT_SECOND, Sender::Gateway)];
+    assert_eq!(order[..4], [asked, answered].concat());
+    assert_eq!(gateway.sessions()?.len(), 1);
+    step!("what was heard is worth nothing to another: the cookie is Ann's address and her message");
+    let replayed = listener.newest(CONTEXT_FIRST).context("no first message")?.replay_to(gateway.port())?;
+    let second = [CONTEXT_SECOND, 1, 0];
+    assert!(!replayed.windows(3).any(|w| w == second), "no second answer to one message");
+    assert_eq!(gateway.sessions()?.len(), 1);
     Ok(())
 }
 

@@ -17,6 +17,8 @@ const HEADER: usize = 5;
 pub const CONTEXT_FIRST: u8 = 0xC4;
 /// Of the second message of a context.
 pub const CONTEXT_SECOND: u8 = 0xC5;
+/// Of the cookie that a busy gateway asks for.
+pub const RETRY: u8 = 0xC3;
 /// Of a client's greeting.
 pub const HELLO: u8 = 0xC0;
 /// Of a gateway's certificates.
