@@ -34,7 +34,7 @@ use crate::{place, runtime};
 use next::WhatNext;
 use progress::{Progress, StepTime};
 use request::Answer;
-use steps::Up;
+use steps::{Broken, Up};
 
 /// Where the gateway listens unless another place is named.
 const DEFAULT_LISTEN: &str = "127.0.0.1:7843";
@@ -150,16 +150,20 @@ pub(crate) fn run(global: &Global, args: &QuickstartArgs) -> Outcome {
         if !args.once {
             tokio::select! {
                 () = signals.stop() => {}
-                failure = up.node.failure() => {
-                    up.stop().await;
-                    return Err(Complaint::failure(failure.to_string()).fix("its log says more; start it again"));
-                }
-                complaint = up.agent_ended() => {
-                    // the node stays: whoever ended the session may want to see what follows
-                    let again = layout.paste().user(["login", "--pin-file", &layout.pin.display().to_string()]);
-                    output.note(&format!("The agent has ended: {complaint}. To sign in again:\n  {again}"));
-                    signals.stop().await;
-                }
+                broken = up.broken() => match broken {
+                    Broken::Node(failure) => {
+                        up.stop().await;
+                        let complaint = Complaint::failure(failure.to_string());
+                        return Err(complaint.fix("its log says more; start it again"));
+                    }
+                    Broken::Agent(complaint) => {
+                        // the node stays: whoever ended the session may want to see what follows
+                        let again =
+                            layout.paste().user(["login", "--pin-file", &layout.pin.display().to_string()]);
+                        output.note(&format!("The agent has ended: {complaint}. To sign in again:\n  {again}"));
+                        signals.stop().await;
+                    }
+                },
             }
             output.note("Stopping.");
         }

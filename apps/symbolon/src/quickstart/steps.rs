@@ -11,7 +11,7 @@ use symbolon_agent::{
 use symbolon_crypto::Entropy;
 use symbolon_policy::AppName;
 use symbolon_provider::SystemEntropy;
-use symbolon_server::Node;
+use symbolon_server::{Node, NodeError};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -48,14 +48,24 @@ pub(super) struct Up {
     _app: SampleApp,
 }
 
+/// What of it stopped unasked, and why.
+pub(super) enum Broken {
+    Node(NodeError),
+    Agent(Complaint),
+}
+
 impl Up {
-    /// Waits until the agent ends, and says why. It may be waited for once.
-    pub(super) async fn agent_ended(&mut self) -> Complaint {
-        match (&mut self.agent).await {
+    /// Waits until the agent ends or the node fails, and says why. It may be waited for once.
+    pub(super) async fn broken(&mut self) -> Broken {
+        let ended = tokio::select! {
+            failure = self.node.failure() => return Broken::Node(failure),
+            ended = &mut self.agent => ended,
+        };
+        Broken::Agent(match ended {
             Ok(Err(e)) => e.into(),
             Ok(Ok(())) => Complaint::failure("somebody signed out"),
             Err(_) => Complaint::failure("the agent broke off"),
-        }
+        })
     }
 
     /// Signs out and stops everything, the agent first.
