@@ -11,34 +11,42 @@
 //! condition ([`until`]), each with a limit. What a test does is printed by [`scenario!`] and [`step!`], and by
 //! [`Machine`] itself, so that `cargo xtask acceptance story` reads as a transcript.
 
+mod authority;
 mod disk;
 mod finished;
 mod gateway;
 mod http;
+mod kdc;
 mod machine;
 pub mod middleman;
 mod odd;
+mod oidc;
 mod person;
 mod ports;
 mod postgres;
 mod programs;
 mod running;
+mod slapd;
 mod sshd;
 mod terminal;
 pub mod transcript;
 mod wait;
 
+pub use authority::Authority;
 pub use disk::SmallDisk;
 pub use finished::{Finished, finish};
 pub use gateway::Gateway;
 pub use http::{HttpServer, curl};
+pub use kdc::Realm;
 pub use machine::Machine;
 pub use odd::{Behaviour, OddServer};
+pub use oidc::IdProvider;
 pub use person::{PIN, Person, clock_from, clock_off_by};
 pub use ports::free_port;
 pub use postgres::Postgres;
 pub use programs::program;
 pub use running::{Running, Signal};
+pub use slapd::Slapd;
 pub use sshd::{Sshd, Via};
 pub use terminal::Terminal;
 pub use wait::{LIMIT, until};

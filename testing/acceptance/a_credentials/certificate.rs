@@ -1,0 +1,144 @@
+//! Certificates of our issuer, whose keys sign or open envelopes, and those of an authority that policy admits.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use symbolon_acceptance::middleman::{CONTEXT_FIRST, Middleman};
+use symbolon_acceptance::{Authority, Finished, Gateway, Person, scenario, step};
+
+use crate::scene::{GATEWAY, Scene, reaches_the_web_server, refused, signed_in_by};
+
+const P256: &str = "ec -pkeyopt ec_paramgen_curve:P-256";
+
+fn login(person: &Person, certificate: &Path, key: &Path, further: &[&str]) -> Result<Finished> {
+    let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+    person.symbolon(&[&["login", "--certificate", &certificate, "--key", &key], further].concat(), &[])
+}
+
+/// The length of the first message among frames: kind (1), version (1), length (3), body.
+fn first_message(mut frames: &[u8]) -> Option<usize> {
+    while let [kind, _, a, b, c, rest @ ..] = frames {
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        if *kind == CONTEXT_FIRST {
+            return Some(length);
+        }
+        frames = rest.get(length..)?;
+    }
+    None
+}
+
+/// A certificate of our issuer, made by an administrator: its file and its key's.
+fn issue(gateway: &Gateway, user: &str, kind: &str) -> Result<[std::path::PathBuf; 2]> {
+    let file = gateway.machine().path(format!("{user}-{kind}.pem"));
+    gateway.admin(&["ca", "issue", user, "--key", kind, "--out", &file.display().to_string()])?;
+    let key = file.with_extension("key");
+    ensure!(file.exists() && key.exists(), "no certificate or no key");
+    Ok([file, key])
+}
+
+#[test]
+fn a_certificate_signs_in_whether_its_key_signs_or_opens_envelopes() -> Result<()> {
+    scenario!("Ann has certificates with keys of four kinds");
+    let mut scene = Scene::with("", &[])?;
+    let ann = scene.person("ann", "")?;
+    for kind in ["x-wing", "x25519", "p256", "ed25519"] {
+        step!("{kind}");
+        let [certificate, key] = issue(&scene.gateway, "ann", kind)?;
+        let listener = Middleman::before(scene.gateway.port())?;
+        let through = ["--address", listener.address()];
+        let first_message = || {
+            let size = listener.passed().iter().rev().find_map(|p| first_message(&p.from_client));
+            size.context("no first message")
+        };
+        login(&ann, &certificate, &key, &through)?.success()?;
+        reaches_the_web_server(&ann, "certificate", "certificate", "substantial")?;
+        let whole = first_message()?;
+        ann.machine().ok(["logout"])?;
+        step!("the gateway knows it now, so that its hash is enough");
+        login(&ann, &certificate, &key, &through)?.success()?;
+        let named = first_message()?;
+        ensure!(named < whole, "{named} bytes, {whole} before");
+        ann.machine().ok(["logout"])?;
+        if kind == "p256" {
+            step!("a node that was started anew knows nothing, says so, and is sent the whole");
+            scene.gateway.stop()?;
+            scene.gateway.up()?;
+            login(&ann, &certificate, &key, &through)?.success()?;
+            signed_in_by(&ann, "certificate", "certificate", "substantial")?;
+            ann.machine().ok(["logout"])?;
+        }
+    }
+    step!("with another's key it proves nothing");
+    scene.gateway.admin(&["users", "add", "eve"])?;
+    for kind in ["x-wing", "p256"] {
+        let [_, other_key] = issue(&scene.gateway, "eve", kind)?;
+        let certificate = scene.gateway.machine().path(format!("ann-{kind}.pem"));
+        let refused = login(&ann, &certificate, &other_key, &[])?;
+        ensure!(matches!(refused.code, Some(1 | 3)), "{:?}: {}", refused.code, refused.complaint());
+    }
+    ensure!(scene.gateway.sessions()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_revoked_certificate_ends_its_session_and_opens_no_other() -> Result<()> {
+    scenario!("Ann's certificate is revoked while she works with it");
+    let scene = Scene::with("", &[])?;
+    let ann = scene.person("ann", "")?;
+    let [certificate, key] = issue(&scene.gateway, "ann", "x-wing")?;
+    login(&ann, &certificate, &key, &[])?.success()?;
+    let listed = scene.gateway.admin_json(&["ca", "list"])?;
+    let serial = listed["certificates"][0]["serial"].as_str().context("no serial number")?.to_owned();
+    scene.gateway.admin(&["ca", "revoke", &serial, "--reason", "key-compromise"])?;
+    let ended = || (!ann.has_agent().ok()? || ann.status().ok()?["link"] != "connected").then_some(());
+    symbolon_acceptance::until(symbolon_acceptance::LIMIT, "the session to end", ended)?;
+    let _ = ann.symbolon(&["logout"], &[])?;
+    refused(login(&ann, &certificate, &key, &[])?, 3, "denied")?;
+    step!("another of hers, with another key, is as good as before");
+    let [certificate, key] = issue(&scene.gateway, "ann", "ed25519")?;
+    login(&ann, &certificate, &key, &[])?.success()?;
+    reaches_the_web_server(&ann, "certificate", "certificate", "substantial")
+}
+
+#[test]
+fn a_certificate_of_an_authority_that_policy_admits_signs_in() -> Result<()> {
+    scenario!("Ann's company has a certification authority of its own");
+    let partner = Authority::new("Partner authority")?;
+    let scene = Scene::with(
+        &format!(
+            "[[credentials.authority]]\nalias = \"partner\"\ncertificate = {:?}\nname = {{ email = \"example.org\" }}\n",
+            partner.certificate().display().to_string()
+        ),
+        &[],
+    )?;
+    let ann = scene.person("ann", "")?;
+    for (name, kind) in [("one", P256), ("two", "ed25519")] {
+        let (certificate, key) = partner.issue(name, kind, "clientAuth", "email:ann@example.org")?;
+        login(&ann, &certificate, &key, &[])?.success()?;
+        reaches_the_web_server(&ann, "certificate", "certificate", "substantial")?;
+        ann.machine().ok(["logout"])?;
+    }
+    step!(
+        "for another domain, for another purpose, for nobody here, or by another authority of that name: refused"
+    );
+    let impostor = Authority::new("Partner authority")?;
+    for (authority, name, usage, names) in [
+        (&partner, "domain", "clientAuth", "email:ann@example.com"),
+        (&partner, "server", "serverAuth", "email:ann@example.org"),
+        (&partner, "nobody", "clientAuth", "email:nobody@example.org"),
+        (&impostor, "wrong-ca", "clientAuth", "email:ann@example.org"),
+    ] {
+        let (certificate, key) = authority.issue(name, P256, usage, names)?;
+        refused(login(&ann, &certificate, &key, &[])?, 3, "denied")?;
+    }
+    step!("a gateway that admits no authority takes none");
+    let other = Gateway::start(GATEWAY)?;
+    other.admin(&["users", "add", "ann"])?;
+    ann.configure(&format!(
+        "gateway = {GATEWAY:?}\naddress = {:?}\nissuer_certificate = {:?}\n",
+        other.address(),
+        other.dir().join("issuer.crt").display().to_string()
+    ))?;
+    let (certificate, key) = partner.issue("three", P256, "clientAuth", "email:ann@example.org")?;
+    refused(login(&ann, &certificate, &key, &[])?, 3, "denied")
+}

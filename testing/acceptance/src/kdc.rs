@@ -1,0 +1,137 @@
+//! A Kerberos realm of its own: MIT's KDC on a free port, with its own files.
+
+use std::ffi::OsString;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::{Finished, LIMIT, Running, finish, free_port, program, transcript, until};
+
+/// The realm with its KDC, which ends with it.
+#[derive(Debug)]
+pub struct Realm {
+    directory: TempDir,
+    port: u16,
+    kdc: Option<Running>,
+}
+
+impl Realm {
+    /// Its name.
+    pub const NAME: &'static str = "SYM.TEST";
+
+    /// Starts it, without anybody in it.
+    ///
+    /// # Errors
+    /// When MIT's KDC is not installed or does not come up.
+    pub fn start() -> Result<Self> {
+        let mut realm = Self { directory: tempfile::tempdir()?, port: free_port()?, kdc: None };
+        let (name, port) = (Self::NAME, realm.port);
+        let place = |file: &str| realm.path(file).display().to_string();
+        std::fs::write(
+            realm.path("krb5.conf"),
+            format!(
+                "[libdefaults]\n default_realm = {name}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
+                 rdns = false\n dns_canonicalize_hostname = false\n udp_preference_limit = 1\n\
+                 [realms]\n {name} = {{\n  kdc = 127.0.0.1:{port}\n }}\n"
+            ),
+        )?;
+        std::fs::write(
+            realm.path("kdc.conf"),
+            format!(
+                "[kdcdefaults]\n kdc_listen = 127.0.0.1:{port}\n kdc_tcp_listen = 127.0.0.1:{port}\n\
+                 [realms]\n {name} = {{\n  database_name = {}\n  key_stash_file = {}\n  acl_file = {}\n  \
+                 max_life = 1h\n  supported_enctypes = aes256-cts:normal\n }}\n",
+                place("principal"),
+                place("stash"),
+                place("acl")
+            ),
+        )?;
+        realm.run("kdb5_util", &["create", "-s", "-r", name, "-P", "master-of-tests"], b"")?.success()?;
+        realm.up()?;
+        Ok(realm)
+    }
+
+    /// Starts the KDC again.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn up(&mut self) -> Result<()> {
+        let pid = self.path("kdc.pid").display().to_string();
+        let mut command = Command::new(program("krb5kdc")?);
+        command.args(["-n", "-r", Self::NAME, "-P", &pid]).envs(self.environment());
+        self.kdc = Some(Running::start("krb5kdc", &mut command)?);
+        until(LIMIT, "the KDC to answer", || TcpStream::connect(("127.0.0.1", self.port)).ok())?;
+        Ok(())
+    }
+
+    /// Stops the KDC.
+    ///
+    /// # Errors
+    /// When it goes on.
+    pub fn down(&mut self) -> Result<()> {
+        self.kdc.take().map_or(Ok(()), |kdc| kdc.stop().map(drop))
+    }
+
+    /// Adds a person.
+    ///
+    /// # Errors
+    /// When the realm refuses.
+    pub fn add_person(&self, name: &str, password: &str) -> Result<()> {
+        self.kadmin(&format!("addprinc -pw {password} {name}"))
+    }
+
+    /// Adds a service, and returns the keytab with its key.
+    ///
+    /// # Errors
+    /// When the realm refuses.
+    pub fn add_service(&self, principal: &str) -> Result<PathBuf> {
+        let keytab = self.path(&format!("{}.keytab", principal.replace('/', "-")));
+        self.kadmin(&format!("addprinc -randkey {principal}"))?;
+        self.kadmin(&format!("ktadd -k {} {principal}", keytab.display()))?;
+        Ok(keytab)
+    }
+
+    /// The environment of a program in this realm.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(OsString, OsString)> {
+        [("KRB5_CONFIG", "krb5.conf"), ("KRB5_KDC_PROFILE", "kdc.conf")]
+            .map(|(name, file)| (name.into(), self.path(file).into_os_string()))
+            .to_vec()
+    }
+
+    /// The environment of a person whose tickets are in `cache`.
+    #[must_use]
+    pub fn environment_of(&self, cache: &Path) -> Vec<(OsString, OsString)> {
+        let mut environment = self.environment();
+        environment.push(("KRB5CCNAME".into(), format!("FILE:{}", cache.display()).into()));
+        environment
+    }
+
+    /// `kinit NAME`, with the password as at a terminal.
+    ///
+    /// # Errors
+    /// When the KDC refuses.
+    pub fn kinit(&self, name: &str, password: &str, cache: &Path) -> Result<()> {
+        let mut command = Command::new(program("kinit")?);
+        command.arg(name).envs(self.environment_of(cache));
+        transcript::command(&command);
+        finish(&mut command, format!("{password}\n").as_bytes(), LIMIT)?.success().map(drop)
+    }
+
+    fn kadmin(&self, query: &str) -> Result<()> {
+        self.run("kadmin.local", &["-r", Self::NAME, "-q", query], b"")?.success().map(drop)
+    }
+
+    fn run(&self, name: &str, arguments: &[&str], input: &[u8]) -> Result<Finished> {
+        let mut command = Command::new(program(name)?);
+        command.args(arguments).envs(self.environment());
+        finish(&mut command, input, LIMIT)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
