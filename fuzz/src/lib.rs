@@ -10,6 +10,7 @@
 //!
 //! An input that once made a target fail belongs into `corpus/TARGET/`: every run begins with those.
 
+mod certificates;
 mod context_first_message;
 mod encoding;
 mod gateway;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     token_container::TARGET,
     template_and_policy::TARGET,
     gss_tokens::TARGET,
+    certificates::TARGET,
 ];
 
 /// Feeds `data` to the target called `name`; for the wrappers of cargo-fuzz.

@@ -15,6 +15,7 @@
 //! each certificate against its own request.
 
 use crate::lint::{LintProfile, lint_under};
+use crate::revocation::is_serial;
 use crate::{
     CertificateRequest, Issuer, IssuerError, RequestError, RequestedName, RevocationReason, Revoked,
     SubjectGrant, Validity,
@@ -185,6 +186,9 @@ fn read_order(r: &mut Reader<'_>) -> Result<ListOrder, WireError> {
     let mut revoked = Vec::new();
     for _ in 0..count {
         let serial = r.bytes8()?.to_vec();
+        if !is_serial(&serial) {
+            return Err(WireError::BadValue("serial number"));
+        }
         let at = Time::decode(r)?;
         let reason = RevocationReason::parse(r.text8("reason")?).ok_or(WireError::BadValue("reason"))?;
         revoked.push(Revoked { serial, at, reason });

@@ -66,6 +66,17 @@ impl RevocationReason {
     }
 }
 
+/// Whether these are the bytes of a serial number as certificates have it: positive, at most 20 of them,
+/// none too many.
+pub(crate) fn is_serial(bytes: &[u8]) -> bool {
+    let one_form = match bytes {
+        [0, next, ..] => *next >= 0x80,
+        [first, ..] => *first < 0x80 && *first > 0,
+        [] => false,
+    };
+    one_form && bytes.len() <= 20
+}
+
 /// A certificate that counts no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Revoked {
@@ -123,12 +134,16 @@ impl Issuer {
     }
 
     fn entry(&self, revoked: &Revoked) -> Result<RevokedCert, IssuerError> {
+        if !is_serial(&revoked.serial) {
+            return Err(IssuerError::Malformed("a serial number on the list is none".into()));
+        }
         let extensions = match revoked.reason.crl_reason() {
             Some(reason) => Some(vec![(&reason).to_extension(self.name(), &[])?]),
             None => None,
         };
         Ok(RevokedCert {
-            serial_number: SerialNumber::new(&revoked.serial)?,
+            // the sign's zero byte is added by it
+            serial_number: SerialNumber::new(revoked.serial.strip_prefix(&[0]).unwrap_or(&revoked.serial))?,
             revocation_date: Validity::starting(revoked.at, 0).to_x509()?.not_after,
             crl_entry_extensions: extensions,
         })

@@ -63,6 +63,20 @@ fn an_older_list_does_not_bring_a_certificate_back() {
 }
 
 #[test]
+fn a_serial_number_on_a_list_is_one_in_its_one_form() {
+    let world = World::new();
+    for serial in [&[1][..], &[0x7f; 20], &[0, 0x80], &[0, 0xff, 1]] {
+        let list = world.read(&world.list(1, &[serial], NOW), NOW).unwrap();
+        assert!(list.is_revoked(serial), "{serial:?}");
+    }
+    for serial in [&[][..], &[0], &[0, 1], &[0x80], &[1; 21]] {
+        let revoked = Revoked { serial: serial.to_vec(), at: NOW, reason: RevocationReason::Unspecified };
+        let refused = world.issuer.revocation_list(1, &[revoked], Validity::starting(NOW, WEEK));
+        assert!(refused.is_err(), "{serial:?}");
+    }
+}
+
+#[test]
 fn a_list_out_of_date_refuses_everybody() {
     let world = World::new();
     let key = P256SigningKey::generate();
