@@ -1,16 +1,18 @@
 //! The certificate office over the administration interface.
 
-use crate::client::enrolled;
+use crate::client::{enrolled, sign_in_with};
 use crate::world::World;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use symbolon_context::{CertificateKey, CertificateToken};
 use symbolon_crypto::{Revocation, RevocationList, SubjectId, SubjectTrust, TrustedIssuer};
 use symbolon_issuer::{
     CertificateRequest, Issuer, RequestBundle, RequestKey, RequestedName, SealedCertificate, SignedItem,
 };
 use symbolon_provider::{P256SigningKey, SubjectKeyKind, SubjectPrivateKey, crypto};
-use symbolon_wire::Decode as _;
+use symbolon_session::EndReason;
+use symbolon_wire::{Decode as _, RefusalCode};
 
 const CERTIFICATES: &str = "/v1/ca/certificates";
 
@@ -80,6 +82,51 @@ async fn a_device_gets_a_certificate_renews_it_and_loses_it() {
     for action in ["certificate.issue", "certificate.revoke", "revocation-list.put"] {
         assert!(audit.contains(action), "{action}");
     }
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_ends_its_sessions_and_opens_none_at_any_node() {
+    let world = World::new().await;
+    let beside = world.beside().await;
+    let token = enrolled(&world).await;
+    let code = token.registered.grant.user_code.as_str();
+    for kind in [SubjectKeyKind::Ed25519, SubjectKeyKind::XWing] {
+        let key = SubjectPrivateKey::generate(kind);
+        let (serial, certificate) = certified(&world, code, kind.as_str(), &key).await;
+        let chain = [certificate];
+        let credential = || {
+            let key = match (key.signer(), key.kem()) {
+                (Some(signer), _) => CertificateKey::Signs(signer),
+                (None, kem) => CertificateKey::Opens(kem.unwrap()),
+            };
+            CertificateToken::new(crypto(), &chain, key).unwrap()
+        };
+        let mut here = sign_in_with(&world, &token.link, credential()).await.unwrap();
+        let mut there = sign_in_with(&beside, &token.link, credential()).await.unwrap();
+        world.ok("POST", &format!("{CERTIFICATES}/{serial}/revoke"), Some(json!({}))).await;
+        assert_eq!(here.until_over().await, EndReason::TokenRevoked);
+        assert_eq!(there.until_over().await, EndReason::TokenRevoked);
+        let refused = sign_in_with(&world, &token.link, credential()).await.err().unwrap();
+        assert_eq!(refused.code, RefusalCode::Denied);
+        // the other node looks at the store twice a second; its administrator makes it look now
+        beside.ok("POST", "/v1/users/alice/approve", None).await;
+        let refused = sign_in_with(&beside, &token.link, credential()).await.err().unwrap();
+        assert_eq!(refused.code, RefusalCode::Denied);
+    }
+}
+
+/// A certificate from the office, in force: its number, and DER.
+async fn certified(world: &World, code: &str, device: &str, key: &SubjectPrivateKey) -> (String, Vec<u8>) {
+    let asked = request(code, device, key);
+    let made = world.ok("POST", CERTIFICATES, body(&asked)).await;
+    let serial = made["serial"].as_str().unwrap().to_owned();
+    let Some(kem) = key.kem() else { return (serial, bytes(&made["certificate"])) };
+    let envelope = SealedCertificate::from_bytes(&bytes(&made["envelope"])).unwrap();
+    let asked = CertificateRequest::read(crypto(), &asked).unwrap();
+    let (certificate, confirmation) = envelope.open(crypto(), kem, &asked).unwrap();
+    let answer = json!({ "confirmation": STANDARD.encode(confirmation.as_bytes()) });
+    world.ok("POST", &format!("{CERTIFICATES}/{serial}/confirm"), Some(answer)).await;
+    (serial, certificate)
 }
 
 #[tokio::test]
