@@ -273,6 +273,20 @@ impl Store {
         .collect()
     }
 
+    /// Whether a certificate of the user with this code was revoked at `since` or later.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn certificate_revoked_since(&self, code: &UserCode, since: Time) -> Result<bool> {
+        let found =
+            sqlx::query("SELECT serial FROM certificates WHERE code = $1 AND revoked_at >= $2 LIMIT 1")
+                .bind(code.as_str())
+                .bind(big(since.0))
+                .fetch_optional(self.durable().read())
+                .await?;
+        Ok(found.is_some())
+    }
+
     /// The number that the next list must have.
     ///
     /// # Errors

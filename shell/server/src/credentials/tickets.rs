@@ -75,6 +75,14 @@ impl Shared {
             Some(id) => Some(self.registration_of_ticket(RegistrationId(id.0), user.id).await?),
             None => None,
         };
+        // Which certificate it was, a ticket does not say; its user shows it again.
+        if owner.token_class == TokenClass::Certificate
+            && self.store.certificate_revoked_since(&user.code, owner.proved).await?
+        {
+            return Err(Refused::denied(
+                "a certificate was revoked since the one behind the session ticket was shown",
+            ));
+        }
         let signed_in = SignedIn {
             user,
             registration,

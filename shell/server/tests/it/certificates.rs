@@ -11,7 +11,7 @@ use symbolon_issuer::{
     CertificateRequest, Issuer, RequestBundle, RequestKey, RequestedName, SealedCertificate, SignedItem,
 };
 use symbolon_provider::{P256SigningKey, SubjectKeyKind, SubjectPrivateKey, crypto};
-use symbolon_session::EndReason;
+use symbolon_session::{ControlMessage, EndReason};
 use symbolon_wire::{Decode as _, RefusalCode};
 
 const CERTIFICATES: &str = "/v1/ca/certificates";
@@ -103,11 +103,19 @@ async fn a_revoked_certificate_ends_its_sessions_and_opens_none_at_any_node() {
         };
         let mut here = sign_in_with(&world, &token.link, credential()).await.unwrap();
         let mut there = sign_in_with(&beside, &token.link, credential()).await.unwrap();
+        here.say(&ControlMessage::TicketRequest).await;
+        let ControlMessage::Ticket(ticket) = here.until(|m| matches!(m, ControlMessage::Ticket(_))).await
+        else {
+            unreachable!("until waits for a ticket")
+        };
+        let ticket = here.session.keep(crypto(), ticket).unwrap();
         world.ok("POST", &format!("{CERTIFICATES}/{serial}/revoke"), Some(json!({}))).await;
         assert_eq!(here.until_over().await, EndReason::TokenRevoked);
         assert_eq!(there.until_over().await, EndReason::TokenRevoked);
         let refused = sign_in_with(&world, &token.link, credential()).await.err().unwrap();
         assert_eq!(refused.code, RefusalCode::Denied);
+        let refused = sign_in_with(&world, &token.link, ticket.into_token(crypto())).await.err().unwrap();
+        assert_eq!(refused.code, RefusalCode::Denied, "nor does a ticket of such a session");
         // the other node looks at the store twice a second; its administrator makes it look now
         beside.ok("POST", "/v1/users/alice/approve", None).await;
         let refused = sign_in_with(&beside, &token.link, credential()).await.err().unwrap();

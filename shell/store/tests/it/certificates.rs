@@ -79,6 +79,10 @@ pub(crate) async fn what_is_lost_is_a_key_with_all_its_certificates(home: Home) 
     assert_eq!(state(&store, 3).await, CertificateState::Active);
     let again = store.revoke_certificate(&admin(), &[2; 16], "key-compromise", NOW).await;
     assert_eq!(again.err(), Some(GONE));
+    let alice = UserCode::parse("code-alice").unwrap();
+    assert!(store.certificate_revoked_since(&alice, NOW).await.unwrap());
+    assert!(!store.certificate_revoked_since(&alice, NOW.plus_secs(1)).await.unwrap());
+    assert!(!store.certificate_revoked_since(&UserCode::parse("code-bob").unwrap(), NOW).await.unwrap());
     let listed = store.revoked_certificates(NOW).await.unwrap();
     assert!(listed.iter().all(|c| c.revoked == Some((NOW, "key-compromise".into()))));
     assert_eq!(listed.len(), 2);
