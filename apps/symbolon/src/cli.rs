@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::admin::AdminCommand;
+use crate::certificate::CertificateCommand;
 use crate::connect::ConnectArgs;
 use crate::doctor::DoctorArgs;
 use crate::enrol::EnrolArgs;
@@ -100,6 +101,9 @@ pub(crate) enum Command {
     /// Look at the token, move it, change its PIN
     #[command(subcommand, arg_required_else_help = true)]
     Token(TokenCommand),
+    /// Get a certificate for this device, look at it, remove it
+    #[command(subcommand, arg_required_else_help = true)]
+    Certificate(CertificateCommand),
     /// Manage a node that runs on this machine
     #[command(subcommand, arg_required_else_help = true)]
     Admin(AdminCommand),

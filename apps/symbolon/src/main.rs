@@ -12,6 +12,7 @@
 
 mod admin;
 mod answers;
+mod certificate;
 mod cli;
 mod connect;
 mod doctor;
@@ -81,6 +82,7 @@ fn run(cli: Cli) -> Outcome {
         Command::Logout => user::logout(global),
         Command::Doctor(args) => doctor::run(global, &args),
         Command::Token(command) => token::run(global, command),
+        Command::Certificate(command) => certificate::run(global, command),
         Command::Admin(command) => admin::run(global, command),
         Command::Completion { shell } => {
             manual::completion(global.output(), shell);

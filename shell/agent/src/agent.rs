@@ -10,6 +10,7 @@
 
 mod account;
 mod carry;
+mod certificates;
 mod control;
 mod numbers;
 mod pause;

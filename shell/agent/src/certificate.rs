@@ -2,6 +2,7 @@
 
 use crate::credential::CertificateFiles;
 use crate::files::{read_bounded, write_private};
+use crate::kept_certificate::KeptCertificate;
 use crate::{AgentError, Paths};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -32,6 +33,7 @@ pub(crate) enum Naming {
 /// A certificate that is in use.
 #[derive(Debug)]
 pub(crate) struct HeldCertificate {
+    files: CertificateFiles,
     chain: Vec<Vec<u8>>,
     key: SubjectPrivateKey,
     /// Where it is remembered which gateway has seen which certificate.
@@ -51,14 +53,26 @@ impl HeldCertificate {
         let (chain, key) = match files {
             CertificateFiles::At { certificate, key } => (read_chain(certificate)?, read_key(key)?),
             CertificateFiles::Kept => {
-                return Err(AgentError::usage("the agent keeps no certificate")
-                    .fix("name one: --certificate FILE --key FILE"));
+                let kept = KeptCertificate::load(paths)?.ok_or_else(none_kept)?;
+                (vec![kept.certificate], kept.key)
             }
         };
         let memory = paths.log.with_file_name("certificate.seen");
         let mark = crypto().sha256(&[gateway.as_str().as_bytes(), b"\0", &chain[0]]);
         let seen = read_bounded(&memory, mark.len()).ok().flatten().is_some_and(|known| known == mark);
-        Ok(Self { chain, key, memory, seen: AtomicBool::new(seen), mark })
+        Ok(Self { files: files.clone(), chain, key, memory, seen: AtomicBool::new(seen), mark })
+    }
+
+    /// The same after a renewal: what the agent keeps is read again.
+    pub(crate) fn current(
+        self: &Arc<Self>,
+        paths: &Paths,
+        gateway: &GatewayName,
+    ) -> Result<Arc<Self>, AgentError> {
+        match &self.files {
+            CertificateFiles::Kept => Self::open(paths, &self.files, gateway).map(Arc::new),
+            CertificateFiles::At { .. } => Ok(Arc::clone(self)),
+        }
     }
 
     /// How it may be named.
@@ -107,6 +121,12 @@ impl InitiatorToken for HeldToken {
     fn open_envelope(&mut self, crypto: Crypto, enc: &[u8]) -> Result<Secret<32>, CryptoError> {
         self.token()?.open_envelope(crypto, enc)
     }
+}
+
+/// There is no certificate of the agent's own.
+pub(crate) fn none_kept() -> AgentError {
+    AgentError::usage("the agent keeps no certificate")
+        .fix("request one while you are signed in: symbolon certificate request; or name files: --certificate, --key")
 }
 
 /// The certificates of a file in DER, the subject's first.

@@ -3,6 +3,7 @@
 use crate::ipc::{
     MAX_REPLY, MAX_REQUEST, PortNews, Reply, ReplyLine, Request, RequestLine, gone, parse, read_line, to_line,
 };
+use crate::kept_certificate::{CertificateInfo, device_label};
 use crate::status::{Destinations, SCHEMA, Status, WhoAmI};
 use crate::{AgentError, Paths, last_end};
 use std::net::SocketAddr;
@@ -88,6 +89,24 @@ impl Client {
     /// As [`Client::status`]; [`crate::ErrorKind::Usage`] for a place that is no line of text.
     pub async fn place(&mut self, place: &str) -> Result<(), AgentError> {
         self.ask(Request::Place { place: place.to_owned() }).await.map(drop)
+    }
+
+    /// Gets a certificate for this device from the gateway, in place of the one that the agent keeps. `key` is the
+    /// kind of its new key, `x-wing`, `x25519`, `p256` or `ed25519`; the device is called by the machine's name
+    /// unless `device` says otherwise.
+    ///
+    /// # Errors
+    /// As [`Client::status`]; [`crate::ErrorKind::Denied`] with the gateway's reason.
+    pub async fn certificate(
+        &mut self,
+        key: &str,
+        device: Option<String>,
+    ) -> Result<CertificateInfo, AgentError> {
+        let device = device.unwrap_or_else(device_label);
+        match self.ask(Request::Certificate { key: key.to_owned(), device }).await? {
+            Reply::Certificate(info) => Ok(*info),
+            _ => Err(unexpected()),
+        }
     }
 
     /// Signs out and stops the agent; live streams end.

@@ -9,6 +9,7 @@
 //! anything that fails                             → {"schema":1,"error":{"kind":…,"message":…,"fix":…}}
 //! ```
 
+use crate::kept_certificate::CertificateInfo;
 use crate::status::{Destinations, SCHEMA, Status, WhoAmI};
 use crate::{AgentError, ErrorKind};
 use serde::de::DeserializeOwned;
@@ -42,6 +43,8 @@ pub(crate) enum Request {
     Logout,
     /// The machine is at another place now.
     Place { place: String },
+    /// Get me a certificate with a new key of this kind, for the device of this label.
+    Certificate { key: String, device: String },
 }
 
 /// What the agent answers.
@@ -54,6 +57,7 @@ pub(crate) enum Reply {
     Listening(SocketAddr),
     News(PortNews),
     Stream(u64),
+    Certificate(Box<CertificateInfo>),
     Done,
 }
 

@@ -32,6 +32,7 @@ mod error;
 mod files;
 mod gateway;
 mod ipc;
+mod kept_certificate;
 mod kerberos;
 mod key;
 mod last_end;
@@ -51,6 +52,7 @@ pub use doctor::{Check, Diagnosis, Finding, doctor};
 pub use enrol::{EnrolOptions, EnrolTarget, enrol};
 pub use error::{AgentError, ErrorKind};
 pub use ipc::PortNews;
+pub use kept_certificate::{CertificateInfo, certificate_info, remove_certificate};
 pub use paths::Paths;
 pub use status::{
     DestinationInfo, Destinations, Enrolled, Link, ListenerStatus, Problem, RegistrationInfo, Reported,

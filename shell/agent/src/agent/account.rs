@@ -1,6 +1,8 @@
 //! What the agent signs in with, and what it keeps for the next time.
 
-use crate::certificate::HeldCertificate;
+use crate::certificate::{HeldCertificate, none_kept};
+use crate::credential::CertificateFiles;
+use crate::kept_certificate::KeptCertificate;
 use crate::key::Key;
 use crate::proof::{ID_TOKEN, Proof};
 use crate::sign_in::{AtHand, Gateway, Shown, SignedIn, sign_in};
@@ -8,7 +10,7 @@ use crate::ticket::{self, KeptTicket};
 use crate::token::{self, OpenToken, Saved};
 use crate::{AgentError, Credential, ErrorKind, Paths, UserConfig, kerberos};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use symbolon_crypto::{GatewayName, KeySet};
+use symbolon_crypto::{GatewayName, KeySet, SubjectName};
 use symbolon_policy::TokenClass;
 use symbolon_session::Ticket;
 use symbolon_tickets::oidc::CommandSource;
@@ -67,7 +69,10 @@ impl Account {
                 Ok(Self::new(paths, gateway, Proof::Password { user, password, gateways }))
             }
             Credential::Certificate(files) => {
-                let gateway = named.gateway(paths, config)?;
+                let gateway = match files {
+                    CertificateFiles::Kept => named.gateway_of_certificate(paths, config)?,
+                    CertificateFiles::At { .. } => named.gateway(paths, config)?,
+                };
                 let held = HeldCertificate::open(paths, &files, &gateway.name)?;
                 Ok(Self::new(paths, gateway, Proof::Certificate(Arc::new(held))))
             }
@@ -190,7 +195,13 @@ impl Account {
             let number = kept.number.take();
             kept.key_set.clone().map(|key_set| AtHand { key_set, number })
         };
-        let mut signed_in = sign_in(&self.gateway, proof, at_hand).await?;
+        let renewed = match proof {
+            Proof::Certificate(held) => {
+                Some(Proof::Certificate(held.current(&self.paths, &self.gateway.name)?))
+            }
+            _ => None,
+        };
+        let mut signed_in = sign_in(&self.gateway, renewed.as_ref().unwrap_or(proof), at_hand).await?;
         signed_in.shown.registered.clone_from(&self.registered);
         let mut kept = self.kept();
         kept.key_set = Some(signed_in.key_set.clone());
@@ -211,6 +222,24 @@ impl Account {
         if let Err(e) = ticket::forget_ticket(&self.paths) {
             tracing::warn!(error = %e, "the session ticket cannot be removed");
         }
+    }
+
+    /// The user identification code, as the registration or the certificate that is kept tells it.
+    pub(crate) fn user_code(&self) -> Option<String> {
+        let of_certificate = || {
+            let kept = KeptCertificate::load(&self.paths).ok()??;
+            let subject = (kept.gateway == self.gateway.name).then(|| kept.subject().ok())??;
+            match subject.name() {
+                SubjectName::Ours(id) => Some(id.code().to_owned()),
+                SubjectName::Foreign { .. } => None,
+            }
+        };
+        self.registered.as_ref().map(|(code, _)| code.clone()).or_else(of_certificate)
+    }
+
+    /// Where the user's files are.
+    pub(crate) const fn paths(&self) -> &Paths {
+        &self.paths
     }
 
     /// Keeps the ticket that the gateway gave for the next session, in memory and where its owner alone
@@ -307,6 +336,15 @@ impl Named {
         };
         config.check_issuer(issuer.fingerprint())?;
         Ok(Gateway { address, name, issuer, suites: config.suites })
+    }
+
+    /// The gateway that gave the certificate which the agent keeps.
+    fn gateway_of_certificate(self, paths: &Paths, config: UserConfig) -> Result<Gateway, AgentError> {
+        let kept = KeptCertificate::load(paths)?.ok_or_else(none_kept)?;
+        config.check_issuer(kept.issuer.fingerprint())?;
+        let name = self.gateway.unwrap_or(kept.gateway);
+        let address = self.address.or(config.address).unwrap_or(kept.address);
+        Ok(Gateway { address, name, issuer: kept.issuer, suites: config.suites })
     }
 }
 

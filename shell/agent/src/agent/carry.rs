@@ -1,6 +1,7 @@
 //! A session on one connection: what is heard and said until the connection is over.
 
 use crate::agent::account::Account;
+use crate::agent::certificates::{Certificates, Order};
 use crate::agent::renewal::Renewal;
 use crate::agent::report::report;
 use crate::agent::shared::Shared;
@@ -55,6 +56,7 @@ struct Carrier<'a> {
     pings: Pings,
     renewal: Renewal,
     tickets: Tickets,
+    certificates: Certificates,
 }
 
 /// Carries a session on over one connection until something ends that.
@@ -70,9 +72,19 @@ pub(crate) async fn carry(
     let local = stream.local_addr().map(|a| a.ip()).ok();
     let mut place = Place { gateway: stream.peer_addr().ok(), local };
     let (mut read, write) = stream.split();
-    let (pings, renewal, tickets) = (Pings::default(), Renewal::None, Tickets::default());
-    let mut carrier =
-        Carrier { shared, account, session, verified, term, write, channel, pings, renewal, tickets };
+    let mut carrier = Carrier {
+        shared,
+        account,
+        session,
+        verified,
+        term,
+        write,
+        channel,
+        pings: Pings::default(),
+        renewal: Renewal::None,
+        tickets: Tickets::default(),
+        certificates: Certificates::look(account.paths(), &account.gateway),
+    };
     let mut ticks = interval(PING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first message is the context's last confirmation: nothing acts before it (A6).
@@ -93,6 +105,8 @@ pub(crate) async fn carry(
                 carrier.tickets.asked();
                 carrier.send(&ControlMessage::TicketRequest).await
             }
+            order = shared.next_order() => carrier.order(order).await,
+            () = sleep(carrier.certificates.until_renewal()) => carrier.renew_certificate().await,
             () = shared.logout.notified() => {
                 let _ = carrier.send(&ControlMessage::Logout).await;
                 let _ = carrier.write.shutdown().await;
@@ -136,6 +150,34 @@ impl Carrier<'_> {
         let first = self.renewal.begin(self.session).map_err(|e| Over::Lost(e.message))?;
         self.term.try_later();
         self.send(&first).await
+    }
+
+    /// Asks for a certificate.
+    async fn order(&mut self, order: Order) -> Result<(), Over> {
+        match self.certificates.order(order, self.account.user_code().as_deref()) {
+            Some(message) => self.send(&message).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Half the life of the certificate is over.
+    async fn renew_certificate(&mut self) -> Result<(), Over> {
+        let message = self.certificates.renew(self.account.paths());
+        self.say_of_certificate(message).await
+    }
+
+    async fn say_of_certificate(
+        &mut self,
+        message: Result<Option<ControlMessage>, AgentError>,
+    ) -> Result<(), Over> {
+        match message {
+            Ok(Some(message)) => self.send(&message).await,
+            Ok(None) => Ok(()),
+            Err(e) => {
+                self.shared.problem(&e.message);
+                Ok(())
+            }
+        }
     }
 
     async fn hear(&mut self, frame: std::io::Result<Option<Frame>>) -> Result<(), Over> {
@@ -196,6 +238,15 @@ impl Carrier<'_> {
                     Err(e) => self.shared.problem(&format!("the gateway's session ticket: {e}")),
                 }
                 Ok(())
+            }
+            ControlMessage::Certificate(bytes) => {
+                let Account { gateway, .. } = self.account;
+                let message = self.certificates.receive(self.account.paths(), gateway, bytes.as_bytes());
+                self.say_of_certificate(message).await
+            }
+            ControlMessage::CertificateRefused { detail } => {
+                let e = self.certificates.refused(detail.as_str());
+                self.say_of_certificate(Err(e)).await
             }
             ControlMessage::SessionEnded { reason, detail } => Err(Over::Ended(reason, detail)),
             ControlMessage::NextNumber(number) => {

@@ -77,6 +77,13 @@ async fn command(shared: &Arc<Shared>, stream: UnixStream) -> std::io::Result<()
                 shared.set_place(place);
                 Reply::Done
             }),
+            Request::Certificate { key, device } => match key.parse() {
+                Ok(kind) => {
+                    let certificate = shared.certificate(kind, device).await;
+                    certificate.map(|info| Reply::Certificate(Box::new(info)))
+                }
+                Err(e) => Err(AgentError::usage(e)),
+            },
             Request::Logout => {
                 shared.logout.notify_one();
                 reply(&mut stream, Ok(Reply::Done)).await?;

@@ -1,9 +1,11 @@
 //! What the parts of a running agent share: the session as streams need it, and what commands show.
 
 use crate::agent::account::Account;
+use crate::agent::certificates::Order;
 use crate::agent::numbers::Numbers;
 use crate::agent::streams::StreamEntry;
 use crate::agent::term::Term;
+use crate::kept_certificate::CertificateInfo;
 use crate::sign_in::{Shown, SignedIn};
 use crate::status::{Link, ListenerStatus, Problem};
 use crate::{AgentError, clock};
@@ -13,18 +15,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use symbolon_crypto::Suite;
 use symbolon_policy::{AppName, format_time};
-use symbolon_provider::crypto;
+use symbolon_provider::{SubjectKeyKind, crypto};
 use symbolon_session::{Epoch, GrantError, Line, SessionId, StreamNumber, StreamRange, StreamRoot};
 use symbolon_token::{Configuration, Destination};
 use symbolon_wire::Time;
-use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Problems that are remembered for `status`.
 const MAX_PROBLEMS: usize = 16;
 
 /// How long a stream waits for the session to be there and for a number.
 const NUMBER_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Certificates that wait to be asked for.
+const MAX_ORDERS: usize = 4;
+
+/// How long a certificate may take: the gateway's issuer is at hand, or it says that it is not.
+const ORDER_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The shared part.
 #[derive(Debug)]
@@ -41,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) numbers_wanted: Notify,
     /// The user signs out.
     pub(crate) logout: Notify,
+    orders: (mpsc::Sender<Order>, tokio::sync::Mutex<mpsc::Receiver<Order>>),
 }
 
 /// What changes.
@@ -97,6 +106,7 @@ impl Shared {
             problems: VecDeque::new(),
             next_id: 1,
         };
+        let (orders, waiting) = mpsc::channel(MAX_ORDERS);
         Arc::new(Self {
             gateway: account.gateway.name.to_string(),
             address: account.gateway.address.clone(),
@@ -106,6 +116,7 @@ impl Shared {
             report_due: Notify::new(),
             numbers_wanted: Notify::new(),
             logout: Notify::new(),
+            orders: (orders, tokio::sync::Mutex::new(waiting)),
         })
     }
 
@@ -216,6 +227,15 @@ impl Shared {
         self.tell();
     }
 
+    /// The next certificate that a command asks for.
+    pub(crate) async fn next_order(&self) -> Order {
+        match self.orders.1.lock().await.recv().await {
+            Some(order) => order,
+            // We hold the other end ourselves.
+            None => std::future::pending().await,
+        }
+    }
+
     pub(crate) fn place(&self) -> Line {
         self.state().place.clone()
     }
@@ -238,6 +258,25 @@ impl Shared {
     }
 
     // --- the side of commands and streams --------------------------------------------------------
+
+    /// Asks for a certificate, and waits until it is kept.
+    pub(crate) async fn certificate(
+        &self,
+        kind: SubjectKeyKind,
+        device: String,
+    ) -> Result<CertificateInfo, AgentError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order { kind, device, reply };
+        let busy = || AgentError::unreachable("the gateway cannot be asked at the moment").fix("try again");
+        self.orders.0.try_send(order).map_err(|_| busy())?;
+        match timeout(ORDER_PATIENCE, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(AgentError::unreachable("the connection to the gateway was lost").fix("try again")),
+            Err(_) => Err(AgentError::unreachable("the gateway did not answer").fix(
+                "symbolon status shows how it stands; a gateway may be too old to give certificates in a session",
+            )),
+        }
+    }
 
     /// Another place.
     pub(crate) fn set_place(&self, place: Line) {

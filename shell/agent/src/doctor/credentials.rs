@@ -1,7 +1,7 @@
 //! What each way to sign in needs beside the token: only what is set up here is looked at.
 
 use super::{Diagnosis, Finding};
-use crate::{AgentError, Paths, UserConfig, kept_ticket, kerberos};
+use crate::{AgentError, Paths, UserConfig, certificate_info, kept_ticket, kerberos};
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ pub(super) async fn look(paths: &Paths, config: Option<&UserConfig>, found: &mut
         look_at_kerberos(config, found).await;
         look_at_oidc(config, found);
     }
+    look_at_certificate(paths, found);
     look_at_ticket(paths, found);
 }
 
@@ -61,6 +62,21 @@ fn program_file(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
         return Some(PathBuf::from(program)).filter(runs);
     }
     std::env::split_paths(path).map(|dir| dir.join(program)).find(runs)
+}
+
+fn look_at_certificate(paths: &Paths, found: &mut Diagnosis) {
+    match certificate_info(paths) {
+        Ok(None) => {}
+        Ok(Some(certificate)) if certificate.over => {
+            let fix = Some("sign in with --with token, and request another: symbolon certificate request");
+            let detail = format!("the certificate {} ended at {}", certificate.subject, certificate.until);
+            found.add("certificate", Finding::Fail, detail, fix);
+        }
+        Ok(Some(certificate)) => {
+            found.ok("certificate", format!("{} holds until {}", certificate.subject, certificate.until))
+        }
+        Err(e) => found.error("certificate", Finding::Fail, &e),
+    }
 }
 
 fn look_at_ticket(paths: &Paths, found: &mut Diagnosis) {

@@ -13,7 +13,7 @@ use symbolon_crypto::{
 use symbolon_issuer::{ContextKeys, Issuer, Validity};
 use symbolon_policy::{AppName, CanonName, UserCode};
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_session::{Attachment, ClaimedStream, Report, SessionId, SessionSecret};
+use symbolon_session::{Attachment, ClaimedStream, ControlMessage, Report, SessionId, SessionSecret};
 use symbolon_token::challenge::{ClaimedResponse, GatewayNumbers};
 use symbolon_token::{
     Answers, Hello, Offer, RegistrationGrant, RegistrationOpened, RegistrationTemplate, SoftwareKey,
@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// Reasons with which clients ended streams.
     pub(crate) ends: Vec<String>,
     pub(crate) answers: Vec<BTreeMap<String, String>>,
+    /// What it does about certificates.
+    pub(crate) office: Option<Box<dyn FnMut(ControlMessage) -> Vec<ControlMessage> + Send>>,
     // faults
     pub(crate) cookies: usize,
     pub(crate) ahead_secs: i64,
@@ -86,6 +88,7 @@ impl Fake {
             goodbyes: 0,
             ends: Vec::new(),
             answers: Vec::new(),
+            office: None,
             cookies: 0,
             ahead_secs: 0,
             key_set: None,

@@ -249,6 +249,9 @@ fn heard(
         ControlMessage::ConfigurationApplied { version } => state.applied.push(version),
         ControlMessage::Ping(number) => answers.push(ControlMessage::Pong(number)),
         ControlMessage::StreamsRequest => answers.push(grant(state, id)),
+        message @ (ControlMessage::CertificateRequest(_) | ControlMessage::CertificateConfirm(_)) => {
+            answers.extend(state.office.as_mut().map(|office| office(message)).unwrap_or_default());
+        }
         ControlMessage::Logout => {
             state.goodbyes += 1;
             state.sessions.remove(&id);

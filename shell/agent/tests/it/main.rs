@@ -2,6 +2,7 @@
 //! The user's side against gateways that run the acceptor's side of the cores, in this process.
 
 mod agent;
+mod certificates;
 mod enrol;
 mod fake;
 mod fake_session;

@@ -4,6 +4,7 @@ use crate::fake::Fake;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use symbolon_agent::{
     Agent, AgentError, AgentOptions, Client, Credential, Decision, Dialogue, EnrolOptions, EnrolTarget,
@@ -38,12 +39,12 @@ pub(crate) fn pin(text: &str) -> Pin {
 
 /// An issuer.
 pub(crate) struct Town {
-    pub(crate) issuer: Issuer,
+    pub(crate) issuer: Arc<Issuer>,
 }
 
 impl Town {
     pub(crate) fn new() -> Self {
-        Self { issuer: Issuer::create("Example Works", now(), 10).unwrap() }
+        Self { issuer: Arc::new(Issuer::create("Example Works", now(), 10).unwrap()) }
     }
 
     pub(crate) fn trusted(&self) -> TrustedIssuer {

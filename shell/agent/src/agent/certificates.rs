@@ -1,0 +1,254 @@
+//! The agent's own certificate: asked for over the session, and renewed from half its life.
+//!
+//! ```text
+//! agent                                                      gateway
+//!   ── 1 | PKCS #10 ───────────────────────────────────────────>
+//!   <─────────── 1 | certificate, or 2 | SealedCertificate ──────
+//!   ── confirmation (32), where it came in an envelope ─────────>
+//!
+//!   ── 2 | certificate ────────────────────────────────────────>   renewal
+//!   <───────────────────────────────── 3 | RenewalChallenge ─────
+//!   ── 3 | RenewalAnswer, with the next PKCS #10 ──────────────>
+//!   <─────────── as above
+//! ```
+//! Each key is made here and never leaves. What comes is checked like any other certificate, and is
+//! for the key and the subject that were asked for, or it is not kept.
+
+use crate::kept_certificate::{CertificateInfo, KeptCertificate};
+use crate::sign_in::Gateway;
+use crate::{AgentError, Paths, clock};
+use std::time::Duration;
+use symbolon_crypto::{Revocation, SubjectId, SubjectName, SubjectTrust};
+use symbolon_issuer::{CertificateRequest, RenewalChallenge, RequestedName, SealedCertificate};
+use symbolon_provider::{SubjectKeyKind, SubjectPrivateKey, crypto};
+use symbolon_session::{CertificateBytes, ControlMessage};
+use symbolon_wire::{Decode, Encode, Time};
+use tokio::sync::oneshot;
+
+/// The shortest pause before a renewal is tried again, in seconds.
+const PAUSE_SECS: u64 = 60;
+
+/// Longer than any agent runs without a look.
+const LONG: Duration = Duration::from_secs(365 * 86_400);
+
+const FIRST: u8 = 1;
+const RENEW: u8 = 2;
+const ANSWER: u8 = 3;
+
+const OPEN: u8 = 1;
+const SEALED: u8 = 2;
+const CHALLENGE: u8 = 3;
+
+/// What a person asks for.
+pub(crate) struct Order {
+    pub(crate) kind: SubjectKeyKind,
+    /// The device's label.
+    pub(crate) device: String,
+    pub(crate) reply: oneshot::Sender<Result<CertificateInfo, AgentError>>,
+}
+
+/// What is under way on this connection.
+#[derive(Default)]
+pub(crate) struct Certificates {
+    due: Option<Time>,
+    wish: Option<Wish>,
+    old: Option<KeptCertificate>,
+    reply: Option<oneshot::Sender<Result<CertificateInfo, AgentError>>>,
+}
+
+/// What was asked for, and the key that it is for.
+struct Wish {
+    request: CertificateRequest,
+    key: SubjectPrivateKey,
+    subject: SubjectId,
+}
+
+impl Wish {
+    fn new(subject: SubjectId, kind: SubjectKeyKind) -> Result<Self, AgentError> {
+        let key = SubjectPrivateKey::generate(kind);
+        let failed = |e: &dyn std::fmt::Display| AgentError::failure(format!("the request: {e}"));
+        let der = CertificateRequest::make(&RequestedName::Subject(subject.clone()), (&key).into())
+            .map_err(|e| failed(&e))?;
+        let request = CertificateRequest::read(crypto(), &der).map_err(|e| failed(&e))?;
+        Ok(Self { request, key, subject })
+    }
+}
+
+impl Certificates {
+    /// Looks when the certificate that is kept must be renewed, if this gateway gave it.
+    pub(crate) fn look(paths: &Paths, gateway: &Gateway) -> Self {
+        let kept = KeptCertificate::load(paths).ok().flatten().filter(|kept| kept.gateway == gateway.name);
+        Self { due: kept.and_then(|kept| kept.half().ok()), ..Self::default() }
+    }
+
+    /// How long until then.
+    pub(crate) fn until_renewal(&self) -> Duration {
+        self.due.map_or(LONG, |due| Duration::from_micros(due.0.saturating_sub(clock::now().0)))
+    }
+
+    /// Asks for a certificate of the user `code`.
+    pub(crate) fn order(&mut self, order: Order, code: Option<&str>) -> Option<ControlMessage> {
+        let Order { kind, device, reply } = order;
+        let made = || {
+            let code = code.ok_or_else(|| {
+                AgentError::usage("the gateway did not tell your user identification code")
+                    .fix("sign in by your token first: symbolon login --with token")
+            })?;
+            let subject = SubjectId::device(code, &device).ok_or_else(|| {
+                AgentError::usage(format!("{device:?} is no label of a device"))
+                    .fix("use small letters, digits and hyphens: --device laptop")
+            })?;
+            let wish = Wish::new(subject, kind)?;
+            let message = tagged(FIRST, wish.request.der())?;
+            Ok((wish, message))
+        };
+        match made() {
+            Ok((wish, message)) => {
+                self.settle(Err(AgentError::failure("another certificate was asked for meanwhile")));
+                (self.wish, self.reply) = (Some(wish), Some(reply));
+                Some(ControlMessage::CertificateRequest(message))
+            }
+            Err(e) => {
+                let _ = reply.send(Err(e));
+                None
+            }
+        }
+    }
+
+    /// Begins a renewal.
+    pub(crate) fn renew(&mut self, paths: &Paths) -> Result<Option<ControlMessage>, AgentError> {
+        self.due = None;
+        let Some(kept) = KeptCertificate::load(paths)? else { return Ok(None) };
+        self.due = Some(later(&kept));
+        if self.wish.is_some() {
+            return Ok(None);
+        }
+        let message = tagged(RENEW, &kept.certificate)?;
+        self.old = Some(kept);
+        Ok(Some(ControlMessage::CertificateRequest(message)))
+    }
+
+    /// Takes what the gateway says; gives what is to be said in turn.
+    pub(crate) fn receive(
+        &mut self,
+        paths: &Paths,
+        gateway: &Gateway,
+        bytes: &[u8],
+    ) -> Result<Option<ControlMessage>, AgentError> {
+        let result = self.take(paths, gateway, bytes);
+        if let Err(e) = &result {
+            self.settle(Err(e.clone()));
+        }
+        result
+    }
+
+    /// The gateway does not do it.
+    pub(crate) fn refused(&mut self, why: &str) -> AgentError {
+        let why = if why.is_empty() { "it does not say why" } else { why };
+        let error = AgentError::denied(format!("the gateway gives no certificate: {why}"))
+            .fix("ask an administrator: symbolon admin ca issue");
+        self.settle(Err(error.clone()));
+        error
+    }
+
+    fn take(
+        &mut self,
+        paths: &Paths,
+        gateway: &Gateway,
+        bytes: &[u8],
+    ) -> Result<Option<ControlMessage>, AgentError> {
+        let foreign = || AgentError::failure("what the gateway says about a certificate is not understood");
+        let (tag, rest) = bytes.split_first().ok_or_else(foreign)?;
+        match *tag {
+            OPEN => {
+                let wish = self.wish.take().ok_or_else(foreign)?;
+                self.keep(paths, gateway, wish, rest.to_vec())?;
+                Ok(None)
+            }
+            SEALED => {
+                let wish = self.wish.take().ok_or_else(foreign)?;
+                let kem = wish.key.kem().ok_or_else(foreign)?;
+                let sealed = SealedCertificate::from_bytes(rest)?;
+                let (der, confirmation) = sealed.open(crypto(), kem, &wish.request).map_err(|_| foreign())?;
+                let confirm = bytes_of(confirmation.as_bytes().to_vec())?;
+                self.keep(paths, gateway, wish, der)?;
+                Ok(Some(ControlMessage::CertificateConfirm(confirm)))
+            }
+            CHALLENGE => {
+                let old = self.old.take().ok_or_else(foreign)?;
+                let challenge = RenewalChallenge::from_bytes(rest)?;
+                let SubjectName::Ours(subject) = old.subject()?.name().clone() else { return Err(foreign()) };
+                let wish = Wish::new(subject, old.key.kind())?;
+                let request = wish.request.der().to_vec();
+                let answer = match (old.key.signer(), old.key.kem()) {
+                    (Some(signer), _) => challenge.answer_signed(crypto(), &old.certificate, request, signer),
+                    (None, Some(kem)) => challenge.answer_opened(crypto(), &old.certificate, request, kem),
+                    (None, None) => return Err(foreign()),
+                };
+                let answer = answer.map_err(|_| foreign())?;
+                self.wish = Some(wish);
+                Ok(Some(ControlMessage::CertificateRequest(tagged(ANSWER, &answer.to_bytes())?)))
+            }
+            _ => Err(foreign()),
+        }
+    }
+
+    fn keep(
+        &mut self,
+        paths: &Paths,
+        gateway: &Gateway,
+        wish: Wish,
+        certificate: Vec<u8>,
+    ) -> Result<(), AgentError> {
+        let unusable = |e: &dyn std::fmt::Display| {
+            AgentError::failure(format!("the gateway gave a certificate that is of no use: {e}"))
+        };
+        let subject =
+            SubjectTrust::new(crypto(), std::slice::from_ref(&gateway.issuer), Revocation::IfListed)
+                .and_then(|trust| trust.verify(crypto(), &[&certificate], clock::now()))
+                .map_err(|e| unusable(&e))?;
+        let asked_for = *subject.name() == SubjectName::Ours(wish.subject)
+            && wish.request.key_hash(crypto()).is_ok_and(|hash| hash == *subject.key_hash());
+        if !asked_for {
+            return Err(unusable(&"it is not the one that was asked for"));
+        }
+        let kept = KeptCertificate {
+            gateway: gateway.name.clone(),
+            address: gateway.address.clone(),
+            issuer: gateway.issuer.clone(),
+            certificate,
+            key: wish.key,
+        };
+        kept.save(paths)?;
+        let info = kept.info(paths)?;
+        tracing::info!(subject = info.subject, until = info.until, "a certificate is kept");
+        self.due = Some(kept.half()?);
+        self.old = None;
+        self.settle(Ok(info));
+        Ok(())
+    }
+
+    /// Answers whoever waits.
+    fn settle(&mut self, result: Result<CertificateInfo, AgentError>) {
+        if result.is_err() {
+            (self.wish, self.old) = (None, None);
+        }
+        if let Some(reply) = self.reply.take() {
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// When to try again: after an eighth of its life.
+fn later(kept: &KeptCertificate) -> Time {
+    let eighth = kept.subject().map_or(0, |s| s.validity().1.distance_secs(s.validity().0) / 8);
+    clock::now().plus_secs(eighth.max(PAUSE_SECS))
+}
+
+fn tagged(tag: u8, rest: &[u8]) -> Result<CertificateBytes, AgentError> {
+    bytes_of([&[tag], rest].concat())
+}
+
+fn bytes_of(bytes: Vec<u8>) -> Result<CertificateBytes, AgentError> {
+    CertificateBytes::new(bytes).map_err(|e| AgentError::failure(e.to_string()))
+}
