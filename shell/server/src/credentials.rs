@@ -30,7 +30,9 @@ use crate::node::Shared;
 use crate::refusal::Refused;
 use std::sync::{Mutex, RwLock};
 use symbolon_context::Fresh;
-use symbolon_crypto::{Crypto, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer, VerdictCache};
+use symbolon_crypto::{
+    Crypto, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer, VerdictCache, VerifiedSubject,
+};
 use symbolon_directory::PasswordBackend;
 use symbolon_policy::{CanonName, TokenClass};
 use symbolon_session::TicketKeys;
@@ -50,16 +52,18 @@ pub(crate) struct SignedIn {
     pub(crate) class: TokenClass,
     /// When the credential itself was shown; earlier than now for a session ticket.
     pub(crate) proved: Time,
-    /// How long what it opens may last at most, in seconds, where the credential says so.
-    pub(crate) at_most_secs: Option<u64>,
+    /// When what it opens must be over, where the credential says so.
+    pub(crate) until: Option<Time>,
     /// The session that this one follows, and ends.
     pub(crate) follows: Option<SessionId>,
+    /// The certificate, where it was one: it may be revoked before the session is there.
+    pub(crate) certificate: Option<VerifiedSubject>,
 }
 
 impl SignedIn {
     /// By a credential that was shown just now and of which nothing else is to be said.
     fn just_now(user: User, class: TokenClass) -> Self {
-        Self { user, registration: None, class, proved: now(), at_most_secs: None, follows: None }
+        Self { user, registration: None, class, proved: now(), until: None, follows: None, certificate: None }
     }
 }
 

@@ -12,14 +12,14 @@ use crate::refusal::{Ended, Refused};
 use serde_json::json;
 use std::sync::Arc;
 use symbolon_context::{Authenticated, Grant, Opened};
-use symbolon_crypto::{Purpose, TokenKind};
+use symbolon_crypto::{Purpose, TokenKind, VerifiedSubject};
 use symbolon_policy::Standing;
 use symbolon_provider::SystemEntropy;
 use symbolon_record::Role;
 use symbolon_session::{
     ControlMessage, EndReason, Epoch, Line, Report, SessionChannel, SessionId, SessionSecret, SessionState,
 };
-use symbolon_store::{Actor, HotStore as _, NewSession};
+use symbolon_store::{Actor, HotStore as _, NewSession, StoreError};
 use symbolon_wire::FrameKind;
 
 /// A session that was just opened, and its first wrapped message if that was said already.
@@ -56,7 +56,6 @@ impl Shared {
         if signed_in.user.subject.standing == Standing::Locked {
             return Err(Refused::denied(format!("user {} is locked", signed_in.user.subject.name)).into());
         }
-        self.make_room(&signed_in.user).await?;
         let authenticated = fresh.authenticate(proof, signed_in).map_err(Refused::from)?;
         self.open_session(connection, authenticated).await
     }
@@ -67,14 +66,20 @@ impl Shared {
         authenticated: Authenticated<SignedIn>,
     ) -> Result<Confirming, Ended> {
         let (method, signed_in) = (authenticated.method(), authenticated.subject().clone());
-        let SignedIn { user, registration, class, proved, at_most_secs, follows } = signed_in;
+        let SignedIn { user, registration, class, proved, until, follows, certificate } = signed_in;
+        // A certificate by itself proves nothing (A7): nobody's session gives way to it.
+        let bare = method == TokenKind::KemCertificate;
+        // What follows a session takes its place.
+        if !bare && follows.is_none() {
+            self.make_room(&user).await?;
+        }
         let now = now();
         let lifetime = self.config.session_lifetime_secs;
         let grant = Grant {
             session_id: draw(),
-            lifetime_secs: at_most_secs
-                .and_then(|s| u32::try_from(s).ok())
-                .map_or(lifetime, |s| s.min(lifetime)),
+            lifetime_secs: until
+                .and_then(|u| u32::try_from(u.0.saturating_sub(now.0) / 1_000_000).ok())
+                .map_or(lifetime, |secs| secs.min(lifetime)),
             subject: user.subject.name.to_string(),
         };
         let (secrets, second) = authenticated.accept(&mut SystemEntropy, &grant).map_err(Refused::from)?;
@@ -82,15 +87,16 @@ impl Shared {
             SessionChannel::from_secrets(self.gateway.crypto, Role::Acceptor, Epoch::FIRST, secrets.wrap);
         let mut second = Some(second);
         let mut first = None;
-        if method == TokenKind::KemCertificate {
-            // A certificate by itself proves nothing (A7): its owner alone can say the next word, and until
-            // then there is no session of theirs, nor anything about one in the audit.
+        if bare {
+            // Its owner alone can say the next word, and until then there is no session of theirs, nor
+            // anything about one in the audit.
             connection.send(FrameKind::ContextSecond, second.take().unwrap_or_default()).await?;
             let mut word = connection.expect(FrameKind::Wrapped).await?;
             let said = channel.open(&mut word).map_err(|e| {
                 Refused::denied(format!("no proof of the key of {}'s certificate: {e}", user.subject.name))
             })?;
             first = Some(said);
+            self.make_room(&user).await?;
         }
         let state = SessionState {
             id: SessionId(grant.session_id),
@@ -131,13 +137,11 @@ impl Shared {
             streams: STREAMS_AT_ONCE,
         };
         let epoch = self.store.hot().open_session(&new, now).await?;
-        if let Some(follows) = follows {
-            // It may be over already.
-            let _ = self.store.hot().end_session(follows, None, self.ending(EndReason::Replaced)).await;
-            self.live.end(symbolon_session::SessionId(follows.0), EndReason::Replaced);
+        if let Err(refused) = self.take_effect(follows, certificate.as_ref()).await {
+            let ending = self.ending(EndReason::ProtocolError);
+            let _ = self.store.hot().end_session(new.id, None, ending).await;
+            return Err(refused.into());
         }
-        // Another node may have made the user a moment ago.
-        self.review().await.map_err(Refused::from)?;
         tracing::info!(user = %user.subject.name, session = %state.id, source = %connection.source(), with = %class, by = %method,
             "signed in");
         let live = self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, connection.source()));
@@ -145,5 +149,25 @@ impl Shared {
             connection.send(FrameKind::ContextSecond, second).await?;
         }
         Ok(Confirming { session: live, channel, first })
+    }
+
+    /// Lets a session that stands in the store take effect, unless what opened it was withdrawn since it was
+    /// looked at: whoever withdraws it from now on finds the session and ends it.
+    async fn take_effect(
+        &self,
+        follows: Option<symbolon_store::SessionId>,
+        certificate: Option<&VerifiedSubject>,
+    ) -> Result<(), Refused> {
+        if let Some(follows) = follows {
+            let ended = self.store.hot().end_session(follows, None, self.ending(EndReason::Replaced)).await;
+            ended.map_err(|e| match e {
+                StoreError::NotFound { .. } => Refused::denied("the session of that ticket was just ended"),
+                e => e.into(),
+            })?;
+            self.live.end(SessionId(follows.0), EndReason::Replaced);
+        }
+        // Another node may have made the user a moment ago, or revoked the certificate.
+        self.review().await?;
+        certificate.map_or(Ok(()), |subject| self.still_counts(subject))
     }
 }

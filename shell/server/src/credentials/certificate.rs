@@ -24,9 +24,11 @@ impl Shared {
             .map_err(|_| Refused::denied(format!("no proof of the key of {}", subject.code())))?;
         let user = self.user_of(&subject).await?;
         let (_, until) = subject.validity();
-        let left = until.secs().saturating_sub(now().secs());
-        let signed_in =
-            SignedIn { at_most_secs: Some(left), ..SignedIn::just_now(user, TokenClass::Certificate) };
+        let signed_in = SignedIn {
+            until: Some(until),
+            certificate: Some(subject),
+            ..SignedIn::just_now(user, TokenClass::Certificate)
+        };
         Ok((Box::new(proof), signed_in))
     }
 
@@ -52,6 +54,16 @@ impl Shared {
         let mut verdicts = self.credentials.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
         verdicts.remember(&trust, &subject);
         Ok(subject)
+    }
+
+    /// That the certificate of a session that stands in the store by now was not revoked meanwhile: whoever
+    /// revoked it later ends that session.
+    pub(crate) fn still_counts(&self, subject: &VerifiedSubject) -> Result<(), Refused> {
+        let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
+        if trust.blocks(subject) {
+            return Err(Refused::denied(format!("the certificate of {} was just revoked", subject.code())));
+        }
+        Ok(())
     }
 
     async fn user_of(&self, subject: &VerifiedSubject) -> Result<User, Refused> {

@@ -9,10 +9,12 @@ use symbolon_crypto::{Entropy, TokenKind};
 use symbolon_policy::TokenClass;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ClaimedTicket, IssuedTicket, SessionState, TicketOwner};
-use symbolon_store::{RegistrationId, RegistrationState, SessionId, StoreError, TicketKey, UserId};
+use symbolon_store::{
+    HotStore as _, RegistrationId, RegistrationState, SessionId, StoreError, TicketKey, UserId,
+};
 use symbolon_tickets::kerberos::KerberosError;
 use symbolon_tickets::oidc::{OidcError, claimed_issuer};
-use symbolon_wire::RefusalCode;
+use symbolon_wire::{RefusalCode, Time};
 
 impl Shared {
     pub(super) async fn by_kerberos(&self, fresh: &Fresh) -> Result<Checked, Refused> {
@@ -24,8 +26,8 @@ impl Shared {
             .map_err(|e| Refused::new(RefusalCode::Internal, format!("Kerberos: {e}")))?
             .map_err(kerberos_refusal)?;
         let user = self.vouched_user(proof.user(), "Kerberos").await?;
-        let at_most_secs = Some(u64::from(proof.lifetime_secs()));
-        Ok((Box::new(proof), SignedIn { at_most_secs, ..SignedIn::just_now(user, TokenClass::Kerberos) }))
+        let until = Some(now().plus_secs(proof.lifetime_secs().into()));
+        Ok((Box::new(proof), SignedIn { until, ..SignedIn::just_now(user, TokenClass::Kerberos) }))
     }
 
     pub(super) async fn by_jwt(&self, fresh: &Fresh) -> Result<Checked, Refused> {
@@ -54,14 +56,15 @@ impl Shared {
             .map_err(|e| Refused::malformed(format!("malformed session ticket: {e}")))?
             .verify(crypto, &self.credentials.tickets, fresh.binding(), now())
             .map_err(|_| Refused::denied("no session ticket of this domain, or its time is over"))?;
+        let ends = self.end_of_ticket(proved.owner()).await?;
         let key = TicketKey(proved.use_key(crypto));
         let absent = self.store.spend_ticket(key, proved.remember_until(), now()).await?;
         let (owner, redeemed) = proved
             .redeem(absent, now())
             .map_err(|_| Refused::denied("the session ticket was used before"))?;
         let lifetime = u64::from(self.config.session_lifetime_secs);
-        let left = owner.proved.plus_secs(lifetime).secs().saturating_sub(now().secs());
-        if left == 0 {
+        let until = ends.min(owner.proved.plus_secs(lifetime));
+        if until <= now() {
             return Err(Refused::denied("the credential behind the session ticket is too old"));
         }
         let user = match self.store.user(UserId(owner.user.0)).await {
@@ -88,10 +91,23 @@ impl Shared {
             registration,
             class: owner.token_class,
             proved: owner.proved,
-            at_most_secs: Some(left),
+            until: Some(until),
             follows: Some(SessionId(owner.session.0)),
+            certificate: None,
         };
         Ok((Box::new(redeemed), signed_in))
+    }
+
+    /// The end of the session that a ticket is from, and so of whatever the ticket opens. One that was ended,
+    /// by its user, by an administrator or with the credential that opened it, takes its tickets along.
+    async fn end_of_ticket(&self, owner: &TicketOwner) -> Result<Time, Refused> {
+        match self.store.hot().session(SessionId(owner.session.0), now()).await {
+            Ok(session) if session.user.0 == owner.user.0 => Ok(session.expires),
+            Ok(_) | Err(StoreError::NotFound { .. }) => {
+                Err(Refused::denied("the session of that ticket is over"))
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// The token may have been revoked since the ticket was given.

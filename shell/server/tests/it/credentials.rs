@@ -2,17 +2,23 @@
 
 use crate::client::{Session, alice, enrolled, now, offer, receive, refusal, send, sign_in_with, verified};
 use crate::world::World;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use symbolon_context::{CertificateKey, CertificateToken, InitiateError, Initiator, InitiatorOptions};
 use symbolon_crypto::{KemPrivateKey, SecretBytes, SubjectId, Suite};
-use symbolon_issuer::{CertificateRequest, Issuer, RequestKey, RequestedName, SubjectGrant, Validity};
-use symbolon_provider::{P256SigningKey, SystemEntropy, crypto};
-use symbolon_session::{ControlMessage, Ticket};
+use symbolon_issuer::{
+    CertificateRequest, Issuer, RequestKey, RequestedName, SealedCertificate, SubjectGrant, Validity,
+};
+use symbolon_provider::{P256SigningKey, SubjectKeyKind, SubjectPrivateKey, SystemEntropy, crypto};
+use symbolon_record::Role;
+use symbolon_session::{ControlMessage, Epoch, SessionChannel, Ticket};
 use symbolon_token::Hello;
-use symbolon_wire::{FrameKind, RefusalCode};
+use symbolon_wire::{Decode as _, FrameKind, RefusalCode};
+use tokio::io::AsyncWriteExt;
 
-/// A certificate of the world's issuer, for a day.
-fn certified(world: &World, code: &str, key: RequestKey<'_>) -> Vec<Vec<u8>> {
+/// A certificate of the world's issuer, for some seconds.
+fn certified(world: &World, code: &str, key: RequestKey<'_>, secs: u64) -> Vec<Vec<u8>> {
     let read = |name: &str| std::fs::read(world.config.dir.join(name)).unwrap();
     let issuer = Issuer::load(
         read("issuer.crt"),
@@ -22,7 +28,7 @@ fn certified(world: &World, code: &str, key: RequestKey<'_>) -> Vec<Vec<u8>> {
     let subject = SubjectId::person(code).unwrap();
     let request = CertificateRequest::make(&RequestedName::Subject(subject.clone()), key).unwrap();
     let request = CertificateRequest::read(crypto(), &request).unwrap();
-    let validity = Validity::starting(now(), 86_400);
+    let validity = Validity::starting(now(), secs);
     let grant = SubjectGrant { subject, common_name: "Alice".into(), validity };
     vec![issuer.certify_subject(&request, &grant).unwrap().der().to_vec()]
 }
@@ -50,7 +56,7 @@ async fn a_certificate_opens_a_session_and_is_known_the_next_time() {
     let alice = enrolled(&world).await;
     let code = alice.registered.grant.user_code.as_str();
     let key = P256SigningKey::generate();
-    let chain = certified(&world, code, RequestKey::P256(&key));
+    let chain = certified(&world, code, RequestKey::P256(&key), 86_400);
     let unknown = token(&chain, CertificateKey::Signs(&key)).by_hash();
     let refused = sign_in_with(&world, &alice.link, unknown).await.err().unwrap();
     assert_eq!(refused.code, RefusalCode::UnknownCertificate);
@@ -72,7 +78,7 @@ async fn a_bare_certificate_leaves_no_session_and_no_word_in_the_audit() {
     let code = alice.registered.grant.user_code.as_str();
     let kem = |_| KemPrivateKey::generate(Suite::XWing, crypto(), &mut SystemEntropy);
     let [owner, thief] = [0, 1].map(kem);
-    let chain = certified(&world, code, RequestKey::Kem(owner.public()));
+    let chain = certified(&world, code, RequestKey::Kem(owner.public()), 86_400);
 
     let mut control = world.connect().await;
     let gateway = verified(&offer(&mut control, &Hello::default()).await, &alice.link);
@@ -152,6 +158,108 @@ async fn a_session_ticket_of_a_locked_user_or_a_revoked_token_opens_nothing() {
 }
 
 #[tokio::test]
+async fn a_session_ticket_dies_with_its_session() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let left_behind = ticket(&mut session).await;
+    session.say(&ControlMessage::Logout).await;
+    while session.hear().await.is_some() {}
+    let refused = sign_in_with(&world, &token.link, left_behind.into_token(crypto())).await;
+    assert_eq!(refused.err().unwrap().code, RefusalCode::Denied, "logout means it");
+
+    // a stolen certificate, and the ticket that the thief got for it
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::P256);
+    let (serial, chain) = registered(&world, token.registered.grant.user_code.as_str(), &key).await;
+    let signer = key.signer().unwrap();
+    let credential = self::token(&chain, CertificateKey::Signs(signer));
+    let mut thief = sign_in_with(&world, &token.link, credential).await.unwrap();
+    let stolen = ticket(&mut thief).await;
+    world.ok("POST", &format!("/v1/ca/certificates/{serial}/revoke"), Some(json!({}))).await;
+    let refused = sign_in_with(&world, &token.link, stolen.into_token(crypto())).await;
+    assert_eq!(refused.err().unwrap().code, RefusalCode::Denied, "what it was given for counts no more");
+}
+
+#[tokio::test]
+async fn a_session_by_ticket_ends_when_the_credential_behind_it_would() {
+    let world = World::new().await;
+    let alice = enrolled(&world).await;
+    let key = P256SigningKey::generate();
+    let chain = certified(&world, alice.registered.grant.user_code.as_str(), RequestKey::P256(&key), 3600);
+    let credential = token(&chain, CertificateKey::Signs(&key));
+    let mut session = sign_in_with(&world, &alice.link, credential).await.unwrap();
+    let ends =
+        async || world.ok("GET", "/v1/sessions", None).await[0]["expires"].as_str().unwrap().to_owned();
+    let first = ends().await;
+    let ticket = ticket(&mut session).await;
+    let _next = sign_in_with(&world, &alice.link, ticket.into_token(crypto())).await.unwrap();
+    assert!(ends().await <= first, "a ticket makes a certificate no longer");
+}
+
+/// A certificate that the node's own office made, with its number.
+async fn registered(world: &World, code: &str, key: &SubjectPrivateKey) -> (String, Vec<Vec<u8>>) {
+    let subject = SubjectId::device(code, "phone").unwrap();
+    let asked = CertificateRequest::make(&RequestedName::Subject(subject), RequestKey::from(key)).unwrap();
+    let body = json!({ "request": STANDARD.encode(&asked) });
+    let made = world.ok("POST", "/v1/ca/certificates", Some(body)).await;
+    let bytes = |value: &Value| STANDARD.decode(value.as_str().unwrap()).unwrap();
+    let certificate = match key.kem() {
+        None => bytes(&made["certificate"]),
+        Some(kem) => {
+            let asked = CertificateRequest::read(crypto(), &asked).unwrap();
+            let envelope = SealedCertificate::from_bytes(&bytes(&made["envelope"])).unwrap();
+            envelope.open(crypto(), kem, &asked).unwrap().0
+        }
+    };
+    (made["serial"].as_str().unwrap().to_owned(), vec![certificate])
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_revoked_before_its_proof_opens_nothing() {
+    let world = World::new().await;
+    let alice = enrolled(&world).await;
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::XWing);
+    let (serial, chain) = registered(&world, alice.registered.grant.user_code.as_str(), &key).await;
+    let mut control = world.connect().await;
+    let gateway = verified(&offer(&mut control, &Hello::default()).await, &alice.link);
+    let credential = token(&chain, CertificateKey::Opens(key.kem().unwrap()));
+    let options = InitiatorOptions::default();
+    let (waiting, first) =
+        Initiator::begin(crypto(), &mut SystemEntropy, &gateway, &options, credential, now()).unwrap();
+    send(&mut control, FrameKind::ContextFirst, first).await;
+    let second = receive(&mut control).await.unwrap();
+    let open = waiting.finish(&second.body).unwrap();
+    world.ok("POST", &format!("/v1/ca/certificates/{serial}/revoke"), Some(json!({}))).await;
+    let mut channel =
+        SessionChannel::from_secrets(crypto(), Role::Initiator, Epoch::FIRST, open.secrets.wrap);
+    let word = channel.seal(&ControlMessage::Ping(1)).unwrap();
+    control.write_all(&word).await.unwrap();
+    assert_eq!(refusal(receive(&mut control).await).code, RefusalCode::Denied);
+    assert_eq!(world.ok("GET", "/v1/sessions", None).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_bare_certificate_ends_no_session_of_its_owner() {
+    let mut world = World::with(|config| config.limits.sessions_per_user = 1).await;
+    let (alice, session) = alice(&world).await;
+    drop(session);
+    // from now on nobody carries it, so it may give way to another of its user
+    world.restart().await;
+    let owner = KemPrivateKey::generate(Suite::XWing, crypto(), &mut SystemEntropy);
+    let code = alice.registered.grant.user_code.as_str();
+    let chain = certified(&world, code, RequestKey::Kem(owner.public()), 3600);
+    let mut control = world.connect().await;
+    let gateway = verified(&offer(&mut control, &Hello::default()).await, &alice.link);
+    let credential = token(&chain, CertificateKey::Opens(&owner));
+    let options = InitiatorOptions::default();
+    let (_, first) =
+        Initiator::begin(crypto(), &mut SystemEntropy, &gateway, &options, credential, now()).unwrap();
+    send(&mut control, FrameKind::ContextFirst, first).await;
+    assert_eq!(receive(&mut control).await.unwrap().kind, FrameKind::ContextSecond);
+    let sessions = world.ok("GET", "/v1/sessions", None).await;
+    assert_eq!(sessions.as_array().map(Vec::len), Some(1), "nothing was proved: {sessions}");
+}
+
+#[tokio::test]
 async fn a_node_that_takes_no_tickets_or_certificates_gives_none_and_says_so() {
     let world = World::with(|config| {
         config.credentials.tickets = false;
@@ -168,7 +276,7 @@ async fn a_node_that_takes_no_tickets_or_certificates_gives_none_and_says_so() {
         })
         .await;
     let key = P256SigningKey::generate();
-    let chain = certified(&world, token.registered.grant.user_code.as_str(), RequestKey::P256(&key));
+    let chain = certified(&world, token.registered.grant.user_code.as_str(), RequestKey::P256(&key), 86_400);
     let refused = sign_in_with(&world, &token.link, self::token(&chain, CertificateKey::Signs(&key))).await;
     assert_eq!(refused.err().unwrap().code, RefusalCode::Credential);
 }
@@ -184,7 +292,7 @@ async fn an_entitlement_can_demand_more_than_a_foreign_ticket_or_a_password_prov
     world.ok("DELETE", &format!("/v1/entitlements/{plain}"), None).await;
     let high = world.ok("POST", "/v1/entitlements", Some(demanding.clone())).await;
     let key = P256SigningKey::generate();
-    let chain = certified(&world, alice.registered.grant.user_code.as_str(), RequestKey::P256(&key));
+    let chain = certified(&world, alice.registered.grant.user_code.as_str(), RequestKey::P256(&key), 86_400);
     let credential = || token(&chain, CertificateKey::Signs(&key));
     let mut session = sign_in_with(&world, &alice.link, credential()).await.unwrap();
     assert!(session.destinations.is_empty(), "a certificate in a file is no device");
