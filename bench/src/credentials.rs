@@ -96,7 +96,7 @@ fn one_suite(report: &mut Report, gateway: &Gateway, suite: Suite) -> Result<()>
 }
 
 /// A subject's keys, their certificates, and what a gateway knows of whose certificates count.
-struct Keys {
+pub(crate) struct Keys {
     trust: SubjectTrust,
     p256: P256SigningKey,
     p256_chain: Vec<Vec<u8>>,
@@ -107,7 +107,7 @@ struct Keys {
 }
 
 impl Keys {
-    fn new(gateway: &Gateway, suite: Suite) -> Result<Self> {
+    pub(crate) fn new(gateway: &Gateway, suite: Suite) -> Result<Self> {
         let trusted = TrustedIssuer::from_certificate(crypto(), gateway.issuer.certificate())?;
         let trust = SubjectTrust::new(crypto(), &[trusted], Revocation::IfListed)?;
         let (p256, ed25519) = (P256SigningKey::generate(), Ed25519SigningKey::generate());
@@ -159,6 +159,11 @@ fn certified(gateway: &Gateway, key: RequestKey<'_>) -> Result<Vec<Vec<u8>>> {
     let validity = Validity::starting(now(), DAY_SECS);
     let grant = SubjectGrant { subject: alice, common_name: "Alice".to_owned(), validity };
     Ok(vec![gateway.issuer.certify_subject(&request, &grant)?.der().to_vec()])
+}
+
+/// Contexts by a certificate whose key signs, its path checked each time.
+pub(crate) fn signed<'a>(gateway: &'a Gateway, suite: Suite, keys: &'a Keys) -> Subject<'a> {
+    certificate(gateway, suite, keys, &keys.p256_chain, CertificateKey::Signs(&keys.p256), false)
 }
 
 fn certificate<'a>(

@@ -11,11 +11,14 @@
 //!                 wrap.rs      wrapped messages against the cipher
 //!                 sign_in.rs   a whole sign-in through a node
 //! credentials     credentials.rs  certificates and tickets against TLS
+//!                 kerberos.rs  Kerberos tickets, and a KDC beside them
+//!                 hardware.rs  a key in a PKCS#11 token
 //!                 logins.rs    ten thousand sign-ins through a node
 //! stream          opening.rs   opening a stream against a TLS handshake
 //!                 gateway.rs   bytes through a node against a TLS pipe
 //!                 registration.rs
 //! session-memory  memory.rs    what an idle session costs a node
+//! timing          timing.rs    whether the time of a check tells what its answer does not
 //! ```
 //! `measure.rs` takes rounds, `bare.rs` and `tls.rs` are what we measure ourselves against, and
 //! `child.rs` runs a node or a TLS pipe in a process of its own, so that only its cost is counted.
@@ -27,6 +30,8 @@ mod clock;
 mod context;
 mod credentials;
 mod gateway;
+mod hardware;
+mod kerberos;
 mod logins;
 mod measure;
 mod memory;
@@ -37,6 +42,7 @@ mod pipe;
 mod registration;
 mod report;
 mod sign_in;
+mod timing;
 mod tls;
 mod user;
 mod wrap;
@@ -45,7 +51,7 @@ use anyhow::{Result, bail};
 use report::Report;
 use std::process::ExitCode;
 
-const USAGE: &str = "symbolon-bench context|credentials|stream|session-memory [--json]";
+const USAGE: &str = "symbolon-bench context|credentials|stream|session-memory|timing [--json]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -63,6 +69,8 @@ fn dispatch(words: &[&str]) -> Result<()> {
     match words {
         [child::ROLE, node::ROLE, dir] => node::run(dir)?,
         [child::ROLE, pipe::ROLE, backend] => pipe::run(backend)?,
+        [child::ROLE, hardware::ROLE] => println!("{}", hardware::measure()?),
+        [child::ROLE, kerberos::ROLE, keytab] => println!("{}", kerberos::measure(keytab)?),
         [name] => print!("{}", measured(name)?.to_table()),
         [name, "--json"] | ["--json", name] => print!("{}", measured(name)?.to_json_lines()),
         _ => bail!("{USAGE}"),
@@ -80,6 +88,8 @@ fn measured(name: &str) -> Result<Report> {
         }
         "credentials" => {
             credentials::run(&mut report)?;
+            kerberos::run(&mut report)?;
+            hardware::run(&mut report)?;
             logins::run(&mut report)?;
         }
         "stream" => {
@@ -88,6 +98,7 @@ fn measured(name: &str) -> Result<Report> {
             registration::run(&mut report)?;
         }
         "session-memory" => memory::run(&mut report)?,
+        "timing" => timing::run(&mut report)?,
         other => bail!("`{other}` is not a bench\n{USAGE}"),
     }
     Ok(report)

@@ -48,6 +48,11 @@ impl Samples {
         Self(values)
     }
 
+    /// All of them, round by round.
+    pub(crate) fn values(&self) -> &[f64] {
+        &self.0
+    }
+
     /// The middle one.
     pub(crate) fn median(&self) -> f64 {
         self.at(0.5)

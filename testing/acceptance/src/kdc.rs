@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{Finished, LIMIT, Running, finish, free_port, program, transcript, until};
@@ -73,6 +74,19 @@ impl Realm {
     /// When it goes on.
     pub fn down(&mut self) -> Result<()> {
         self.kdc.take().map_or(Ok(()), |kdc| kdc.stop().map(drop))
+    }
+
+    /// The processor time that the KDC has taken, in steps of a clock tick.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kdc_cpu(&self) -> Result<Duration> {
+        let pid = std::fs::read_to_string(self.path("kdc.pid"))?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()))?;
+        let after_name = stat.rsplit_once(") ").context("no stat of the KDC")?.1;
+        // proc(5): user and system time are fields 14 and 15, the state after the name is field 3
+        let ticks = after_name.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 
     /// Adds a person.
