@@ -10,6 +10,7 @@
 mod certificate;
 mod change;
 mod error;
+mod path;
 mod revocation;
 mod rule;
 mod subject;

@@ -4,7 +4,7 @@ use super::certificate::MAX_CERTIFICATE;
 use super::path::{Anchor, Moments, Presented};
 use super::{
     LapsedSubject, NameRule, RevocationList, SubjectError, SubjectId, SubjectKey, SubjectName,
-    SubjectProfile, TrustedIssuer, VerifiedSubject, unix_time,
+    SubjectProfile, TrustedIssuer, VerifiedSubject,
 };
 use crate::{Crypto, Suite};
 use der::asn1::ObjectIdentifier;
