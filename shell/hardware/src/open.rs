@@ -110,7 +110,13 @@ impl Device {
             other => other,
         };
         let live = started.keep(session);
-        logged_in.map(|()| live).map_err(|e| self.pin_complaint(started, found, &e))
+        match logged_in {
+            Ok(()) => Ok(live),
+            Err(e) => {
+                started.close(live);
+                Err(self.pin_complaint(started, found, &e))
+            }
+        }
     }
 
     fn pin_complaint(&self, started: &Started, before: &Found, e: &Pkcs11Error) -> HardwareError {

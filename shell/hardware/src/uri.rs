@@ -4,8 +4,8 @@ mod parse;
 mod percent;
 
 pub use parse::UriError;
-pub(crate) use percent::encode;
 
+use percent::{encode, encode_path};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -137,7 +137,8 @@ impl FromStr for Pkcs11Uri {
 impl fmt::Display for Pkcs11Uri {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |value: &Option<String>| value.as_ref().map(|v| encode(v.as_bytes()));
-        let path = |value: &Option<PathBuf>| value.as_ref().map(|p| encode(p.as_os_str().as_encoded_bytes()));
+        let path =
+            |value: &Option<PathBuf>| value.as_ref().map(|p| encode_path(p.as_os_str().as_encoded_bytes()));
         let version = self.library_version.map(|v| format!("{}.{}", v.major, v.minor));
         let id = self.id.as_ref().map(|id| id.iter().map(|b| format!("%{b:02X}")).collect());
         write_list(

@@ -116,11 +116,17 @@ impl Tpm {
         let environment = environment(directory.path());
         let tcti = format!("--tcti=swtpm:path={}", path("tpm"));
         let args = ["--session".into(), "--allow-root".into(), tcti];
-        let manager = run("tpm2-abrmd", &args, &environment)?;
-        let tpm = Self { directory, _running: vec![manager, dbus, swtpm] };
+        let mut manager = run("tpm2-abrmd", &args, &environment)?;
         until(LIMIT, "the resource manager", || {
-            tpm.tool("tpm2_getcap", &["properties-fixed"]).is_ok().then_some(())
+            // it ends when it finds the TPM's socket before the TPM listens there
+            if !manager.is_alive().ok()? {
+                manager = run("tpm2-abrmd", &args, &environment).ok()?;
+            }
+            let mut ask = Command::new(program("tpm2_getcap").ok()?);
+            ask.arg("properties-fixed").envs(environment.iter().cloned());
+            finish(&mut ask, b"", LIMIT).ok()?.success().ok().map(drop)
         })?;
+        let tpm = Self { directory, _running: vec![manager, dbus, swtpm] };
         let (label, pin) = (format!("--label={label}"), format!("--userpin={PIN}"));
         tpm.tool("tpm2_ptool", &["init"])?;
         tpm.tool("tpm2_ptool", &["addtoken", "--pid=1", &label, "--sopin=12345678", &pin])?;

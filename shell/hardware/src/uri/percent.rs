@@ -3,11 +3,20 @@
 use super::UriError;
 use std::fmt::Write as _;
 
-/// Encodes all but unreserved characters and `/`.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+/// Encodes all but unreserved characters.
+pub(super) fn encode(bytes: &[u8]) -> String {
+    encode_but(bytes, b"-._~")
+}
+
+/// The same for the path of a file, whose slashes stay: only in a query they may.
+pub(super) fn encode_path(bytes: &[u8]) -> String {
+    encode_but(bytes, b"-._~/")
+}
+
+fn encode_but(bytes: &[u8], kept: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
             text.push(char::from(byte));
         } else {
             // writing to a string does not fail

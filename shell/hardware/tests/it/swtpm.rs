@@ -49,6 +49,12 @@ impl Running {
     }
 }
 
+impl Running {
+    fn last_ended(&mut self) -> bool {
+        self.0.last_mut().is_some_and(|child| child.try_wait().is_ok_and(|status| status.is_some()))
+    }
+}
+
 fn until(what: &str, directory: &Path, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -95,8 +101,13 @@ fn prepare(directory: &Path, label: &str) -> (Vec<(&'static str, String)>, Runni
     until("the TPM", directory, || directory.join("tpm").exists());
     until("the bus", directory, || UnixStream::connect(directory.join("bus")).is_ok());
     let tcti = format!("--tcti=swtpm:path={}", path("tpm"));
-    running.start(directory, "tpm2-abrmd", &["--session", "--allow-root", &tcti], &environment);
+    let manager = ["--session", "--allow-root", &tcti];
+    running.start(directory, "tpm2-abrmd", &manager, &environment);
     until("the resource manager", directory, || {
+        // it ends when it finds the TPM's socket before the TPM listens there
+        if running.last_ended() {
+            running.start(directory, "tpm2-abrmd", &manager, &environment);
+        }
         let ask =
             Command::new("tpm2_getcap").arg("properties-fixed").envs(environment.iter().cloned()).output();
         ask.expect("tpm2_getcap is installed (cargo xtask setup)").status.success()

@@ -1,5 +1,6 @@
 //! RFC 7512: its examples, and what is no URI of ours.
 
+use proptest::prelude::*;
 use std::path::PathBuf;
 use symbolon_hardware::{LibraryVersion, ObjectType, Pkcs11Uri, UriError};
 
@@ -128,4 +129,25 @@ fn a_uri_that_was_written_reads_the_same() {
 fn what_belongs_to_one_machine_is_left_out_of_what_is_kept() {
     let uri = parse("pkcs11:token=a;serial=1;slot-id=3?pin-source=/etc/pin&module-path=/opt/libdevice.so.2");
     assert_eq!(uri.portable().to_string(), "pkcs11:token=a;serial=1?module-name=device");
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_uri_or_an_error(text in "(pkcs11:)?[ -~é%;&=?a-z]{0,80}") {
+        if let Ok(uri) = Pkcs11Uri::parse(&text) {
+            prop_assert_eq!(Pkcs11Uri::parse(&uri.to_string()).unwrap(), uri);
+        }
+    }
+
+    #[test]
+    fn whatever_a_token_is_called_its_uri_names_it(
+        label in "\\PC{0,32}",
+        serial in proptest::option::of("[ -~]{0,16}"),
+        id in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..20)),
+    ) {
+        let uri = Pkcs11Uri { token: Some(label), serial, id, ..Pkcs11Uri::default() };
+        let text = uri.to_string();
+        prop_assert!(text.bytes().all(|b| b.is_ascii_graphic()));
+        prop_assert_eq!(Pkcs11Uri::parse(&text).unwrap(), uri);
+    }
 }
