@@ -1,5 +1,6 @@
 //! A session's control connection: reports in, configuration out.
 
+use crate::admin::Certifying;
 use crate::clock::now;
 use crate::connection::{Connection, ConnectionError};
 use crate::live::{LiveSession, Next};
@@ -35,6 +36,7 @@ pub(crate) struct Carried<'a> {
     dealt: Range<u64>,
     messages: Meter,
     pub(crate) renewal: Renewal,
+    pub(crate) certifying: Certifying,
 }
 
 impl<'a> Carried<'a> {
@@ -55,6 +57,7 @@ impl<'a> Carried<'a> {
             dealt,
             messages: Meter::new(MESSAGES_PER_SEC),
             renewal: Renewal::None,
+            certifying: Certifying::default(),
         })
     }
 
@@ -220,6 +223,12 @@ impl<'a> Carried<'a> {
                 self.conclude_renewal(connection, answer.as_bytes()).await?
             }
             ControlMessage::RenewThird(last) => self.finish_renewal(connection, last.as_bytes()).await?,
+            ControlMessage::CertificateRequest(asked) => {
+                self.certificate_asked(connection, asked.as_bytes()).await?;
+            }
+            ControlMessage::CertificateConfirm(confirmation) => {
+                self.certificate_confirmed(connection, confirmation.as_bytes()).await?;
+            }
             ControlMessage::Logout => {
                 self.shared.log_out(&self.session).await?;
                 return Ok(false);

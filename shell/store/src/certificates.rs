@@ -273,6 +273,19 @@ impl Store {
         .collect()
     }
 
+    /// How many certificates of the user with this code end at `since` or later.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn count_certificates_of(&self, code: &UserCode, since: Time) -> Result<u64> {
+        sqlx::query("SELECT COUNT(*) AS n FROM certificates WHERE code = $1 AND until >= $2")
+            .bind(code.as_str())
+            .bind(big(since.0))
+            .fetch_one(self.durable().read())
+            .await?
+            .count("n")
+    }
+
     /// Whether a certificate of the user with this code was revoked at `since` or later.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use crate::{Issuer, Validity};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use symbolon_crypto::Suite;
+use symbolon_provider::{SubjectKeyKind, SubjectPrivateKey};
 
 struct Files {
     dir: tempfile::TempDir,
@@ -115,4 +116,35 @@ fn openssl_too_binds_an_identity_to_its_name_and_to_one_level() {
     ]);
     let refused = files.verify("rogue", "identity", &[]).unwrap_err();
     assert!(refused.contains("permitted subtree violation"), "{refused}");
+}
+
+#[test]
+fn openssl_reads_certificates_of_devices_and_their_purpose() {
+    let world = World::new();
+    let [p256, ed25519, x25519] = [SubjectKeyKind::P256, SubjectKeyKind::Ed25519, SubjectKeyKind::X25519]
+        .map(|kind| world.certify(&super::ours::phone(), (&SubjectPrivateKey::generate(kind)).into()));
+    let files = Files::with(&[
+        ("issuer", world.issuer.certificate()),
+        ("p256", p256.der()),
+        ("ed25519", ed25519.der()),
+        ("x25519", x25519.der()),
+    ]);
+    for certificate in ["p256", "ed25519", "x25519"] {
+        assert_eq!(files.verify(certificate, "issuer", &[]), Ok(()), "{certificate}");
+        // made for our contexts, and for nothing that TLS or mail would take it for
+        for purpose in ["sslclient", "sslserver", "smimesign"] {
+            let refused = files.verify(certificate, "issuer", &["-purpose", purpose]).unwrap_err();
+            assert!(refused.contains("certificate purpose"), "{refused}");
+        }
+    }
+    let out = openssl(&["x509", "-noout", "-text", "-in", text(&files.path("p256"))]);
+    let printed = String::from_utf8(out.stdout).unwrap();
+    for expected in [
+        "Subject: OU = Symbolon device, CN = Alice",
+        "X509v3 Key Usage: critical\n                Digital Signature\n",
+        "X509v3 Extended Key Usage: \n                1.3.6.1.4.1.32473.1.3\n",
+        "URI:symbolon:device:alice-0a1b2c:phone\n",
+    ] {
+        assert!(printed.contains(expected), "{expected:?} is missing in:\n{printed}");
+    }
 }

@@ -18,7 +18,7 @@ use symbolon_issuer::{
 };
 use symbolon_policy::{Standing, UserCode};
 use symbolon_provider::P256SigningKey;
-use symbolon_store::{NewCertificate, RegisteredCertificate, StoreError, User, WaitingRequest};
+use symbolon_store::{Actor, NewCertificate, RegisteredCertificate, StoreError, User, WaitingRequest};
 use symbolon_wire::Time;
 
 /// How long a list is good, in seconds: a week, so that an issuer without network has time.
@@ -33,6 +33,7 @@ const IDENTITY_SECS: u64 = 397 * 24 * 3600;
 /// The office, as it is at this moment: another process may change an issuer meanwhile.
 pub(super) struct Office<'a> {
     node: &'a Shared,
+    by: Actor,
     /// With its key, when that is here.
     pub(super) issuer: Option<Issuer>,
     /// The end of its certificate, as far as it is known here.
@@ -42,12 +43,18 @@ pub(super) struct Office<'a> {
 }
 
 impl<'a> Office<'a> {
+    /// For an administrator.
     pub(super) fn open(node: &'a Shared) -> Result<Self, ApiError> {
+        Self::by(node, administrator())
+    }
+
+    /// For whoever is to stand in the audit.
+    pub(super) fn by(node: &'a Shared, by: Actor) -> Result<Self, ApiError> {
         let home = node.config.home();
         let issuer = load(home, "issuer")?;
         let until = issuer.as_ref().map(|i| i.validity().until());
         let next = trusted(node, &file(home, "issuer-next.crt"))?;
-        Ok(Self { node, issuer, until, next })
+        Ok(Self { node, by, issuer, until, next })
     }
 
     /// The user whose code a subject has, who must be one to whom anything is given.
@@ -122,7 +129,7 @@ impl<'a> Office<'a> {
             replaces,
             confirmation,
         };
-        Ok(self.node.store.add_certificate(&administrator(), &new, at()).await?)
+        Ok(self.node.store.add_certificate(&self.by, &new, at()).await?)
     }
 
     /// What stands on a list.
@@ -143,7 +150,7 @@ impl<'a> Office<'a> {
         let number = self.node.store.next_revocation_list_number().await?;
         let validity = Validity::starting(at(), LIST_SECS);
         let list = issuer.revocation_list(number, &self.revoked().await?, validity).map_err(refused)?;
-        self.node.store.put_revocation_list(&administrator(), number, &list, at()).await?;
+        self.node.store.put_revocation_list(&self.by, number, &list, at()).await?;
         Ok(Some(number))
     }
 

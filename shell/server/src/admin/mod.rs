@@ -6,6 +6,7 @@
 mod audit;
 mod ca;
 mod ca_office;
+mod ca_session;
 mod ca_trust;
 mod catalogue;
 mod error;
@@ -28,6 +29,7 @@ use symbolon_policy::format_time;
 use symbolon_store::Actor;
 use tokio::net::UnixListener;
 
+pub(crate) use ca_session::Certifying;
 pub(crate) use tokens::InvitationTerms;
 
 type Node = State<Arc<Shared>>;

@@ -1,6 +1,6 @@
 //! The certificate office over the administration interface.
 
-use crate::client::{enrolled, sign_in_with};
+use crate::client::{Session, alice, enrolled, sign_in_with};
 use crate::world::World;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use symbolon_context::{CertificateKey, CertificateToken};
 use symbolon_crypto::{Revocation, RevocationList, SubjectId, SubjectTrust, TrustedIssuer};
 use symbolon_issuer::{
-    CertificateRequest, Issuer, RequestBundle, RequestKey, RequestedName, SealedCertificate, SignedItem,
+    CertificateRequest, Issuer, RenewalChallenge, RequestBundle, RequestKey, RequestedName,
+    SealedCertificate, SignedItem,
 };
 use symbolon_provider::{P256SigningKey, SubjectKeyKind, SubjectPrivateKey, crypto};
-use symbolon_session::{ControlMessage, EndReason};
-use symbolon_wire::{Decode as _, RefusalCode};
+use symbolon_session::{CertificateBytes, ControlMessage, EndReason};
+use symbolon_wire::{Decode as _, Encode as _, RefusalCode};
 
 const CERTIFICATES: &str = "/v1/ca/certificates";
 
@@ -121,6 +122,120 @@ async fn a_revoked_certificate_ends_its_sessions_and_opens_none_at_any_node() {
         let refused = sign_in_with(&beside, &token.link, credential()).await.err().unwrap();
         assert_eq!(refused.code, RefusalCode::Denied);
     }
+}
+
+/// What the gateway says about a certificate.
+async fn told(session: &mut Session) -> Result<(u8, Vec<u8>), String> {
+    let about = |m: &ControlMessage| {
+        matches!(m, ControlMessage::Certificate(_) | ControlMessage::CertificateRefused { .. })
+    };
+    match session.until(about).await {
+        ControlMessage::Certificate(bytes) => {
+            let (tag, rest) = bytes.as_bytes().split_first().unwrap();
+            Ok((*tag, rest.to_vec()))
+        }
+        ControlMessage::CertificateRefused { detail } => Err(detail.as_str().to_owned()),
+        _ => unreachable!("until waits for these"),
+    }
+}
+
+async fn asked(session: &mut Session, tag: u8, rest: &[u8]) -> Result<(u8, Vec<u8>), String> {
+    let bytes = CertificateBytes::new([&[tag], rest].concat()).unwrap();
+    session.say(&ControlMessage::CertificateRequest(bytes)).await;
+    told(session).await
+}
+
+#[tokio::test]
+async fn a_device_gets_its_certificate_over_a_session_of_its_token_and_renews_it() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let code = token.registered.grant.user_code.as_str();
+    let [first, next] = [(), ()].map(|()| SubjectPrivateKey::generate(SubjectKeyKind::Ed25519));
+    let (tag, old) = asked(&mut session, 1, &request(code, "phone", &first)).await.unwrap();
+    assert_eq!((tag, code_of(&world, &old)), (1, code.to_owned()));
+    let early = asked(&mut session, 2, &old).await.unwrap_err();
+    assert!(early.contains("cannot be renewed now"), "{early}");
+    // one that the office made a while ago: in the second half of its life
+    let half_over =
+        json!({ "request": STANDARD.encode(request(code, "tablet", &first)), "lifetime_secs": 60 });
+    let made = world.ok("POST", CERTIFICATES, Some(half_over)).await;
+    let old = bytes(&made["certificate"]);
+    for attempt in ["lost on its way", "kept"] {
+        let (tag, challenge) = asked(&mut session, 2, &old).await.unwrap();
+        assert_eq!(tag, 3);
+        let challenge = RenewalChallenge::from_bytes(&challenge).unwrap();
+        let wanted = request(code, "tablet", &next);
+        let signer = first.signer().unwrap();
+        let answer = challenge.answer_signed(crypto(), &old, wanted, signer).unwrap();
+        let (tag, renewed) = asked(&mut session, 3, &answer.to_bytes()).await.unwrap();
+        assert_eq!((tag, code_of(&world, &renewed)), (1, code.to_owned()), "{attempt}");
+        let again = asked(&mut session, 3, &answer.to_bytes()).await.unwrap_err();
+        assert!(again.contains("no request"), "an answer is good once: {again}");
+    }
+    let stranger = SubjectPrivateKey::generate(SubjectKeyKind::Ed25519);
+    let (_, challenge) = asked(&mut session, 2, &old).await.unwrap();
+    let challenge = RenewalChallenge::from_bytes(&challenge).unwrap();
+    let wanted = request(code, "tablet", &stranger);
+    let answer = challenge.answer_signed(crypto(), &old, wanted, stranger.signer().unwrap()).unwrap();
+    let refused = asked(&mut session, 3, &answer.to_bytes()).await.unwrap_err();
+    assert!(refused.contains("not proved"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_key_for_envelopes_is_certified_over_a_session_too() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let code = token.registered.grant.user_code.as_str();
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::XWing);
+    let wanted = request(code, "phone", &key);
+    let (tag, sealed) = asked(&mut session, 1, &wanted).await.unwrap();
+    assert_eq!(tag, 2);
+    let wanted = CertificateRequest::read(crypto(), &wanted).unwrap();
+    let sealed = SealedCertificate::from_bytes(&sealed).unwrap();
+    let (certificate, confirmation) = sealed.open(crypto(), key.kem().unwrap(), &wanted).unwrap();
+    assert_eq!(states(&world).await, ["pending"]);
+    let confirm =
+        |bytes: &[u8]| ControlMessage::CertificateConfirm(CertificateBytes::new(bytes.to_vec()).unwrap());
+    session.say(&confirm(confirmation.as_bytes())).await;
+    session.say(&confirm(confirmation.as_bytes())).await;
+    assert!(told(&mut session).await.unwrap_err().contains("confirms no certificate"), "the second time");
+    assert_eq!(states(&world).await, ["active"]);
+    // with it one signs in, but gets no certificate for another device
+    let chain = [certificate];
+    let credential =
+        CertificateToken::new(crypto(), &chain, CertificateKey::Opens(key.kem().unwrap())).unwrap();
+    let mut by_certificate = sign_in_with(&world, &token.link, credential).await.unwrap();
+    let refused = asked(&mut by_certificate, 1, &request(code, "laptop", &key)).await.unwrap_err();
+    assert!(refused.contains("registered token"), "{refused}");
+}
+
+#[tokio::test]
+async fn nobody_gets_a_certificate_of_another_user_or_for_anything_but_a_device() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let code = token.registered.grant.user_code.as_str();
+    world.ok("POST", "/v1/users", Some(json!({ "name": "bob" }))).await;
+    let bob = world.ok("GET", "/v1/users/bob", None).await["code"].as_str().unwrap().to_owned();
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::P256);
+    let person = RequestedName::Subject(SubjectId::person(code).unwrap());
+    let person = CertificateRequest::make(&person, RequestKey::from(&key)).unwrap();
+    let bobs = world.ok("POST", CERTIFICATES, body(&request(&bob, "phone", &key))).await;
+    for (tag, rest, why) in [
+        (1, request(&bob, "phone", &key), "a device of yours only"),
+        (1, person, "a device of yours only"),
+        (1, vec![0x30, 0], "malformed request"),
+        (2, bytes(&bobs["certificate"]), "cannot be renewed"),
+        (2, vec![0x30, 0], "cannot be renewed"),
+        (3, Vec::new(), "no request"),
+        (4, Vec::new(), "no request"),
+    ] {
+        let refused = asked(&mut session, tag, &rest).await.unwrap_err();
+        assert!(refused.contains(why), "{tag}: {refused}");
+    }
+    let short = json!({ "request": STANDARD.encode(request(&bob, "tablet", &key)), "lifetime_secs": 60 });
+    let bobs = world.ok("POST", CERTIFICATES, Some(short)).await;
+    let refused = asked(&mut session, 2, &bytes(&bobs["certificate"])).await.unwrap_err();
+    assert!(refused.contains("not a certificate of yours"), "{refused}");
 }
 
 /// A certificate from the office, in force: its number, and DER.
