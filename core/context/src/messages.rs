@@ -137,7 +137,7 @@ impl SecondInner {
             SentKey::Plain(_) => 0,
             SentKey::Envelope { enc, .. } => enc.len(),
         };
-        SecretBytes::written(2 * PADDING_STEP + self.token_reply.len() + enc, |w| {
+        SecretBytes::written(3 * PADDING_STEP + self.token_reply.len() + enc, |w| {
             self.session_key.encode(w);
             w.fixed(&self.session_id);
             w.u32(self.lifetime_secs);
@@ -163,5 +163,25 @@ impl SecondInner {
         }
         r.finish()?;
         Ok(inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_subject_beside_any_reply_fits_the_room_for_secrets() {
+        for reply in 0..600 {
+            let inner = SecondInner {
+                session_key: SentKey::Plain(Secret::new([1; 32])),
+                session_id: [2; 16],
+                lifetime_secs: 3,
+                subject: "x".repeat(255),
+                token_reply: vec![4; reply],
+            };
+            let bytes = inner.to_secret_bytes();
+            assert_eq!(SecondInner::parse(bytes.expose()).unwrap().token_reply.len(), reply);
+        }
     }
 }
