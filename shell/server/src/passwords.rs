@@ -7,6 +7,7 @@ use crate::source::Source;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use symbolon_context::{PasswordCheck, PasswordProved, PasswordVerifier};
 use symbolon_crypto::{SecretBytes, TranscriptHash};
 use symbolon_directory::BackendError;
@@ -19,9 +20,15 @@ const WINDOW_SECS: u64 = 600;
 /// Names and addresses that are remembered; a flood of made-up names pushes out the oldest window.
 const REMEMBERED: usize = 10_000;
 
+/// Passwords that somebody else is asked for at the same time: so many guesses may go beyond the limit.
+const ASKED_AT_ONCE: usize = 16;
+/// How long one waits to be among them.
+const ASKED_WITHIN: Duration = Duration::from_secs(4);
+
 pub(crate) struct Passwords {
     check: Arc<PasswordCheck>,
     at_once: Arc<Semaphore>,
+    asked_at_once: Semaphore,
     failures: Arc<Mutex<HashMap<Counted, Failures>>>,
     wrong_allowed: u32,
 }
@@ -43,6 +50,7 @@ impl Passwords {
         Ok(Self {
             check: Arc::new(PasswordCheck::new(&mut SystemEntropy)?),
             at_once: Arc::new(Semaphore::new(limits.password_checks.max(1))),
+            asked_at_once: Semaphore::new(ASKED_AT_ONCE),
             failures: Arc::default(),
             wrong_allowed: limits.wrong_passwords,
         })
@@ -90,7 +98,7 @@ impl Passwords {
         }
     }
 
-    /// The same by whoever else knows passwords; it limits for itself how many are asked at a time.
+    /// The same by whoever else knows passwords.
     pub(crate) async fn ask<P>(
         &self,
         claimed: &str,
@@ -99,9 +107,19 @@ impl Passwords {
         now: Time,
     ) -> Result<P, Refused> {
         let counted = [Counted::Name(claimed.to_owned()), Counted::Source(Source::of(source))];
-        if counted.iter().any(|c| self.failures_of(c, now) >= self.wrong_allowed) {
-            let reason = format!("too many wrong passwords for {claimed} or from {source}");
-            return Err(Refused::new(RefusalCode::Busy, reason));
+        let busy = |reason: String| Err(Refused::new(RefusalCode::Busy, reason));
+        let too_many = || counted.iter().any(|c| self.failures_of(c, now) >= self.wrong_allowed);
+        let told = || format!("too many wrong passwords for {claimed} or from {source}");
+        if too_many() {
+            return busy(told());
+        }
+        let Ok(place) = tokio::time::timeout(ASKED_WITHIN, self.asked_at_once.acquire()).await else {
+            return busy(format!("the password of {claimed}: others are asked about all the time"));
+        };
+        let _place = place.map_err(|_| Refused::new(RefusalCode::Stopping, "the node is stopping"))?;
+        // Those who waited before us may have used the attempts up.
+        if too_many() {
+            return busy(told());
         }
         match asked.await {
             Ok(Some(proved)) => Ok(proved),
@@ -135,4 +153,35 @@ fn count(failures: &Mutex<HashMap<Counted, Failures>>, counted: Counted, now: Ti
         *entry = Failures { since: now, count: 0 };
     }
     entry.count += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn guesses_that_come_all_at_once_are_counted_like_others() {
+        let passwords =
+            Arc::new(Passwords::new(&Limits { wrong_passwords: 3, ..Limits::default() }).unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let guesses: Vec<_> = (0..500)
+            .map(|_| {
+                let (passwords, asked) = (passwords.clone(), asked.clone());
+                tokio::spawn(async move {
+                    let back_end = async {
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        tokio::task::yield_now().await;
+                        Ok(None::<()>)
+                    };
+                    passwords.ask("alice", IpAddr::from([192, 0, 2, 1]), back_end, Time::from_secs(1)).await
+                })
+            })
+            .collect();
+        for guess in guesses {
+            assert!(guess.await.unwrap().is_err());
+        }
+        let asked = asked.load(Ordering::SeqCst);
+        assert!(asked <= 3 + ASKED_AT_ONCE, "{asked} guesses");
+    }
 }
