@@ -108,7 +108,12 @@ impl Agent {
         .map_err(|_| AgentError::failure("opening the token broke off"))??;
         let listener = listen(&paths)?;
         let shared = Shared::new(&account, place);
-        let first = match (account.sign_in(Way::Afresh).await, patience) {
+        let way = match patience {
+            // Whoever names a credential wants it to be tried.
+            Patience::FirstTry => Way::Afresh,
+            Patience::KeepTrying => Way::Resume,
+        };
+        let first = match (account.sign_in(way).await, patience) {
             (Ok(first), _) => Some(first),
             (Err(e), Patience::FirstTry) => {
                 let _ = std::fs::remove_file(&paths.socket);

@@ -9,6 +9,7 @@
 //! password_gateways = ["gw.example"]    # who may be sent a password; nobody unless named (A4)
 //! kerberos_service = "symbolon/gw.example@EXAMPLE.ORG"  # the gateway's principal (A5)
 //! id_token_command = ["get-id-token"]   # finds a nonce in SYMBOLON_NONCE and prints an ID token (A5)
+//! oidc = { provider = "https://id.example", client = "symbolon", authorities = "ca.pem" }  # by the browser
 //! suites = ["x-wing"]                   # acceptable suites, best first
 //! pkcs11_module = "/opt/token.so"       # the module of the device that holds the token's keys
 //! ```
@@ -47,10 +48,25 @@ pub struct UserConfig {
     pub kerberos_service: Option<String>,
     /// The program that gets ID tokens of an OpenID provider, and its arguments; none when empty.
     pub id_token_command: Vec<OsString>,
+    /// The provider where the user signs in by the browser, where no program gets ID tokens.
+    pub oidc: Option<OpenId>,
     /// Acceptable suites, best first.
     pub suites: Vec<Suite>,
     /// The PKCS#11 module of the device that holds the token's keys, if not the one that is found by itself.
     pub pkcs11_module: Option<PathBuf>,
+}
+
+/// An OpenID provider, as a client knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenId {
+    /// What it calls itself, `https://id.example.org`.
+    pub provider: String,
+    /// What it calls the gateway, whose public client the user's agent is.
+    pub client: String,
+    /// File with the certificates, PEM, that vouch for its server; beside the configuration file
+    /// unless the path is absolute. Without one only a provider on this machine is asked.
+    pub authorities: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +82,7 @@ struct Written {
     kerberos_service: Option<String>,
     #[serde(default)]
     id_token_command: Vec<String>,
+    oidc: Option<OpenId>,
     suites: Option<Vec<WrittenSuite>>,
     pkcs11_module: Option<PathBuf>,
 }
@@ -108,6 +125,10 @@ impl UserConfig {
             pkcs11_module: written.pkcs11_module.map(|p| paths.config.with_file_name(p)),
             kerberos_service: written.kerberos_service,
             id_token_command: written.id_token_command.into_iter().map(OsString::from).collect(),
+            oidc: written.oidc.map(|oidc| OpenId {
+                authorities: oidc.authorities.map(|p| paths.config.with_file_name(p)),
+                ..oidc
+            }),
             suites: match written.suites {
                 None => vec![Suite::XWing],
                 Some(suites) if suites.is_empty() => return Err(wrong("suites must name one".into())),

@@ -31,6 +31,7 @@ mod enrol;
 mod error;
 mod files;
 mod gateway;
+mod id_tokens;
 mod ipc;
 mod kept_certificate;
 mod kerberos;
@@ -45,7 +46,7 @@ pub mod token;
 
 pub use agent::{Agent, AgentOptions, Patience, SignOut};
 pub use client::{Client, Ending, Listening, RawStream};
-pub use config::UserConfig;
+pub use config::{OpenId, UserConfig};
 pub use credential::{CertificateFiles, Credential};
 pub use dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};
 pub use doctor::{Check, Diagnosis, Finding, doctor};

@@ -2,11 +2,11 @@
 
 use crate::certificate::{HeldCertificate, HeldToken, Naming};
 use crate::connection::Connection;
+use crate::id_tokens::{self, IdTokens};
 use crate::key::Key;
 use crate::sign_in::Gateway;
 use crate::{AgentError, clock, kerberos};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use symbolon_context::{AwaitSecond, Established, InitiateError, Initiator, InitiatorOptions, PasswordToken};
 use symbolon_crypto::{
     Crypto, CryptoError, Entropy, InitiatorToken, PresentedToken, SecretBytes, TranscriptHash, VerifiedKeySet,
@@ -15,12 +15,9 @@ use symbolon_policy::{CanonName, PasswordGateways, TokenClass, UserCode};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::Ticket;
 use symbolon_tickets::kerberos::ServicePrincipal;
-use symbolon_tickets::oidc::{CommandSource, JwtToken, SourceError};
+use symbolon_tickets::oidc::JwtToken;
 use symbolon_token::challenge::{ChallengeToken, Claimant, Number};
 use symbolon_wire::{FrameKind, Refusal, RefusalCode};
-
-/// How long a program may take to get an ID token: a first message is good for 120 s after it was begun.
-pub(crate) const ID_TOKEN: Duration = Duration::from_secs(100);
 
 /// What proves who the user is.
 #[derive(Debug)]
@@ -33,8 +30,8 @@ pub(crate) enum Proof {
     Certificate(Arc<HeldCertificate>),
     /// Whatever ticket of Kerberos the user has (A5).
     Kerberos(ServicePrincipal),
-    /// Whatever ID token that program gets (A5).
-    Oidc(CommandSource),
+    /// Whatever ID token is got from there (A5).
+    Oidc(IdTokens),
     /// The ticket of an earlier session (A5), as [`Ticket::to_secret_bytes`], and what it stands for.
     Ticket(SecretBytes, TokenClass),
 }
@@ -138,13 +135,13 @@ pub(crate) async fn open_context(
             exchange(connection, begun).await.map_err(told)
         }
         Proof::Oidc(source) => {
-            let source = Box::new(source.clone());
+            let source = source.clone();
             let begun = aside(gateway, verified, move || {
-                let token = JwtToken::new(source);
+                let token = JwtToken::new(source.source());
                 Ok((token.complaint(), token))
             });
             let (begun, complaint) = begun.await?;
-            let begun = begun.map_err(|e| complaint.take().map_or(e, |why| id_token(&why)))?;
+            let begun = begun.map_err(|e| complaint.take().map_or(e, |why| id_tokens::told(&why)))?;
             // A gateway does not wait as long as a person needs at a provider.
             *connection = Connection::dial(&gateway.address).await?;
             exchange(connection, begun).await
@@ -154,11 +151,6 @@ pub(crate) async fn open_context(
             exchange(connection, begin(gateway, verified, token)?).await
         }
     }
-}
-
-fn id_token(e: &SourceError) -> AgentError {
-    AgentError::failure(e.to_string())
-        .fix("see what the program of id_token_command in the configuration file says, and try again")
 }
 
 /// A first message, and what waits for the second.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "SYMBOLON SESSION TICKET\n" | version 1 (1) | gateway <8> | address <16> | issuer's certificate <16>
-//!     | key set <24> | class of the credential <8> | 0, or 1 and user code <16> and access path <16>
+//!     | key set <24> | user's name <16> | class of the credential <8> | 0, or 1 and user code <16> and access path <16>
 //!     | ticket and its secret <16>
 //! ```
 //! The file lies beside the agent's socket, where nothing outlives the machine's run if the system has
@@ -33,6 +33,8 @@ pub(crate) struct KeptTicket {
     pub(crate) address: String,
     pub(crate) issuer: TrustedIssuer,
     pub(crate) key_set: KeySet,
+    /// Whose session it was, as the gateway called its user.
+    pub(crate) user: String,
     /// What was shown when the credential itself was.
     pub(crate) class: TokenClass,
     /// The user identification code and the access control path, where a registration told them.
@@ -117,6 +119,7 @@ impl KeptTicket {
             w.text16(&self.address);
             w.bytes16(self.issuer.certificate());
             w.bytes24(&self.key_set.to_bytes());
+            w.text16(&self.user);
             w.text8(self.class.as_str());
             w.flag(self.registered.is_some());
             if let Some((code, path)) = &self.registered {
@@ -141,12 +144,13 @@ impl KeptTicket {
         let issuer = TrustedIssuer::from_certificate(crypto(), r.bytes16()?)
             .map_err(|_| WireError::BadValue("issuer's certificate"))?;
         let key_set = KeySet::from_bytes(r.bytes24()?)?;
+        let user = r.text16("user's name")?.to_owned();
         let class = r.text8("token class")?.parse().map_err(|_| WireError::BadValue("token class"))?;
         let registered =
             if r.flag()? { Some((r.text16("code")?.to_owned(), r.text16("path")?.to_owned())) } else { None };
         let ticket = SecretBytes::new(r.bytes16()?.to_vec());
         let expires = Ticket::from_secret_bytes(&ticket)?.expires();
         r.finish()?;
-        Ok(Self { gateway, address, issuer, key_set, class, registered, expires, ticket })
+        Ok(Self { gateway, address, issuer, key_set, user, class, registered, expires, ticket })
     }
 }

@@ -81,6 +81,37 @@ fn a_certificate_signs_in_whether_its_key_signs_or_opens_envelopes() -> Result<(
 }
 
 #[test]
+fn a_device_gets_its_certificate_over_its_session_and_needs_no_pin_any_more() -> Result<()> {
+    scenario!("Ann, signed in by her token, asks for a certificate for her laptop");
+    let scene = Scene::with("", &[])?;
+    let ann = Person::enrolled("ann", &scene.gateway)?;
+    scene.gateway.grant("user:ann", "web")?;
+    ann.machine().refused(2, ["certificate", "show"])?;
+    ann.login()?;
+    for kind in ["x-wing", "p256"] {
+        let given = ann.machine().json(["certificate", "request", "--key", kind, "--device", "laptop"])?;
+        ensure!(given["key"] == kind && given["over"] == false, "{given}");
+        ensure!(given["subject"].as_str().is_some_and(|s| s.ends_with(":laptop")), "{given}");
+        ensure!(ann.machine().json(["certificate", "show"])? == given);
+        let listed = scene.gateway.admin(&["ca", "list"])?;
+        ensure!(listed.contains("laptop"), "{listed}");
+        ann.machine().ok(["logout"])?;
+        step!("it knows its gateway, so nothing else is said");
+        ann.machine().ok(["login", "--with", "certificate"])?;
+        reaches_the_web_server(&ann, "certificate", "certificate", "substantial")?;
+        ann.machine().ok(["logout"])?;
+        ann.login()?;
+    }
+    step!("a certificate alone gets no other one for another device");
+    ann.machine().ok(["logout"])?;
+    ann.machine().ok(["login", "--with", "certificate"])?;
+    let told = ann.machine().refused(3, ["certificate", "request", "--device", "spare"])?;
+    ensure!(told.contains("token"), "{told}");
+    ann.machine().ok(["certificate", "remove"])?;
+    ann.machine().refused(2, ["certificate", "show"]).map(drop)
+}
+
+#[test]
 fn a_revoked_certificate_ends_its_session_and_opens_no_other() -> Result<()> {
     scenario!("Ann's certificate is revoked while she works with it");
     let scene = Scene::with("", &[])?;

@@ -56,6 +56,25 @@ fn an_id_token_signs_in_before_and_after_its_provider_has_a_new_key() -> Result<
 }
 
 #[test]
+fn the_browser_signs_in_and_the_address_is_shown_at_the_terminal() -> Result<()> {
+    scenario!("Ann signs in by her browser; it is a script that follows where it is sent");
+    let provider = IdProvider::start()?;
+    let scene = scene(&provider)?;
+    let oidc =
+        format!("oidc = {{ provider = {:?}, client = {:?} }}", provider.issuer(), IdProvider::AUDIENCE);
+    let ann = scene.person("ann", &oidc)?;
+    let browser = ann
+        .machine()
+        .write("home/bin/xdg-open", "#!/bin/sh\nexec curl --silent --location --noproxy '*' \"$1\"\n")?;
+    std::fs::set_permissions(&browser, PermissionsExt::from_mode(0o755))?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", ann.machine().home().join("bin").display());
+    let signed_in = ann.symbolon(&["login", "--with", "oidc"], &[("PATH".into(), path.into())])?.success()?;
+    ensure!(signed_in.complaint().contains("/authorize?"), "{}", signed_in.complaint());
+    reaches_the_web_server(&ann, "oidc", "oidc", "low")
+}
+
+#[test]
 fn an_id_token_for_another_time_audience_exchange_or_person_opens_nothing() -> Result<()> {
     scenario!("ID tokens that Eve may come by");
     let mut provider = IdProvider::start()?;

@@ -1,9 +1,11 @@
 """An OpenID provider: discovery, keys that can be rotated, and ID tokens signed by openssl.
 
-/token?nonce=…&sub=…[&aud=…][&exp=SECONDS][&alg=none] gives an ID token as it is, /rotate makes a new key.
+/token?nonce=…&sub=…[&aud=…][&exp=SECONDS][&alg=none] gives an ID token as it is, /rotate makes a new key. A browser is
+sent from /authorize to where it came from with a code (RFC 6749 §4.1, RFC 7636): whoever asks is "ann".
 """
 
 import base64
+import hashlib
 import http.server
 import json
 import os
@@ -14,6 +16,7 @@ import urllib.parse
 
 directory, audience = sys.argv[1], sys.argv[2]
 count = 0
+codes = {}
 
 
 def text(data):
@@ -59,16 +62,35 @@ class Provider(http.server.BaseHTTPRequestHandler):
         asked = dict(urllib.parse.parse_qsl(place.query))
         match place.path:
             case "/.well-known/openid-configuration":
-                self.say(json.dumps({"issuer": issuer, "jwks_uri": f"{issuer}/keys"}))
+                places = {"authorization_endpoint": f"{issuer}/authorize", "token_endpoint": f"{issuer}/code"}
+                self.say(json.dumps({"issuer": issuer, "jwks_uri": f"{issuer}/keys"} | places))
             case "/keys":
                 self.say(json.dumps({"keys": [jwk()]}))
             case "/token":
                 self.say(sign(issuer, asked))
+            case "/authorize":
+                code = text(os.urandom(16))
+                codes[code] = asked
+                back = urllib.parse.urlencode({"code": code, "state": asked["state"]})
+                self.send_response(302)
+                self.send_header("location", f"{asked['redirect_uri']}?{back}")
+                self.send_header("content-length", "0")
+                self.end_headers()
             case "/rotate":
                 rotate()
                 self.say("done")
             case _:
                 self.send_error(404)
+
+    def do_POST(self):
+        issuer = f"http://127.0.0.1:{self.server.server_port}"
+        form = dict(urllib.parse.parse_qsl(self.rfile.read(int(self.headers["content-length"])).decode()))
+        asked = codes.pop(form["code"])
+        proof = text(hashlib.sha256(form["code_verifier"].encode()).digest())
+        if self.path != "/code" or proof != asked["code_challenge"] or form["redirect_uri"] != asked["redirect_uri"]:
+            self.send_error(400)
+            return
+        self.say(json.dumps({"id_token": sign(issuer, {"nonce": asked["nonce"], "sub": "ann", "aud": form["client_id"]})}))
 
     def say(self, body):
         self.send_response(200)

@@ -1,20 +1,24 @@
 //! Starting an agent that stays when the command has ended.
 
 use std::fs::OpenOptions;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::Deserialize;
 use symbolon_agent::Paths;
 
-use super::SignInArgs;
+use super::{Method, SignInArgs};
 use crate::cli::Global;
 use crate::exit::{AtPath as _, Complaint, Kind, Outcome, plain};
 use crate::interrupt;
+use crate::output::printable;
 use crate::paste::quote;
 
 /// More than the agent says before it is ready.
@@ -40,6 +44,7 @@ struct Failed {
 /// Starts this very program as an agent, gives it the secret, if any, over a pipe, and waits for its first line.
 pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret: Option<&str>) -> Outcome {
     let log = open_log(&paths.log)?;
+    let said = log.metadata().map_or(0, |m| m.len());
     let binary =
         std::env::current_exe().map_err(|e| Complaint::failure(format!("this program: {}", plain(&e))))?;
     let mut command = Command::new(binary);
@@ -69,8 +74,10 @@ pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret
     // whoever stops us wants no agent that comes up later
     let agent = Pid::from_child(&child);
     let undo = interrupt::undo(move || stop(agent));
+    // where to sign in at a provider, most likely
+    let relay = matches!(sign_in.credential.method()?, Method::Oidc).then(|| Relay::start(&paths.log, said));
     let line = first_line(&mut child)?;
-    drop(undo);
+    drop((undo, relay));
     match line {
         Some(FirstLine { ok: true, .. }) => Ok(()),
         Some(FirstLine { error: Some(failed), .. }) => Err(Complaint {
@@ -84,6 +91,58 @@ pub(super) fn start(global: &Global, paths: &Paths, sign_in: &SignInArgs, secret
             Err(Complaint::failure("the agent ended before it was signed in")
                 .fix(format!("read its log: tail {}", quote(&paths.log.display().to_string()))))
         }
+    }
+}
+
+/// Shows what programs of the agent say on its standard error, which is its log, until it is dropped.
+struct Relay {
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Relay {
+    /// From the byte `position` of the log on.
+    fn start(log: &Path, position: u64) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let (over, log) = (Arc::clone(&done), log.to_owned());
+        let thread = std::thread::spawn(move || {
+            // what cannot be shown is in the log all the same
+            let Ok(mut file) = std::fs::File::open(log) else { return };
+            let mut text = Vec::new();
+            if file.seek(SeekFrom::Start(position)).is_err() {
+                return;
+            }
+            loop {
+                let last = over.load(Ordering::Relaxed);
+                let _ = file.read_to_end(&mut text);
+                while let Some(end) = text.iter().position(|&b| b == b'\n') {
+                    let line: Vec<u8> = text.drain(..=end).collect();
+                    show(&String::from_utf8_lossy(&line));
+                }
+                if last {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Self { done, thread: Some(thread) }
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Shows a line that is not the agent's own, which begins with the time.
+fn show(line: &str) {
+    let first = line.split_whitespace().next().unwrap_or_default();
+    if !first.ends_with('Z') || !first.starts_with(|c: char| c.is_ascii_digit()) {
+        let _ = writeln!(std::io::stderr(), "{}", printable(line.trim_end()));
     }
 }
 

@@ -2,9 +2,10 @@
 
 use crate::certificate::{HeldCertificate, none_kept};
 use crate::credential::CertificateFiles;
+use crate::id_tokens::IdTokens;
 use crate::kept_certificate::KeptCertificate;
 use crate::key::Key;
-use crate::proof::{ID_TOKEN, Proof};
+use crate::proof::Proof;
 use crate::sign_in::{AtHand, Gateway, Shown, SignedIn, sign_in};
 use crate::ticket::{self, KeptTicket};
 use crate::token::{self, OpenToken, Saved};
@@ -13,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbolon_crypto::{GatewayName, KeySet, SubjectName};
 use symbolon_policy::TokenClass;
 use symbolon_session::Ticket;
-use symbolon_tickets::oidc::CommandSource;
 use symbolon_token::container::Registration;
 
 /// A credential, the gateway that it is for, and what remembers.
@@ -35,6 +35,7 @@ struct Kept {
     key_set: Option<KeySet>,
     number: Option<[u8; 32]>,
     shown: Option<Shown>,
+    user: String,
     ticket: Option<KeptTicket>,
 }
 
@@ -82,12 +83,7 @@ impl Account {
                 Ok(Self::new(paths, gateway, Proof::Kerberos(service)))
             }
             Credential::Oidc => {
-                let (program, arguments) = config.id_token_command.split_first().ok_or_else(|| {
-                    AgentError::usage("no program gets ID tokens").fix(
-                        "name one in the configuration file: id_token_command = [\"PROGRAM\", \"ARGUMENT\"]",
-                    )
-                })?;
-                let source = CommandSource::new(program.clone(), arguments.to_vec(), ID_TOKEN);
+                let source = IdTokens::of(&config)?;
                 let gateway = named.gateway(paths, config)?;
                 Ok(Self::new(paths, gateway, Proof::Oidc(source)))
             }
@@ -95,8 +91,19 @@ impl Account {
     }
 
     fn new(paths: &Paths, gateway: Gateway, proof: Proof) -> Self {
-        let (proof, paths) = (Some(proof), paths.clone());
-        Self { gateway, proof, registered: None, token: None, paths, kept: Mutex::default() }
+        // What an agent left that broke off, if it was by the same credential.
+        let ticket = KeptTicket::load(paths).ok().flatten().filter(|ticket| {
+            let same_user = match &proof {
+                Proof::Password { user, .. } => ticket.user == user.as_str(),
+                _ => true,
+            };
+            ticket.gateway == gateway.name
+                && ticket.issuer.fingerprint() == gateway.issuer.fingerprint()
+                && ticket.class == proof.class()
+                && same_user
+        });
+        let kept = Mutex::new(Kept { ticket, ..Kept::default() });
+        Self { gateway, proof: Some(proof), registered: None, token: None, paths: paths.clone(), kept }
     }
 
     fn of_token(
@@ -206,6 +213,7 @@ impl Account {
         let mut kept = self.kept();
         kept.key_set = Some(signed_in.key_set.clone());
         kept.shown = Some(signed_in.shown.clone());
+        kept.user.clone_from(&signed_in.subject);
         drop(kept);
         Ok(signed_in)
     }
@@ -256,6 +264,7 @@ impl Account {
             address: self.gateway.address.clone(),
             issuer: self.gateway.issuer.clone(),
             key_set,
+            user: kept.user.clone(),
             class: shown.class,
             registered: shown.registered,
             expires: ticket.expires(),

@@ -1,6 +1,7 @@
 //! What each way to sign in needs beside the token: only what is set up here is looked at.
 
 use super::{Diagnosis, Finding};
+use crate::id_tokens::IdTokens;
 use crate::{AgentError, Paths, UserConfig, certificate_info, kept_ticket, kerberos};
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
@@ -41,7 +42,16 @@ async fn look_at_kerberos(config: &UserConfig, found: &mut Diagnosis) {
 }
 
 fn look_at_oidc(config: &UserConfig, found: &mut Diagnosis) {
-    let Some(program) = config.id_token_command.first() else { return };
+    let Some(program) = config.id_token_command.first() else {
+        match (&config.oidc, IdTokens::of(config)) {
+            (None, _) => {}
+            (Some(oidc), Ok(_)) => {
+                found.ok("oidc", format!("{} gives ID tokens, by the browser", oidc.provider))
+            }
+            (Some(_), Err(e)) => found.error("oidc", Finding::Fail, &e),
+        }
+        return;
+    };
     let path = std::env::var_os("PATH").unwrap_or_default();
     match program_file(program, &path) {
         Some(file) => found.ok("oidc", format!("{} gets ID tokens", file.display())),
