@@ -121,6 +121,13 @@ pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Di
 }
 
 fn look_at_token(paths: &Paths, config: Option<&UserConfig>, found: &mut Diagnosis) -> Option<TrustedIssuer> {
+    // Whoever signs in by something else needs none.
+    let elsewhere = config.and_then(|c| c.trusted_issuer().ok().flatten());
+    if let (false, Some(issuer)) = (paths.token.exists(), elsewhere) {
+        let detail = format!("none; the configuration file trusts issuer {}", issuer.fingerprint());
+        found.ok("token", detail);
+        return Some(issuer);
+    }
     let token = match token::load(paths) {
         Ok(token) => token,
         Err(e) => {

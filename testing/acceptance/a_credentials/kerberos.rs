@@ -50,6 +50,7 @@ fn a_kerberos_ticket_signs_in_and_the_gateway_sees_no_password() -> Result<()> {
     let doctor = ann.symbolon(&["doctor", "--json"], &realm.environment_of(&cache(&ann)))?.json()?;
     let checks = doctor["checks"].as_array().cloned().unwrap_or_default();
     ensure!(checks.iter().any(|c| c["name"] == "kerberos" && c["finding"] == "ok"), "{doctor}");
+    ensure!(doctor["healthy"] == true, "without a token, which nobody needs here: {doctor}");
     ann.machine().ok(["logout"])?;
     ann.try_enrol(&scene.gateway.invite(&["ann"])?)?.success()?;
     ann.login()?;

@@ -95,6 +95,25 @@ fn a_password_does_not_reach_what_demands_more() -> Result<()> {
     ann.until_destinations(&["payroll", "web"])
 }
 
+#[test]
+fn a_blank_token_is_enough_to_trust_a_gateway_by() -> Result<()> {
+    scenario!("Ann was handed a token that is registered nowhere, and has a password");
+    let scene = Scene::with("accept_passwords = true\n", &[])?;
+    let ann = scene.person("ann", "")?;
+    let file = ann.secret_file("password", PASSWORD)?.display().to_string();
+    scene.gateway.admin(&["users", "password", "ann", "--password-file", &file])?;
+    ann.configure(&format!(
+        "gateway = {GATEWAY:?}\naddress = {:?}\n{MAY_HAVE_IT}\n",
+        scene.gateway.address()
+    ))?;
+    refused(login(&ann, PASSWORD)?, 2, "nothing to trust the gateway by")?;
+    let token = ann.machine().home().join("handed-out").display().to_string();
+    scene.gateway.admin(&["tokens", "blank", "--out", &token])?;
+    ann.machine().ok(["token", "import", "handed-out"])?;
+    login(&ann, PASSWORD)?.success()?;
+    reaches_the_web_server(&ann, "password", "password", "low")
+}
+
 /// The module of Debian's libpam-wrapper that knows the passwords of a file.
 fn wrapper() -> Result<String> {
     let found = std::fs::read_dir("/usr/lib")?.find_map(|entry| {
