@@ -12,7 +12,7 @@
 //!   <─────────── as above
 //! ```
 //! A certificate alone gets no other one for another device: whoever stole its key would have some left when
-//! it is revoked.
+//! it is revoked. Nor does a session ticket.
 
 use super::at;
 use super::ca_office::Office;
@@ -21,7 +21,7 @@ use crate::carry::Carried;
 use crate::connection::Connection;
 use crate::refusal::Ended;
 use std::sync::PoisonError;
-use symbolon_crypto::{SubjectId, SubjectName};
+use symbolon_crypto::{SubjectId, SubjectName, TokenKind};
 use symbolon_issuer::{
     CertificateRequest, Confirmation, DEFAULT_SUBJECT_SECS, Delivery, PendingRenewal, RenewalAnswer,
     RenewalPolicy, RequestedName,
@@ -111,7 +111,8 @@ impl Carried<'_> {
         let (tag, rest) = bytes.split_first().ok_or_else(malformed)?;
         match *tag {
             FIRST => {
-                if self.session.registration().is_none() {
+                // A ticket does not do either: what is stolen for an hour must not be worth a certificate.
+                if self.session.with_state(|state| state.method) != TokenKind::Challenge {
                     return Err(ApiError::invalid(
                         "sign in with a registered token to get a certificate",
                         "",

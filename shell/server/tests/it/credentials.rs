@@ -12,7 +12,7 @@ use symbolon_issuer::{
 };
 use symbolon_provider::{P256SigningKey, SubjectKeyKind, SubjectPrivateKey, SystemEntropy, crypto};
 use symbolon_record::Role;
-use symbolon_session::{ControlMessage, Epoch, SessionChannel, Ticket};
+use symbolon_session::{CertificateBytes, ControlMessage, Epoch, SessionChannel, Ticket};
 use symbolon_token::Hello;
 use symbolon_wire::{Decode as _, FrameKind, RefusalCode};
 use tokio::io::AsyncWriteExt;
@@ -257,6 +257,24 @@ async fn a_bare_certificate_ends_no_session_of_its_owner() {
     assert_eq!(receive(&mut control).await.unwrap().kind, FrameKind::ContextSecond);
     let sessions = world.ok("GET", "/v1/sessions", None).await;
     assert_eq!(sessions.as_array().map(Vec::len), Some(1), "nothing was proved: {sessions}");
+}
+
+#[tokio::test]
+async fn a_session_by_ticket_gets_no_certificate() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let ticket = ticket(&mut session).await;
+    let mut thief = sign_in_with(&world, &token.link, ticket.into_token(crypto())).await.unwrap();
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::P256);
+    let subject = SubjectId::device(token.registered.grant.user_code.as_str(), "loot").unwrap();
+    let asked = CertificateRequest::make(&RequestedName::Subject(subject), RequestKey::from(&key)).unwrap();
+    let bytes = CertificateBytes::new([&[1], &asked[..]].concat()).unwrap();
+    thief.say(&ControlMessage::CertificateRequest(bytes)).await;
+    let about = |m: &ControlMessage| {
+        matches!(m, ControlMessage::Certificate(_) | ControlMessage::CertificateRefused { .. })
+    };
+    let answer = thief.until(about).await;
+    assert!(matches!(answer, ControlMessage::CertificateRefused { .. }), "it would outlive the ticket");
 }
 
 #[tokio::test]
