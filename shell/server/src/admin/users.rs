@@ -6,10 +6,10 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use symbolon_context::PasswordVerifier;
 use symbolon_crypto::SecretBytes;
-use symbolon_policy::{AccessPath, CanonName, GroupName, Standing};
+use symbolon_policy::{AccessPath, CanonName, GroupName, Standing, TokenClass};
 use symbolon_provider::SystemEntropy;
-use symbolon_session::EndReason;
-use symbolon_store::{HotStore as _, NewUser, SessionsOf, User};
+use symbolon_session::{EndReason, SessionState};
+use symbolon_store::{HotStore as _, NewUser, SessionsOf, User, UserId};
 
 /// Users at once.
 const PAGE: u32 = 1000;
@@ -160,11 +160,30 @@ pub(super) async fn set_password(
         .map_err(|e| ApiError::internal(e.to_string()))?
         .map_err(|e| ApiError::invalid(e.to_string(), "use another password"))?;
     node.store.set_password(&administrator(), user.id, verifier.phc(), at()).await?;
+    end_sessions_by_password(&node, user.id).await?;
     done(&node, DONE).await
 }
 
 pub(super) async fn remove_password(State(node): Node, Path(name): Path<String>) -> Answer<Done> {
     let user = find(&node, &name).await?;
     node.store.remove_password(&administrator(), user.id, at()).await?;
+    end_sessions_by_password(&node, user.id).await?;
     done(&node, DONE).await
+}
+
+/// Ends what the password before has opened, at every node, and with it the tickets that came of it: it may
+/// have been changed because somebody else knows it.
+async fn end_sessions_by_password(node: &Shared, user: UserId) -> Result<(), ApiError> {
+    let hot = node.store.hot();
+    let why = EndReason::EndedByAdministrator;
+    for session in hot.sessions_of_user(user, at()).await? {
+        // one that is over meanwhile, or cannot be read any more, opens nothing
+        let Ok(seen) = hot.look(session.id, at()).await else { continue };
+        let Ok(state) = SessionState::from_secret_bytes(&seen.state) else { continue };
+        if state.token_class == TokenClass::Password {
+            let _ = hot.end_session(session.id, None, node.ending(why)).await;
+            node.live.end(state.id, why);
+        }
+    }
+    Ok(())
 }

@@ -1,4 +1,7 @@
-use crate::client::{Token, alice, ask, enrolled, first_message, now, receive, refusal, send, sign_in};
+use crate::client::{
+    Token, alice, ask, enrolled, first_message, now, offer, receive, refusal, send, sign_in, sign_in_with,
+    verified,
+};
 use crate::world::World;
 use symbolon_context::{Initiator, InitiatorOptions, PasswordToken};
 use symbolon_crypto::SecretBytes;
@@ -148,6 +151,27 @@ async fn a_password_opens_a_context_where_passwords_are_taken() {
     let wrong = with_password(&world, "bob", "wrong horse").await.unwrap();
     let unknown = with_password(&world, "nobody", "wrong horse").await.unwrap();
     assert_eq!((wrong.code, wrong.text), (unknown.code, unknown.text));
+}
+
+#[tokio::test]
+async fn a_password_that_is_changed_takes_its_sessions_along_and_no_others() {
+    let world = World::with(|c| c.accept_passwords = true).await;
+    let (token, _by_token) = alice(&world).await;
+    let change = async |password: &str| {
+        let password = serde_json::json!({ "password": password });
+        world.ok("PUT", "/v1/users/alice/password", Some(password)).await;
+    };
+    change("correct horse").await;
+    let gateway = verified(&offer(&mut world.connect().await, &Hello::default()).await, &token.link);
+    let permitted = PasswordGateways::new([gateway.name().as_str()]).permit(gateway.name().as_str()).unwrap();
+    let password = SecretBytes::from("correct horse".to_owned());
+    let credential =
+        PasswordToken::new(CanonName::parse("alice").unwrap(), password, &gateway, &permitted).unwrap();
+    let mut by_password = sign_in_with(&world, &token.link, credential).await.unwrap();
+    change("battery staple").await;
+    assert_eq!(by_password.until_over().await, EndReason::EndedByAdministrator);
+    let left = world.ok("GET", "/v1/sessions", None).await;
+    assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
 }
 
 #[tokio::test]
