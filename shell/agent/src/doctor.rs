@@ -5,11 +5,13 @@ mod credentials;
 use crate::connection::Connection;
 use crate::files::is_open_to_others;
 use crate::gateway::{Misfit, Trust, meet};
+use crate::issuers::Issuers;
 use crate::status::{SCHEMA, Status};
 use crate::{AgentError, Client, Link, Paths, UserConfig, clock, device, token};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use symbolon_crypto::{GatewayName, TrustedIssuer};
 use symbolon_hardware::{HardwareError, Tries};
 use symbolon_policy::{format_time, parse_time};
@@ -116,7 +118,8 @@ pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Di
         Some(issuer) => Some(issuer),
         None => config.as_ref().and_then(|c| c.trusted_issuer().ok().flatten()),
     };
-    look_at_gateway(address.or(from_agent).or(from_config), issuer, &mut found).await;
+    let issuers = issuer.map(|issuer| Arc::new(Issuers::load(paths, issuer)));
+    look_at_gateway(address.or(from_agent).or(from_config), issuers, &mut found).await;
     found
 }
 
@@ -257,10 +260,10 @@ fn mode(path: &Path) -> Option<u32> {
 
 async fn look_at_gateway(
     gateway: Option<(String, GatewayName)>,
-    issuer: Option<TrustedIssuer>,
+    issuers: Option<Arc<Issuers>>,
     found: &mut Diagnosis,
 ) {
-    let (Some((address, name)), Some(issuer)) = (gateway, issuer) else {
+    let (Some((address, name)), Some(issuers)) = (gateway, issuers) else {
         let fix = Some("give it with --address and --gateway, or look again while an agent runs");
         found.add("gateway", Finding::Warn, "where the gateway is, or whom to trust, is not known", fix);
         return;
@@ -269,7 +272,7 @@ async fn look_at_gateway(
         Ok(connection) => connection,
         Err(e) => return found.error("gateway", Finding::Fail, &e),
     };
-    match meet(&mut connection, &Hello::default(), &Trust::Issuer(issuer), &name).await {
+    match meet(&mut connection, &Hello::default(), &Trust::Issuers(issuers), &name).await {
         Ok(met) => {
             found.ok("gateway", format!("{address} answers"));
             found.ok(

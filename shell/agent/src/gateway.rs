@@ -2,7 +2,9 @@
 //! is sent (A1, B3).
 
 use crate::connection::Connection;
+use crate::issuers::Issuers;
 use crate::{AgentError, clock};
+use std::sync::Arc;
 use symbolon_crypto::{
     CLOCK_TOLERANCE_SECS, GatewayName, IssuerFingerprint, KeySetError, TrustedIssuer, VerifiedKeySet,
 };
@@ -15,6 +17,8 @@ use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
 pub(crate) enum Trust {
     /// The issuer of a token, or of the configuration.
     Issuer(TrustedIssuer),
+    /// That one, and those that followed it.
+    Issuers(Arc<Issuers>),
     /// The hash in an invitation link.
     Fingerprint(IssuerFingerprint),
 }
@@ -23,6 +27,7 @@ impl Trust {
     pub(crate) fn fingerprint(&self) -> IssuerFingerprint {
         match self {
             Self::Issuer(issuer) => issuer.fingerprint(),
+            Self::Issuers(issuers) => issuers.current().fingerprint(),
             Self::Fingerprint(fingerprint) => *fingerprint,
         }
     }
@@ -31,6 +36,7 @@ impl Trust {
     fn issuer(&self, shown: &[u8]) -> Result<TrustedIssuer, AgentError> {
         match self {
             Self::Issuer(issuer) => Ok(issuer.clone()),
+            Self::Issuers(issuers) => Ok(issuers.shown(shown)),
             Self::Fingerprint(expected) => Ok(TrustedIssuer::from_fingerprint(crypto(), shown, *expected)?),
         }
     }

@@ -33,6 +33,7 @@ mod files;
 mod gateway;
 mod id_tokens;
 mod ipc;
+mod issuers;
 mod kept_certificate;
 mod kerberos;
 mod key;

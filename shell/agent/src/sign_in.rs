@@ -6,10 +6,12 @@
 
 use crate::connection::Connection;
 use crate::gateway::{Trust, meet};
+use crate::issuers::Issuers;
 use crate::proof::{Proof, open_context};
 use crate::{AgentError, clock};
+use std::sync::Arc;
 use symbolon_context::Established;
-use symbolon_crypto::{GatewayName, KeySet, Suite, TrustedIssuer, VerifiedKeySet};
+use symbolon_crypto::{GatewayName, KeySet, Suite, VerifiedKeySet};
 use symbolon_policy::TokenClass;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::Role;
@@ -23,7 +25,7 @@ use symbolon_wire::{FrameKind, RefusalCode, Time};
 pub(crate) struct Gateway {
     pub(crate) address: String,
     pub(crate) name: GatewayName,
-    pub(crate) issuer: TrustedIssuer,
+    pub(crate) issuers: Arc<Issuers>,
     pub(crate) suites: Vec<Suite>,
 }
 
@@ -80,7 +82,7 @@ pub(crate) async fn sign_in(
 ) -> Result<SignedIn, AgentError> {
     if let Some(AtHand { key_set, number }) = at_hand
         && (number.is_some() || !proof.answers_a_number())
-        && let Ok(verified) = key_set.verify(crypto(), &gateway.issuer, &gateway.name, clock::now())
+        && let Ok(verified) = gateway.issuers.verify_key_set(&key_set, &gateway.name)
     {
         let mut connection = Connection::dial(&gateway.address).await?;
         match open_context(&mut connection, gateway, proof, &verified, number).await? {
@@ -96,7 +98,7 @@ pub(crate) async fn sign_in(
         }
     }
     let mut connection = Connection::dial(&gateway.address).await?;
-    let trust = Trust::Issuer(gateway.issuer.clone());
+    let trust = Trust::Issuers(Arc::clone(&gateway.issuers));
     let mut once_more = true;
     loop {
         let met = meet(&mut connection, &Hello::default(), &trust, &gateway.name).await?;

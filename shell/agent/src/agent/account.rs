@@ -3,6 +3,7 @@
 use crate::certificate::{HeldCertificate, none_kept};
 use crate::credential::CertificateFiles;
 use crate::id_tokens::IdTokens;
+use crate::issuers::Issuers;
 use crate::kept_certificate::KeptCertificate;
 use crate::key::Key;
 use crate::proof::Proof;
@@ -98,7 +99,7 @@ impl Account {
                 _ => true,
             };
             ticket.gateway == gateway.name
-                && ticket.issuer.fingerprint() == gateway.issuer.fingerprint()
+                && gateway.issuers.now().contains(&ticket.issuer)
                 && ticket.class == proof.class()
                 && same_user
         });
@@ -116,7 +117,7 @@ impl Account {
         let gateway = Gateway {
             address: named.address.or(config.address).unwrap_or_else(|| registration.address.clone()),
             name: registration.gateway.clone(),
-            issuer: open.token().issuer().clone(),
+            issuers: Arc::new(Issuers::load(paths, open.token().issuer().clone())),
             suites: config.suites,
         };
         let proof = Proof::Key {
@@ -149,7 +150,7 @@ impl Account {
         let gateway = Gateway {
             address: named.address.or(config.address).unwrap_or_else(|| ticket.address.clone()),
             name: ticket.gateway.clone(),
-            issuer: ticket.issuer.clone(),
+            issuers: Arc::new(Issuers::load(paths, ticket.issuer.clone())),
             suites: config.suites,
         };
         let key_set = Some(ticket.key_set.clone());
@@ -262,7 +263,7 @@ impl Account {
         let new = KeptTicket {
             gateway: self.gateway.name.clone(),
             address: self.gateway.address.clone(),
-            issuer: self.gateway.issuer.clone(),
+            issuer: self.gateway.issuers.current(),
             key_set,
             user: kept.user.clone(),
             class: shown.class,
@@ -344,7 +345,8 @@ impl Named {
             })?,
         };
         config.check_issuer(issuer.fingerprint())?;
-        Ok(Gateway { address, name, issuer, suites: config.suites })
+        let issuers = Arc::new(Issuers::load(paths, issuer));
+        Ok(Gateway { address, name, issuers, suites: config.suites })
     }
 
     /// The gateway that gave the certificate which the agent keeps.
@@ -353,7 +355,8 @@ impl Named {
         config.check_issuer(kept.issuer.fingerprint())?;
         let name = self.gateway.unwrap_or(kept.gateway);
         let address = self.address.or(config.address).unwrap_or(kept.address);
-        Ok(Gateway { address, name, issuer: kept.issuer, suites: config.suites })
+        let issuers = Arc::new(Issuers::load(paths, kept.issuer));
+        Ok(Gateway { address, name, issuers, suites: config.suites })
     }
 }
 

@@ -248,6 +248,12 @@ impl Carrier<'_> {
                 let e = self.certificates.refused(detail.as_str());
                 self.say_of_certificate(Err(e)).await
             }
+            ControlMessage::IssuerChange(bytes) => {
+                if let Err(e) = self.account.gateway.issuers.follow(bytes.as_bytes()) {
+                    self.shared.problem(&e.message);
+                }
+                Ok(())
+            }
             ControlMessage::SessionEnded { reason, detail } => Err(Over::Ended(reason, detail)),
             ControlMessage::NextNumber(number) => {
                 if let Some(secret) = self.renewal.in_force() {

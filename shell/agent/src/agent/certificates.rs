@@ -18,7 +18,7 @@ use crate::kept_certificate::{CertificateInfo, KeptCertificate};
 use crate::sign_in::Gateway;
 use crate::{AgentError, Paths, clock};
 use std::time::Duration;
-use symbolon_crypto::{Revocation, SubjectId, SubjectName, SubjectTrust};
+use symbolon_crypto::{Revocation, SubjectId, SubjectName, SubjectTrust, TrustedIssuer};
 use symbolon_issuer::{CertificateRequest, RenewalChallenge, RequestedName, SealedCertificate};
 use symbolon_provider::{SubjectKeyKind, SubjectPrivateKey, crypto};
 use symbolon_session::{CertificateBytes, ControlMessage};
@@ -203,10 +203,15 @@ impl Certificates {
         let unusable = |e: &dyn std::fmt::Display| {
             AgentError::failure(format!("the gateway gave a certificate that is of no use: {e}"))
         };
-        let subject =
-            SubjectTrust::new(crypto(), std::slice::from_ref(&gateway.issuer), Revocation::IfListed)
+        let verified = |issuer: &TrustedIssuer| {
+            SubjectTrust::new(crypto(), std::slice::from_ref(issuer), Revocation::IfListed)
                 .and_then(|trust| trust.verify(crypto(), &[&certificate], clock::now()))
-                .map_err(|e| unusable(&e))?;
+        };
+        let present = gateway.issuers.current();
+        // While one issuer follows another, certificates of either count.
+        let former = gateway.issuers.now().into_iter().find(|i| *i != present && verified(i).is_ok());
+        let issuer = former.unwrap_or(present);
+        let subject = verified(&issuer).map_err(|e| unusable(&e))?;
         let asked_for = *subject.name() == SubjectName::Ours(wish.subject)
             && wish.request.key_hash(crypto()).is_ok_and(|hash| hash == *subject.key_hash());
         if !asked_for {
@@ -215,7 +220,7 @@ impl Certificates {
         let kept = KeptCertificate {
             gateway: gateway.name.clone(),
             address: gateway.address.clone(),
-            issuer: gateway.issuer.clone(),
+            issuer,
             certificate,
             key: wish.key,
         };

@@ -110,7 +110,7 @@ impl Shared {
         Arc::new(Self {
             gateway: account.gateway.name.to_string(),
             address: account.gateway.address.clone(),
-            issuer: account.gateway.issuer.fingerprint().to_string(),
+            issuer: account.gateway.issuers.root().fingerprint().to_string(),
             state: Mutex::new(state),
             changed: watch::Sender::new(0),
             report_due: Notify::new(),
