@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::middleman::{CONTEXT_FIRST, Middleman};
-use symbolon_acceptance::{Authority, Finished, Gateway, Person, scenario, step};
+use symbolon_acceptance::{Authority, Finished, Gateway, LIMIT, Person, scenario, step, until};
 
 use crate::scene::{GATEWAY, Scene, reaches_the_web_server, refused, signed_in_by};
 
@@ -122,13 +122,41 @@ fn a_revoked_certificate_ends_its_session_and_opens_no_other() -> Result<()> {
     let serial = listed["certificates"][0]["serial"].as_str().context("no serial number")?.to_owned();
     scene.gateway.admin(&["ca", "revoke", &serial, "--reason", "key-compromise"])?;
     let ended = || (!ann.has_agent().ok()? || ann.status().ok()?["link"] != "connected").then_some(());
-    symbolon_acceptance::until(symbolon_acceptance::LIMIT, "the session to end", ended)?;
+    until(LIMIT, "the session to end", ended)?;
     let _ = ann.symbolon(&["logout"], &[])?;
     refused(login(&ann, &certificate, &key, &[])?, 3, "denied")?;
     step!("another of hers, with another key, is as good as before");
     let [certificate, key] = issue(&scene.gateway, "ann", "ed25519")?;
     login(&ann, &certificate, &key, &[])?.success()?;
     reaches_the_web_server(&ann, "certificate", "certificate", "substantial")
+}
+
+#[test]
+fn another_issuer_follows_and_nobody_enrols_again() -> Result<()> {
+    scenario!("the issuer is replaced while Ann is signed in");
+    let mut scene = Scene::with("", &[])?;
+    let ann = Person::enrolled("ann", &scene.gateway)?;
+    scene.gateway.grant("user:ann", "web")?;
+    ann.login()?;
+    ann.machine().ok(["certificate", "request", "--device", "laptop"])?;
+    let session = ann.status()?["session"]["id"].clone();
+    scene.gateway.admin(&["ca", "rotate"])?;
+    let told = ann.machine().home().join(".local/share/symbolon/issuer.changes");
+    until(LIMIT, "Ann's agent to follow", || told.exists().then_some(()))?;
+    reaches_the_web_server(&ann, "challenge", "software", "substantial")?;
+    ensure!(ann.status()?["session"]["id"] == session, "her session went on");
+
+    step!("the old issuer is gone for good, and the node has started anew");
+    scene.gateway.admin(&["ca", "rotate", "--finish"])?;
+    scene.gateway.stop()?;
+    scene.gateway.up()?;
+    ann.until_status("the agent to be back", |s| (s["link"] == "connected").then_some(()))?;
+    reaches_the_web_server(&ann, "challenge", "software", "substantial")?;
+    ann.machine().ok(["logout"])?;
+    ann.login()?;
+    reaches_the_web_server(&ann, "challenge", "software", "substantial")?;
+    ann.machine().ok(["doctor"])?;
+    Ok(())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::middleman::{HELLO, Middleman, OFFER, Sender};
-use symbolon_acceptance::{Gateway, LIMIT, Person, finish, program, scenario, step};
+use symbolon_acceptance::{Gateway, LIMIT, Machine, Person, finish, program, scenario, step};
 
 use crate::stage::{at_address, contains};
 
@@ -88,6 +88,51 @@ fn the_issuer_gives_each_gateway_a_key_and_a_certificate() -> Result<()> {
         keys.push(openssl(&["x509", "-noout", "-pubkey", "-in", &identity], b"")?);
     }
     assert_ne!(keys[0], keys[1], "each has a key of its own");
+    Ok(())
+}
+
+#[test]
+fn the_issuers_key_can_stay_on_a_machine_without_network() -> Result<()> {
+    scenario!("B2: the issuer's key is taken out of the gateway's directory, into a vault");
+    let mut gateway = Gateway::start("gw.example")?;
+    let vault = Machine::new("vault")?;
+    for file in ["issuer.crt", "issuer.key"] {
+        vault.write(&format!("issuer/{file}"), std::fs::read(gateway.dir().join(file))?)?;
+    }
+    let text = |path: &Path| path.display().to_string();
+    gateway.stop()?;
+    std::fs::remove_file(gateway.dir().join("issuer.key"))?;
+    gateway.up()?;
+    assert_eq!(gateway.admin_json(&["ca", "status"])?["key_here"], false);
+
+    step!("people register and sign in without it");
+    let ann = Person::enrolled("ann", &gateway)?;
+    ann.login()?;
+    let code = ann.machine().json(["whoami"])?["user_code"].as_str().context("no code")?.to_owned();
+    ann.machine().ok(["logout"])?;
+
+    step!("a certificate waits until somebody has carried its request to the vault and back");
+    let request = text(&ann.machine().path("phone"));
+    let made = ["admin", "ca", "request", &code, "--device", "phone", "--key", "p256", "--out", &request];
+    ann.machine().ok(made)?;
+    let nowhere = text(&gateway.machine().path("phone.crt"));
+    let asked = gateway.admin(&["ca", "issue", "--request", &format!("{request}.csr"), "--out", &nowhere])?;
+    assert!(asked.contains("wait"), "{asked}");
+    let carried = text(&vault.path("requests.bin"));
+    gateway.admin(&["ca", "requests", "--out", &carried])?;
+    let (issuer, signed) = (text(&vault.path("issuer")), text(&vault.path("signed.bin")));
+    let sign = ["admin", "ca", "sign-requests", &carried, "--issuer", &issuer, "--out", &signed, "--yes"];
+    vault.ok(sign)?;
+    let taken = gateway.machine().path("taken");
+    gateway.admin(&["ca", "take", &signed, "--out", &text(&taken)])?;
+    let certificate = std::fs::read_dir(&taken)?.next().context("nothing was signed")??.path();
+
+    step!("it signs in, and the key never came near the gateway");
+    let (certificate, key) = (text(&certificate), format!("{request}.key"));
+    let login = ["login", "--certificate", &certificate, "--key", &key];
+    ann.symbolon(&login, &[])?.success()?;
+    assert_eq!(ann.machine().json(["whoami"])?["signed_in_by"], "certificate");
+    assert!(!gateway.dir().join("issuer.key").exists());
     Ok(())
 }
 
