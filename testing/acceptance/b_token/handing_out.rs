@@ -129,8 +129,10 @@ fn the_issuers_key_can_stay_on_a_machine_without_network() -> Result<()> {
 
     step!("it signs in, and the key never came near the gateway");
     let (certificate, key) = (text(&certificate), format!("{request}.key"));
-    let login = ["login", "--certificate", &certificate, "--key", &key];
-    ann.symbolon(&login, &[])?.success()?;
+    let (name, address) = (gateway.name(), gateway.address());
+    let at = ["--gateway", name, "--address", &address];
+    ann.symbolon(&[&["login", "--certificate", &certificate, "--key", &key], &at[..]].concat(), &[])?
+        .success()?;
     assert_eq!(ann.machine().json(["whoami"])?["signed_in_by"], "certificate");
     assert!(!gateway.dir().join("issuer.key").exists());
     Ok(())
