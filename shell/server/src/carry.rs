@@ -99,6 +99,9 @@ impl<'a> Carried<'a> {
         Box::pin(self.grant(connection, dealt)).await?;
         let number = self.shared.gateway.number(now());
         Box::pin(self.send(connection, &ControlMessage::NextNumber(number))).await?;
+        if let Some(change) = self.shared.issuer_change_to_tell() {
+            Box::pin(self.send(connection, &change)).await?;
+        }
         if let Some(message) = first
             && !Box::pin(self.heard(connection, message)).await?
         {

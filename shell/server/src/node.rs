@@ -15,14 +15,14 @@ use crate::passwords::Passwords;
 use crate::strangers::Strangers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 use symbolon_crypto::{Secret, TrustedIssuer, label};
 use symbolon_issuer::ContextKeys;
 use symbolon_policy::TemplateName;
 use symbolon_provider::SystemEntropy;
-use symbolon_session::{ControlMessage, EndReason, Line};
+use symbolon_session::{CertificateBytes, ControlMessage, EndReason, Line};
 use symbolon_store::{
     Actor, DirectoryLock, Ending, HotStore as _, NodeId, Sharing, Store, StoreError, StoreOptions,
 };
@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     /// The part of the node that stopped unasked, and why.
     pub(crate) failure: watch::Sender<Option<(&'static str, String)>>,
     pub(crate) notes: Notes,
+    /// The statement that another issuer follows, while clients are told of it.
+    pub(crate) issuer_change: RwLock<Option<CertificateBytes>>,
 }
 
 /// A running node.
@@ -129,6 +131,7 @@ impl Node {
             stopping: watch::Sender::new(false),
             failure: watch::Sender::new(None),
             notes: Notes::default(),
+            issuer_change: RwLock::new(None),
             config,
             gateway,
             issuer,

@@ -104,6 +104,9 @@ pub struct WaitingRequest {
     pub replaces: Option<Vec<u8>>,
 }
 
+/// The setting that holds the statement that another issuer follows.
+const ISSUER_CHANGE: &str = "ca.issuer_change";
+
 const NO_CERTIFICATE: StoreError = StoreError::NotFound { what: What::Certificate };
 
 fn hex(bytes: &[u8]) -> String {
@@ -342,6 +345,38 @@ impl Store {
             .fetch_optional(self.durable().read())
             .await?;
         row.map(|row| row.bytes("list")).transpose()
+    }
+
+    /// Keeps the statement that another issuer follows, for all nodes on the store.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn put_issuer_change(
+        &self,
+        by: &Actor,
+        change: &[u8],
+        new_issuer: &str,
+        now: Time,
+    ) -> Result<()> {
+        let mut tx = self.change(by, now).await?;
+        sqlx::query(
+            "INSERT INTO settings (name, value, sealed) VALUES ($1, $2, 0)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value, sealed = excluded.sealed",
+        )
+        .bind(ISSUER_CHANGE)
+        .bind(change.to_vec())
+        .execute(tx.conn())
+        .await?;
+        tx.alters_decisions().await?;
+        tx.commit("issuer.change", new_issuer, &json!({})).await
+    }
+
+    /// That statement, if there is one.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn issuer_change(&self) -> Result<Option<Vec<u8>>> {
+        self.setting(ISSUER_CHANGE).await
     }
 
     /// Keeps a request until the issuer's key is at hand; the same one again changes nothing.

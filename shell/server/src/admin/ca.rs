@@ -2,7 +2,6 @@
 //! requests for an issuer whose key is elsewhere, and another issuer.
 
 use super::ca_office::Office;
-use super::ca_trust::CHANGE;
 use super::error::ApiError;
 use super::{Answer, DONE, Done, Node, administrator, at, done, time_text};
 use crate::node::Shared;
@@ -382,14 +381,12 @@ pub(super) async fn rotate(State(node): Node, Json(body): Json<RotateBody>) -> A
         return Ok(Json(RotatedView { state: "finished", old, new, old_until: None }));
     }
     let change = office.begin_change(body.overlap_secs.unwrap_or(OVERLAP_SECS))?;
-    node.store.put_setting(&administrator(), CHANGE, &change.to_bytes(), at()).await?;
     let new = TrustedIssuer::from_certificate(node.gateway.crypto, &change.new_certificate)
         .map_err(|e| ApiError::internal(e.to_string()))?
         .fingerprint()
         .to_string();
-    let detail = json!({ "old": old, "old_until": time_text(change.old_until) });
-    node.store.record(&administrator(), "issuer.change", &new, &detail, at()).await?;
-    node.review_trust().await?;
+    node.store.put_issuer_change(&administrator(), &change.to_bytes(), &new, at()).await?;
+    node.review().await?;
     Ok(Json(RotatedView { state: "begun", old, new, old_until: Some(time_text(change.old_until)) }))
 }
 

@@ -6,10 +6,8 @@ use crate::error::NodeError;
 use crate::node::Shared;
 use std::sync::PoisonError;
 use symbolon_crypto::{IssuerChange, TrustedIssuer, X509Error};
-use symbolon_wire::{Decode as _, Time};
-
-/// Under which name the store keeps the statement that another issuer follows.
-pub(super) const CHANGE: &str = "ca.issuer_change";
+use symbolon_session::{CertificateBytes, ControlMessage};
+use symbolon_wire::{Decode as _, Encode as _, Time};
 
 impl Shared {
     /// Brings trust in certificates up to date with the store. A revocation is in force with it: keys
@@ -20,7 +18,8 @@ impl Shared {
     pub(crate) async fn review_trust(&self) -> Result<(), NodeError> {
         let crypto = self.gateway.crypto;
         let mut issuers = vec![self.issuer.clone()];
-        if let Some(change) = self.issuer_change().await? {
+        let change = self.issuer_change().await?;
+        if let Some(change) = &change {
             // before the change is finished this node's issuer is the old one, afterwards the new one
             let next = TrustedIssuer::from_certificate(crypto, &change.new_certificate)?;
             let counts = |old: &TrustedIssuer| old.fingerprint() == change.old && now() <= change.old_until;
@@ -28,18 +27,38 @@ impl Shared {
             issuers.extend(others.filter(|i| i.fingerprint() != self.issuer.fingerprint()));
         }
         let revoked = self.store.revoked_certificates(Time(0)).await?;
+        self.tell_of(change.as_ref());
         let mut trust = self.credentials.trust.write().unwrap_or_else(PoisonError::into_inner);
         trust.set_issuers(crypto, &issuers).map_err(|e| X509Error::Malformed(e.to_string()))?;
         trust.block_keys(crypto, revoked.into_iter().map(|c| c.made.key_hash));
         Ok(())
     }
 
-    /// The statement that another issuer follows, for every client: it proves itself.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub(crate) async fn issuer_change(&self) -> Result<Option<IssuerChange>, NodeError> {
-        let Some(bytes) = self.store.setting(CHANGE).await? else { return Ok(None) };
+    /// Every client is told that another issuer follows, at once and when it comes, as long as the old one
+    /// counts: the statement proves itself, and who has it already changes nothing.
+    fn tell_of(&self, change: Option<&IssuerChange>) {
+        let stands = change.filter(|c| now() <= c.old_until);
+        let bytes = stands.and_then(|c| CertificateBytes::new(c.to_bytes()).ok());
+        let mut told = self.issuer_change.write().unwrap_or_else(PoisonError::into_inner);
+        if *told != bytes
+            && let Some(bytes) = &bytes
+        {
+            for session in self.live.all() {
+                session.post(ControlMessage::IssuerChange(bytes.clone()));
+            }
+        }
+        *told = bytes;
+    }
+
+    /// What a client is to be told of when it comes.
+    pub(crate) fn issuer_change_to_tell(&self) -> Option<ControlMessage> {
+        let told = self.issuer_change.read().unwrap_or_else(PoisonError::into_inner);
+        told.clone().map(ControlMessage::IssuerChange)
+    }
+
+    /// The statement that another issuer follows.
+    async fn issuer_change(&self) -> Result<Option<IssuerChange>, NodeError> {
+        let Some(bytes) = self.store.issuer_change().await? else { return Ok(None) };
         match IssuerChange::from_bytes(&bytes) {
             Ok(change) => Ok(Some(change)),
             Err(e) => Err(X509Error::Malformed(format!("the change of issuers in the store: {e}")).into()),

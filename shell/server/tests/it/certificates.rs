@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use symbolon_context::{CertificateKey, CertificateToken};
-use symbolon_crypto::{Revocation, RevocationList, SubjectId, SubjectTrust, TrustedIssuer};
+use symbolon_crypto::{
+    IssuerChange, IssuerSet, Revocation, RevocationList, SubjectId, SubjectTrust, TrustedIssuer,
+};
 use symbolon_issuer::{
     CertificateRequest, Issuer, RenewalChallenge, RequestBundle, RequestKey, RequestedName,
     SealedCertificate, SignedItem,
@@ -351,11 +353,25 @@ async fn an_issuer_whose_key_is_elsewhere_signs_what_is_taken_to_it() {
 
 #[tokio::test]
 async fn another_issuer_follows_and_certificates_of_both_count() {
-    let (mut world, code) = with_alice().await;
+    let mut world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let code = token.registered.grant.user_code.to_string();
     let key = SubjectPrivateKey::generate(SubjectKeyKind::P256);
     let old = issuer(&world);
     world.ok("POST", CERTIFICATES, body(&request(&code, "phone", &key))).await;
     let begun = world.ok("POST", "/v1/ca/rotate", Some(json!({ "overlap_secs": 3600 }))).await;
+    // who is there is told, and who comes later, at the other node as well; nobody is cut off
+    session.until(|m| matches!(m, ControlMessage::IssuerChange(_))).await;
+    let pushed = IssuerChange::from_bytes(&session.issuer_change.clone().unwrap()).unwrap();
+    let mut set = IssuerSet::of(old.clone());
+    set.follow(crypto(), &pushed, now()).unwrap();
+    assert_eq!(set.current().fingerprint().to_string(), begun["new"].as_str().unwrap());
+    let beside = world.beside().await;
+    let later = crate::client::sign_in(&beside, &token).await.unwrap();
+    assert_eq!(later.issuer_change, session.issuer_change);
+    session.say(&ControlMessage::Ping(7)).await;
+    session.until(|m| *m == ControlMessage::Pong(7)).await;
+    drop((session, later, beside));
     assert_eq!(begun["old"], old.fingerprint().to_string());
     assert_eq!(world.admin("POST", "/v1/ca/rotate", Some(json!({}))).await.0, 422, "one at a time");
     let finished = world.ok("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await;

@@ -156,6 +156,8 @@ pub(crate) struct Session {
     pub(crate) gateway: VerifiedKeySet,
     pub(crate) version: Option<u64>,
     pub(crate) destinations: Vec<String>,
+    /// What was said of another issuer last.
+    pub(crate) issuer_change: Option<Vec<u8>>,
 }
 
 pub(crate) async fn sign_in(world: &World, token: &Token) -> Result<Session, Refusal> {
@@ -206,6 +208,7 @@ async fn conclude(
         gateway,
         version: None,
         destinations: Vec::new(),
+        issuer_change: None,
     };
     session.report("home").await;
     let first = receive(&mut session.control).await.unwrap();
@@ -255,6 +258,7 @@ impl Session {
                 self.destinations = configuration.destinations.iter().map(|d| d.app.to_string()).collect();
                 self.say(&ControlMessage::ConfigurationApplied { version: configuration.version }).await;
             }
+            ControlMessage::IssuerChange(bytes) => self.issuer_change = Some(bytes.as_bytes().to_vec()),
             _ => {}
         }
         message

@@ -109,6 +109,17 @@ pub(crate) async fn revocation_lists_have_growing_numbers(home: Home) {
     assert_eq!(store.next_revocation_list_number().await.unwrap(), 6);
 }
 
+pub(crate) async fn every_node_learns_that_another_issuer_follows(home: Home) {
+    let store = home.open().await;
+    assert_eq!(store.issuer_change().await.unwrap(), None);
+    let before = store.revision().await.unwrap();
+    for change in [&b"first"[..], b"second"] {
+        store.put_issuer_change(&admin(), change, "the new one", NOW).await.unwrap();
+        assert_eq!(store.issuer_change().await.unwrap().unwrap(), change);
+    }
+    assert_eq!(store.revision().await.unwrap(), before + 2, "they look again");
+}
+
 pub(crate) async fn requests_wait_for_the_issuers_key_and_go(home: Home) {
     let store = home.open().await;
     let request = |id| WaitingRequest {

@@ -81,6 +81,7 @@ behaviours! {
         a_certificate_for_a_key_that_cannot_sign_waits_for_its_confirmation,
         what_is_lost_is_a_key_with_all_its_certificates,
         revocation_lists_have_growing_numbers,
+        every_node_learns_that_another_issuer_follows,
         requests_wait_for_the_issuers_key_and_go,
         everything_about_certificates_is_audited,
     }
