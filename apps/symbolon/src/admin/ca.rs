@@ -306,8 +306,11 @@ async fn requests(desk: &Desk<'_>, out: PathBuf) -> Outcome {
     file.write(&from_base64(answer["file"].as_str().unwrap_or_default())?)?;
     file.finish()?;
     let count = answer["subjects"].as_array().map_or(0, Vec::len);
-    let sentence =
-        format!("{count} requests and the order for a list are in {}. Sign them with", out.display());
+    let sentence = format!(
+        "{} and the order for a list are in {}. Sign them with",
+        counted(count, "request"),
+        out.display()
+    );
     let sign = format!("symbolon admin ca sign-requests {} --issuer DIR --out signed.bin", out.display());
     let body = json!({ "file": out, "subjects": answer["subjects"] });
     desk.global.output().report(&Done::new(body, sentence).next(sign));
@@ -333,9 +336,17 @@ async fn take(desk: &Desk<'_>, file: PathBuf, out: PathBuf) -> Outcome {
         file.finish()?;
     }
     let refused = answer["refused"].as_array().map_or(0, Vec::len);
-    let sentence = format!("{} certificates are in {}; {refused} were refused.", issued.len(), out.display());
+    let sentence = format!(
+        "Taken in: {}, into {}; refused: {refused}.",
+        counted(issued.len(), "certificate"),
+        out.display()
+    );
     desk.global.output().report(&Done::new(answer, sentence));
     Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 async fn rotate(desk: &Desk<'_>, overlap: u64, finish: bool) -> Outcome {

@@ -70,8 +70,7 @@ pub(super) fn sign(global: &Global, args: &SignArgs) -> Outcome {
     file.write(&signed.to_file(crypto()))?;
     file.finish()?;
     let answer = json!({ "file": out, "requests": bundle.items.len(), "approved": approved });
-    let sentence =
-        format!("{approved} of {} requests are signed. Take {} back with", bundle.items.len(), out.display());
+    let sentence = format!("Signed: {approved} of {}. Take {} back with", bundle.items.len(), out.display());
     let next = format!("symbolon admin ca take {} --out DIR", out.display());
     global.output().report(&Done::new(answer, sentence).next(next));
     Ok(())
