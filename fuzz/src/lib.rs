@@ -10,15 +10,19 @@
 //!
 //! An input that once made a target fail belongs into `corpus/TARGET/`: every run begins with those.
 
+mod certificate_tokens;
 mod certificates;
 mod context_first_message;
 mod encoding;
 mod gateway;
 mod gss_tokens;
+mod jwt;
+mod kerberos;
 mod mutator;
 mod record_and_wrapped;
 mod registration_messages;
 mod session_messages;
+mod session_tickets;
 mod template_and_policy;
 mod token_container;
 
@@ -44,6 +48,10 @@ pub const TARGETS: &[Target] = &[
     template_and_policy::TARGET,
     gss_tokens::TARGET,
     certificates::TARGET,
+    certificate_tokens::TARGET,
+    session_tickets::TARGET,
+    jwt::TARGET,
+    kerberos::TARGET,
 ];
 
 /// Feeds `data` to the target called `name`; for the wrappers of cargo-fuzz.
