@@ -1,11 +1,13 @@
 //! What a stranger sends first: frames, envelopes, and what is inside a first message of a context.
 
-use symbolon_context::{Grant, Initiator, InitiatorOptions, Opened, PasswordCheck};
+use symbolon_context::{ClaimedCertificate, Grant, Initiator, InitiatorOptions, Opened, PasswordCheck};
 use symbolon_crypto::{
     CheapCheck, CookieJar, Entropy, Envelope, InitiatorToken, Purpose, Secret, Suite, TokenKind, TokenProof,
     TranscriptHash,
 };
 use symbolon_policy::{CanonName, PasswordGateways, UserCode};
+use symbolon_session::{ClaimedTicket, TicketKeys};
+use symbolon_tickets::oidc::claimed_issuer;
 use symbolon_token::challenge::{ChallengeToken, Claimant, ClaimedResponse, GatewayNumbers};
 use symbolon_token::{Hello, Offer, SoftwareKey};
 use symbolon_wire::{Encode, FRAME_HEADER, Frame, FrameHeader, FrameKind, Reader, Refusal};
@@ -85,6 +87,17 @@ fn content(data: &[u8]) {
         }
         // Checking a password is Argon2id on a bounded text; the bound is what can be wrong.
         TokenKind::Password => drop(PasswordCheck::claimed_name(fresh.token())),
+        kind @ (TokenKind::Certificate | TokenKind::KemCertificate) => {
+            drop(ClaimedCertificate::parse(kind, fresh.token()));
+        }
+        TokenKind::SessionTicket => {
+            let keys = TicketKeys::new(crypto(), &Secret::new([21; 32]));
+            let claimed = ClaimedTicket::parse(fresh.token());
+            let proved = claimed.map(|c| c.verify(crypto(), &keys, fresh.binding(), NOW));
+            assert!(!matches!(proved, Ok(Ok(_))), "a ticket serves the exchange that it is shown in");
+        }
+        TokenKind::Jwt => drop(claimed_issuer(fresh.token().expose())),
+        // The frame of Kerberos is fed by a target of its own: behind it stands the machine's library.
         _ => {}
     }
     let proof = Believed(*fresh.binding());
@@ -153,6 +166,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let (_, second) = authenticated.accept(&mut Seeded::new(), &grant).expect("its key is a key");
 
     let mut seeds = vec![by(CONTENT, &content), by(CONTENT, &password()), by(ANSWER, &second)];
+    seeds.extend(TokenKind::ALL.map(|kind| by(CONTENT, &content_of(Shaped(kind)))));
     let offer = Offer {
         key_set: gateway().keys.offer().clone(),
         number: [5; 32],
@@ -171,6 +185,42 @@ fn seeds() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// A token of a kind, of which nothing but the shape is right.
+struct Shaped(TokenKind);
+
+impl InitiatorToken for Shaped {
+    fn present(
+        &mut self,
+        _binding: &TranscriptHash,
+    ) -> Result<symbolon_crypto::PresentedToken, symbolon_crypto::CryptoError> {
+        let body = match self.0 {
+            // A certificate, and a signature.
+            TokenKind::Certificate => [&[1, 0, 80][..], &[0x30; 80], &[0, 64], &[7; 64]].concat(),
+            TokenKind::KemCertificate => [&[1, 0, 80][..], &[0x30; 80]].concat(),
+            // A sealed ticket of this day, and a MAC.
+            TokenKind::SessionTicket => {
+                let day = (NOW.secs() / 86_400) as u32;
+                [&[0, 140][..], &day.to_be_bytes(), &[5; 136], &[7; 32]].concat()
+            }
+            TokenKind::Jwt => {
+                b"eyJhbGciOiJFZERTQSJ9.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUub3JnIn0.c2ln".to_vec()
+            }
+            _ => vec![0; 100],
+        };
+        let body = symbolon_crypto::SecretBytes::new(body);
+        Ok(symbolon_crypto::PresentedToken { kind: self.0, body, contribution: None })
+    }
+}
+
+/// What a first message with a token holds.
+fn content_of(token: impl InitiatorToken) -> Vec<u8> {
+    let options = InitiatorOptions { suites: vec![Suite::X25519], channel_bindings: [0; 32] };
+    let begun = Initiator::begin(crypto(), &mut Seeded::new(), &gateway().verified, &options, token, NOW);
+    let (_, first) = begun.expect("the gateway offers both suites");
+    let envelope = one_encoding::<Envelope>(&first).expect("an envelope");
+    gateway().open(Purpose::Context, envelope).expect("it opens").plaintext.expose().to_vec()
+}
+
 /// What a first message with a password holds.
 fn password() -> Vec<u8> {
     let permitted = PasswordGateways::new([NAME]).permit(NAME).expect("it was named");
@@ -178,9 +228,5 @@ fn password() -> Vec<u8> {
     let password = symbolon_crypto::SecretBytes::new(b"correct horse".to_vec());
     let token = symbolon_context::PasswordToken::new(user, password, &gateway().verified, &permitted)
         .expect("it is short");
-    let options = InitiatorOptions { suites: vec![Suite::X25519], channel_bindings: [0; 32] };
-    let begun = Initiator::begin(crypto(), &mut Seeded::new(), &gateway().verified, &options, token, NOW);
-    let (_, first) = begun.expect("the gateway offers both suites");
-    let envelope = one_encoding::<Envelope>(&first).expect("an envelope");
-    gateway().open(Purpose::Context, envelope).expect("it opens").plaintext.expose().to_vec()
+    content_of(token)
 }
