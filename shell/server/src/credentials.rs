@@ -28,7 +28,7 @@ use crate::connection::Connection;
 use crate::error::NodeError;
 use crate::node::Shared;
 use crate::refusal::Refused;
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use symbolon_context::Fresh;
 use symbolon_crypto::{
     Crypto, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer, VerdictCache, VerifiedSubject,
@@ -40,9 +40,13 @@ use symbolon_store::{RegistrationId, SessionId, StoreError, User};
 use symbolon_tickets::kerberos::KerberosAcceptor;
 use symbolon_tickets::oidc::OidcVerifier;
 use symbolon_wire::{RefusalCode, Time};
+use tokio::sync::Semaphore;
 
 /// Certificates whose path was checked that are remembered.
 const VERDICTS: usize = 10_000;
+
+/// Kerberos tickets that are checked at the same time.
+const KERBEROS_CHECKS: usize = 4;
 
 /// Who signed in, and with what.
 #[derive(Clone)]
@@ -76,6 +80,7 @@ pub(crate) struct Credentials {
     verdicts: Mutex<VerdictCache>,
     tickets: TicketKeys,
     kerberos: Option<KerberosAcceptor>,
+    kerberos_checks: Arc<Semaphore>,
     oidc: Vec<OidcVerifier>,
     backend: Option<Box<dyn PasswordBackend>>,
 }
@@ -94,6 +99,7 @@ impl Credentials {
             verdicts: Mutex::new(VerdictCache::new(VERDICTS)),
             tickets: TicketKeys::new(crypto, domain_key),
             kerberos: settings.kerberos(config.home())?,
+            kerberos_checks: Arc::new(Semaphore::new(KERBEROS_CHECKS)),
             oidc: settings.oidc()?,
             backend: settings.backend()?,
         })

@@ -123,6 +123,8 @@ impl LiveSession {
         inner.root_before = Some((before, now.plus_secs(ROOT_BEFORE_SECS)));
         inner.state.secret = secret;
         inner.state.expires = expires;
+        // A renewal is a proof of the token's key like a sign-in.
+        inner.state.proved = now;
     }
 
     /// Ends the session and all its streams.

@@ -8,7 +8,7 @@
 //! superseded only means that it is renewed no more: what came after it is.
 
 use crate::engine::{Columns, big};
-use crate::{Actor, Result, Store, StoreError, What};
+use crate::{Actor, RegistrationId, Result, Store, StoreError, What};
 use serde_json::json;
 use sqlx::any::AnyRow;
 use symbolon_policy::UserCode;
@@ -69,6 +69,8 @@ pub struct NewCertificate {
     pub until: Time,
     /// The certificate that it renews.
     pub replaces: Option<Vec<u8>>,
+    /// The token with which it was got over a session, or with which the one that it renews was.
+    pub registration: Option<RegistrationId>,
     /// SHA-256 of what its subject returns when it opened the envelope; a certificate without it was
     /// proved by its request.
     pub confirmation: Option<[u8; 32]>,
@@ -144,7 +146,7 @@ impl Store {
             if new.confirmation.is_some() { CertificateState::Pending } else { CertificateState::Active };
         let entered = sqlx::query(
             "INSERT INTO certificates (serial, subject, code, key_hash, certificate, state, until, replaces,
-             confirmation, created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+             confirmation, created, registration) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (serial) DO NOTHING",
         )
         .bind(new.serial.clone())
@@ -157,6 +159,7 @@ impl Store {
         .bind(new.replaces.clone())
         .bind(new.confirmation.map(|c| c.to_vec()))
         .bind(big(now.0))
+        .bind(new.registration.map(|r| r.0.to_vec()))
         .execute(change.conn())
         .await?;
         if entered.rows_affected() == 0 {
@@ -274,6 +277,19 @@ impl Store {
         .iter()
         .map(read)
         .collect()
+    }
+
+    /// The numbers of all certificates that were got with a token and are not revoked yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn certificates_of_registration(&self, id: RegistrationId) -> Result<Vec<Vec<u8>>> {
+        let rows =
+            sqlx::query("SELECT serial FROM certificates WHERE registration = $1 AND state <> 'revoked'")
+                .bind(id.0.to_vec())
+                .fetch_all(self.durable().read())
+                .await?;
+        rows.iter().map(|row| row.bytes("serial")).collect()
     }
 
     /// How many certificates of the user with this code end at `since` or later.
@@ -476,6 +492,7 @@ fn read(row: &AnyRow) -> Result<RegisteredCertificate> {
             certificate: row.bytes("certificate")?,
             until: row.time("until")?,
             replaces: row.maybe_bytes("replaces")?,
+            registration: row.maybe_fixed("registration")?.map(RegistrationId),
             confirmation: row.maybe_fixed("confirmation")?,
         },
         state: row.parsed("state")?,

@@ -13,7 +13,7 @@ pub(crate) struct Schema {
 
 /// What must survive a loss of power.
 pub(crate) const DURABLE: Schema =
-    Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2, DURABLE_3] };
+    Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4] };
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
 
@@ -73,6 +73,12 @@ const DURABLE_2: &[&str] = &[
 const DURABLE_3: &[&str] = &[
     "CREATE TABLE spent_tickets (key BYTEA PRIMARY KEY, expires BIGINT NOT NULL)",
     "CREATE INDEX spent_tickets_by_end ON spent_tickets (expires)",
+];
+
+/// With which token a certificate was got: revoking the one revokes the other.
+const DURABLE_4: &[&str] = &[
+    "ALTER TABLE certificates ADD COLUMN registration BYTEA",
+    "CREATE INDEX certificates_by_registration ON certificates (registration)",
 ];
 
 const HOT_1: &[&str] = &[

@@ -1,7 +1,7 @@
 //! The certificate office: certificates of persons and devices, the list of those that count no more,
 //! requests for an issuer whose key is elsewhere, and another issuer.
 
-use super::ca_office::Office;
+use super::ca_office::{Lineage, Office};
 use super::error::ApiError;
 use super::{Answer, DONE, Done, Node, administrator, at, done, time_text};
 use crate::node::Shared;
@@ -19,7 +19,7 @@ use symbolon_issuer::{
 use symbolon_policy::UserCode;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::EndReason;
-use symbolon_store::{RegisteredCertificate, SessionsOf, WaitingRequest};
+use symbolon_store::{RegisteredCertificate, RegistrationId, SessionsOf, StoreError, WaitingRequest};
 use symbolon_wire::Encode as _;
 
 /// How long two issuers are trusted beside each other unless said otherwise, in seconds: 30 days.
@@ -178,7 +178,12 @@ async fn hand_out(
             (None, Some(STANDARD.encode(envelope.to_bytes())), Some(expected))
         }
     };
-    office.register(made, code, replaces, expected).await?;
+    // Whatever revokes the token of the old one revokes this one too.
+    let registration = match &replaces {
+        Some(old) => node.store.certificate(old).await?.made.registration,
+        None => None,
+    };
+    office.register(made, code, Lineage { replaces, registration }, expected).await?;
     Ok(IssuedView {
         state: if envelope.is_some() { "pending" } else { "active" },
         subject: made.subject().uri(),
@@ -233,17 +238,49 @@ pub(super) async fn revoke(
         let all = RevocationReason::ALL.map(RevocationReason::as_str).join(", ");
         ApiError::invalid(format!("\"{reason}\" is no reason"), format!("one of {all}"))
     })?;
-    let serial = serial_number(&serial)?;
-    let revoked = node.store.revoke_certificate(&administrator(), &serial, reason.as_str(), at()).await?;
-    node.review().await?;
-    node.review_trust().await?;
-    for certificate in &revoked {
-        if let Ok(user) = node.store.user_by_code(&certificate.made.code).await {
-            node.end_sessions_of(SessionsOf::User(user.id), EndReason::TokenRevoked).await?;
-        }
-    }
+    let revoked = node.revoke_certificate(&serial_number(&serial)?, reason).await?;
     let list = Office::open(&node)?.make_list().await?;
     done(&node, RevokedView { revoked: revoked.iter().map(view).collect(), list }).await
+}
+
+impl Shared {
+    /// Revokes a certificate and all of its key, and ends the sessions of their users.
+    async fn revoke_certificate(
+        &self,
+        serial: &[u8],
+        reason: RevocationReason,
+    ) -> Result<Vec<RegisteredCertificate>, ApiError> {
+        let revoked = self.store.revoke_certificate(&administrator(), serial, reason.as_str(), at()).await?;
+        // Nobody gets in any more, then nobody stays; the one does not wait for the other to succeed.
+        let shut = self.review_trust().await;
+        for certificate in &revoked {
+            match self.store.user_by_code(&certificate.made.code).await {
+                Ok(user) => self.end_sessions_of(SessionsOf::User(user.id), EndReason::TokenRevoked).await?,
+                Err(StoreError::NotFound { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        shut?;
+        self.review().await?;
+        Ok(revoked)
+    }
+
+    /// The same for all that was got with a token: who stole it has certificates otherwise that outlive it.
+    pub(super) async fn revoke_certificates_of(&self, token: RegistrationId) -> Result<(), ApiError> {
+        let mut any = false;
+        for serial in self.store.certificates_of_registration(token).await? {
+            match self.revoke_certificate(&serial, RevocationReason::CessationOfOperation).await {
+                Ok(_) => any = true,
+                // With another of its key, a moment ago.
+                Err(e) if e.is_not_found() => {}
+                Err(e) => return Err(e),
+            }
+        }
+        if any {
+            Office::open(self)?.make_list().await?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]

@@ -18,7 +18,9 @@ use symbolon_issuer::{
 };
 use symbolon_policy::{Standing, UserCode};
 use symbolon_provider::P256SigningKey;
-use symbolon_store::{Actor, NewCertificate, RegisteredCertificate, StoreError, User, WaitingRequest};
+use symbolon_store::{
+    Actor, NewCertificate, RegisteredCertificate, RegistrationId, StoreError, User, WaitingRequest,
+};
 use symbolon_wire::Time;
 
 /// How long a list is good, in seconds: a week, so that an issuer without network has time.
@@ -29,6 +31,15 @@ const KEEP_REVOKED_SECS: u64 = 400 * 24 * 3600;
 const ISSUER_YEARS: u32 = 20;
 /// A gateway identity's life, in seconds.
 const IDENTITY_SECS: u64 = 397 * 24 * 3600;
+
+/// What a certificate comes from.
+#[derive(Default)]
+pub(super) struct Lineage {
+    /// The certificate that it renews.
+    pub(super) replaces: Option<Vec<u8>>,
+    /// The token with which the first of the line was got; none when an administrator made it.
+    pub(super) registration: Option<RegistrationId>,
+}
 
 /// The office, as it is at this moment: another process may change an issuer meanwhile.
 pub(super) struct Office<'a> {
@@ -115,7 +126,7 @@ impl<'a> Office<'a> {
         &self,
         made: &SubjectCertificate,
         code: &UserCode,
-        replaces: Option<Vec<u8>>,
+        line: Lineage,
         confirmation: Option<[u8; 32]>,
     ) -> Result<(), ApiError> {
         let key_hash = made.key_hash(self.node.gateway.crypto).map_err(refused)?;
@@ -126,7 +137,8 @@ impl<'a> Office<'a> {
             key_hash,
             certificate: made.der().to_vec(),
             until: made.validity().until(),
-            replaces,
+            replaces: line.replaces,
+            registration: line.registration,
             confirmation,
         };
         Ok(self.node.store.add_certificate(&self.by, &new, at()).await?)

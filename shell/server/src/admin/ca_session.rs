@@ -15,7 +15,7 @@
 //! it is revoked. Nor does a session ticket.
 
 use super::at;
-use super::ca_office::Office;
+use super::ca_office::{self as office, Office};
 use super::error::ApiError;
 use crate::carry::Carried;
 use crate::connection::Connection;
@@ -28,7 +28,7 @@ use symbolon_issuer::{
 };
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{CertificateBytes, ControlMessage, Line};
-use symbolon_store::{Actor, CertificateState, User, UserId};
+use symbolon_store::{Actor, CertificateState, RegistrationId, User, UserId};
 use symbolon_wire::{Decode as _, Encode as _};
 
 /// For how many of its lives after its end a certificate is still renewed. Who asks has signed in already, and proves
@@ -119,7 +119,12 @@ impl Carried<'_> {
                     ));
                 }
                 let request = CertificateRequest::read(shared.gateway.crypto, rest).map_err(|e| wrong(&e))?;
-                self.certify(&user, &request, None).await
+                let registration = self.session.with_state(|state| state.registration);
+                let line = office::Lineage {
+                    replaces: None,
+                    registration: registration.map(|r| RegistrationId(r.0)),
+                };
+                self.certify(&user, &request, line).await
             }
             RENEW => {
                 let renewal = {
@@ -144,7 +149,9 @@ impl Carried<'_> {
                 // this begins a new line.
                 let old = shared.store.certificate(proven.old().serial()).await?;
                 let last = old.state == CertificateState::Active;
-                self.certify(&user, proven.request(), last.then_some(old.made.serial)).await
+                let registration = old.made.registration;
+                let line = office::Lineage { replaces: last.then_some(old.made.serial), registration };
+                self.certify(&user, proven.request(), line).await
             }
             _ => Err(malformed()),
         }
@@ -155,7 +162,7 @@ impl Carried<'_> {
         &mut self,
         user: &User,
         request: &CertificateRequest,
-        replaces: Option<Vec<u8>>,
+        line: office::Lineage,
     ) -> Result<(u8, Vec<u8>), ApiError> {
         let shared = self.shared;
         let subject: SubjectId = match request.name() {
@@ -174,12 +181,12 @@ impl Carried<'_> {
             .map_err(|e| ApiError::internal(e.to_string()))?;
         match delivery {
             Delivery::Open(der) => {
-                office.register(&made, &user.code, replaces, None).await?;
+                office.register(&made, &user.code, line, None).await?;
                 Ok((OPEN, der))
             }
             Delivery::Sealed { envelope, expected } => {
                 let expected = shared.gateway.crypto.sha256(&[expected.as_bytes()]);
-                office.register(&made, &user.code, replaces, Some(expected)).await?;
+                office.register(&made, &user.code, line, Some(expected)).await?;
                 self.certifying.unconfirmed = Some(made.serial().to_vec());
                 Ok((SEALED, envelope.to_bytes()))
             }

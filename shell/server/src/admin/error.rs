@@ -38,6 +38,11 @@ impl ApiError {
 }
 
 impl ApiError {
+    /// Whether it is about something that is not there (any more).
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// What is wrong with what was asked, unless the fault is ours.
     pub(super) fn refusal(&self) -> Option<&str> {
         self.status.is_client_error().then_some(&self.message)

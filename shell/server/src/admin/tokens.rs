@@ -48,8 +48,11 @@ pub(super) async fn list(State(node): Node) -> Answer<Vec<TokenView>> {
 
 pub(super) async fn revoke(State(node): Node, Path(id): Path<String>) -> Answer<Done> {
     let id: RegistrationId = id.parse().map_err(|_| ApiError::not_found("that is no token's id"))?;
+    // First, so that one who tries again after a fault finds the token; and once more for what was got meanwhile.
+    node.revoke_certificates_of(id).await?;
     node.store.revoke_registration(&administrator(), id, at()).await?;
     node.end_sessions_of(SessionsOf::Registration(id), EndReason::TokenRevoked).await?;
+    node.revoke_certificates_of(id).await?;
     done(&node, DONE).await
 }
 

@@ -397,5 +397,6 @@ fn is_local(server: &str) -> bool {
 }
 
 fn is_local_url(url: &str) -> bool {
-    url.strip_prefix("http://").and_then(|rest| rest.split('/').next()).is_some_and(is_local)
+    let authority = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|a| !a.contains('@') && is_local(a))
 }

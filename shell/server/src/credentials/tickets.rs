@@ -19,9 +19,16 @@ use symbolon_wire::{RefusalCode, Time};
 impl Shared {
     pub(super) async fn by_kerberos(&self, fresh: &Fresh) -> Result<Checked, Refused> {
         let acceptor = self.credentials.kerberos.clone().ok_or_else(|| not_taken(TokenKind::Kerberos))?;
+        // The library serialises what matters anyway; a crowd must not take all the threads there are.
+        let permit = self.credentials.kerberos_checks.clone().acquire_owned().await;
+        let permit = permit.map_err(|_| Refused::new(RefusalCode::Stopping, "the node is stopping"))?;
         let (token, binding) = (fresh.token().duplicate(), *fresh.binding());
         // It reads the keytab and writes the library's replay file.
-        let checked = tokio::task::spawn_blocking(move || acceptor.accept(token.expose(), &binding)).await;
+        let checked = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            acceptor.accept(token.expose(), &binding)
+        })
+        .await;
         let proof = checked
             .map_err(|e| Refused::new(RefusalCode::Internal, format!("Kerberos: {e}")))?
             .map_err(kerberos_refusal)?;

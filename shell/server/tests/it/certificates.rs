@@ -184,6 +184,34 @@ async fn a_device_gets_its_certificate_over_a_session_of_its_token_and_renews_it
 }
 
 #[tokio::test]
+async fn a_token_that_is_revoked_takes_its_certificates_along_and_no_others() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let code = token.registered.grant.user_code.as_str();
+    let [got, made] = [(), ()].map(|()| SubjectPrivateKey::generate(SubjectKeyKind::Ed25519));
+    let (_, by_token) = asked(&mut session, 1, &request(code, "phone", &got)).await.unwrap();
+    let (_, by_office) = certified(&world, code, "tablet", &made).await;
+    let chains = [([by_token], &got), ([by_office], &made)];
+    let credential = |(chain, key): &'_ ([Vec<u8>; 1], &SubjectPrivateKey)| {
+        let chain: &'static [Vec<u8>] = Box::leak(Box::new(chain.clone()));
+        let signer: &'static SubjectPrivateKey =
+            Box::leak(Box::new(SubjectPrivateKey::from_file(&key.to_file()).unwrap()));
+        CertificateToken::new(crypto(), chain, CertificateKey::Signs(signer.signer().unwrap())).unwrap()
+    };
+    let mut stolen = sign_in_with(&world, &token.link, credential(&chains[0])).await.unwrap();
+    let tokens = world.ok("GET", "/v1/tokens", None).await;
+    world.ok("DELETE", &format!("/v1/tokens/{}", tokens[0]["id"].as_str().unwrap()), None).await;
+    assert_eq!(session.until_over().await, EndReason::TokenRevoked);
+    assert_eq!(stolen.until_over().await, EndReason::TokenRevoked);
+    let refused = sign_in_with(&world, &token.link, credential(&chains[0])).await.err().unwrap();
+    assert_eq!(refused.code, RefusalCode::Denied);
+    sign_in_with(&world, &token.link, credential(&chains[1])).await.unwrap();
+    let mut states = states(&world).await;
+    states.sort();
+    assert_eq!(states, ["active", "revoked"]);
+}
+
+#[tokio::test]
 async fn a_key_for_envelopes_is_certified_over_a_session_too() {
     let world = World::new().await;
     let (token, mut session) = alice(&world).await;

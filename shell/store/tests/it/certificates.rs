@@ -16,6 +16,7 @@ fn certificate(serial: u8, key: u8) -> NewCertificate {
         certificate: vec![0x30, serial],
         until: NOW.plus_secs(DAY),
         replaces: None,
+        registration: None,
         confirmation: None,
     }
 }
