@@ -10,8 +10,12 @@ use crate::tally::Tally;
 use crate::workspace::{cargo, release_binary, root};
 
 /// The names that a person types, and the test targets they stand for.
-const FILES: &[(&str, &[&str])] =
-    &[("story", &["story"]), ("a", &["a_context", "a_credentials", "a_gss"]), ("b", &["b_token", "b_hardware"]), ("signals", &["signals"])];
+const FILES: &[(&str, &[&str])] = &[
+    ("story", &["story"]),
+    ("a", &["a_context", "a_credentials", "a_gss"]),
+    ("b", &["b_token", "b_hardware"]),
+    ("signals", &["signals"]),
+];
 
 /// Runs the files of `name`, or all; the last line printed is `N passed, N failed`.
 pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
