@@ -41,9 +41,10 @@ impl<'a> CertificateToken<'a> {
     /// `chain` in DER, the subject's first, without the anchor.
     ///
     /// # Errors
-    /// [`CryptoError::BadKey`] for no certificate or more than [`MAX_CHAIN`].
+    /// [`CryptoError::BadKey`] for no certificate, more than [`MAX_CHAIN`], or one of 64 KiB.
     pub fn new(crypto: Crypto, chain: &'a [Vec<u8>], key: CertificateKey<'a>) -> Result<Self, CryptoError> {
-        if (1..=MAX_CHAIN).contains(&chain.len()) {
+        let fits = chain.iter().all(|certificate| u16::try_from(certificate.len()).is_ok());
+        if (1..=MAX_CHAIN).contains(&chain.len()) && fits {
             Ok(Self { crypto, chain, key, by_hash: false })
         } else {
             Err(CryptoError::BadKey)

@@ -13,7 +13,7 @@ use symbolon_context::{CertificateKey, CertificateToken};
 use symbolon_crypto::{
     Crypto, CryptoError, GatewayName, InitiatorToken, PresentedToken, Secret, SecretBytes, TranscriptHash,
 };
-use symbolon_provider::{Ed25519SigningKey, P256SigningKey, SubjectPrivateKey, crypto};
+use symbolon_provider::{Ed25519SigningKey, P256SigningKey, RsaSigningKey, SubjectPrivateKey, crypto};
 
 /// Five certificates with the largest keys that are taken, and their text form.
 const MAX_CHAIN: usize = 256 * 1024;
@@ -30,12 +30,34 @@ pub(crate) enum Naming {
     Hash,
 }
 
+/// The private half of a certificate.
+#[derive(Debug)]
+enum HeldKey {
+    /// Of a kind that our issuer certifies.
+    Ours(SubjectPrivateKey),
+    /// Of a kind that others do.
+    Rsa(RsaSigningKey),
+}
+
+impl HeldKey {
+    fn for_context(&self) -> Result<CertificateKey<'_>, CryptoError> {
+        match self {
+            Self::Rsa(key) => Ok(CertificateKey::Signs(key)),
+            Self::Ours(key) => match (key.signer(), key.kem()) {
+                (Some(signer), _) => Ok(CertificateKey::Signs(signer)),
+                (None, Some(kem)) => Ok(CertificateKey::Opens(kem)),
+                (None, None) => Err(CryptoError::BadKey),
+            },
+        }
+    }
+}
+
 /// A certificate that is in use.
 #[derive(Debug)]
 pub(crate) struct HeldCertificate {
     files: CertificateFiles,
     chain: Vec<Vec<u8>>,
-    key: SubjectPrivateKey,
+    key: HeldKey,
     /// Where it is remembered which gateway has seen which certificate.
     memory: PathBuf,
     /// Whether this gateway has.
@@ -54,7 +76,7 @@ impl HeldCertificate {
             CertificateFiles::At { certificate, key } => (read_chain(certificate)?, read_key(key)?),
             CertificateFiles::Kept => {
                 let kept = KeptCertificate::load(paths)?.ok_or_else(none_kept)?;
-                (vec![kept.certificate], kept.key)
+                (vec![kept.certificate], HeldKey::Ours(kept.key))
             }
         };
         let memory = paths.log.with_file_name("certificate.seen");
@@ -103,12 +125,7 @@ pub(crate) struct HeldToken {
 impl HeldToken {
     fn token(&self) -> Result<CertificateToken<'_>, CryptoError> {
         let HeldCertificate { chain, key, .. } = &*self.held;
-        let key = match (key.signer(), key.kem()) {
-            (Some(signer), _) => CertificateKey::Signs(signer),
-            (None, Some(kem)) => CertificateKey::Opens(kem),
-            (None, None) => return Err(CryptoError::BadKey),
-        };
-        let token = CertificateToken::new(crypto(), chain, key)?;
+        let token = CertificateToken::new(crypto(), chain, key.for_context()?)?;
         Ok(if self.naming == Naming::Hash { token.by_hash() } else { token })
     }
 }
@@ -144,14 +161,14 @@ fn read_chain(path: &Path) -> Result<Vec<Vec<u8>>, AgentError> {
 }
 
 /// The key of a file: one that this program wrote, or PKCS #8.
-fn read_key(path: &Path) -> Result<SubjectPrivateKey, AgentError> {
+fn read_key(path: &Path) -> Result<HeldKey, AgentError> {
     let bytes = SecretBytes::new(read_bounded(path, MAX_KEY)?.ok_or_else(|| no_file(path))?);
     if let Ok(key) = SubjectPrivateKey::from_file(&bytes) {
-        return Ok(key);
+        return Ok(HeldKey::Ours(key));
     }
     let unusable = || {
         AgentError::usage(format!("{} holds no private key that can be used", path.display())).fix(
-            "P-256 and Ed25519 keys as unencrypted PKCS #8 can: openssl pkcs8 -topk8 -nodes -in KEY -out NEW",
+            "P-256, Ed25519 and RSA keys as unencrypted PKCS #8 can: openssl pkcs8 -topk8 -nodes -in KEY -out NEW",
         )
     };
     let der = if is_text(bytes.expose()) {
@@ -161,8 +178,11 @@ fn read_key(path: &Path) -> Result<SubjectPrivateKey, AgentError> {
         bytes
     };
     P256SigningKey::from_pkcs8(der.duplicate())
-        .map(SubjectPrivateKey::P256)
-        .or_else(|_| Ed25519SigningKey::from_pkcs8(der).map(SubjectPrivateKey::Ed25519))
+        .map(|key| HeldKey::Ours(SubjectPrivateKey::P256(key)))
+        .or_else(|_| RsaSigningKey::from_pkcs8(&der).map(HeldKey::Rsa))
+        .or_else(|_| {
+            Ed25519SigningKey::from_pkcs8(der).map(|key| HeldKey::Ours(SubjectPrivateKey::Ed25519(key)))
+        })
         .map_err(|_| unusable())
 }
 

@@ -122,3 +122,38 @@ impl std::fmt::Debug for Ed25519SigningKey {
         f.write_str("Ed25519SigningKey")
     }
 }
+
+/// An RSA key of 2,048 to 8,192 bits that another authority certified: ours certifies none. It signs with
+/// PSS and SHA-256 (RFC 8017 §8.1, salt of 32 bytes).
+pub struct RsaSigningKey(aws_lc_rs::rsa::KeyPair);
+
+impl RsaSigningKey {
+    /// From PKCS #8, DER (RFC 5208).
+    ///
+    /// # Errors
+    /// [`CryptoError::BadKey`], also for another length.
+    pub fn from_pkcs8(pkcs8: &SecretBytes) -> Result<Self, CryptoError> {
+        let key = aws_lc_rs::rsa::KeyPair::from_pkcs8(pkcs8.expose()).map_err(|_| CryptoError::BadKey)?;
+        if (256..=1024).contains(&key.public_modulus_len()) {
+            Ok(Self(key))
+        } else {
+            Err(CryptoError::BadKey)
+        }
+    }
+}
+
+impl Signer for RsaSigningKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        self.0
+            .sign(&aws_lc_rs::signature::RSA_PSS_SHA256, &SystemRandom::new(), message, &mut signature)
+            .map_err(|_| CryptoError::BadKey)?;
+        Ok(signature)
+    }
+}
+
+impl std::fmt::Debug for RsaSigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RsaSigningKey")
+    }
+}

@@ -8,7 +8,7 @@ mod certificates;
 mod primitives;
 mod subject_key;
 
-pub use certificates::{Ed25519SigningKey, P256SigningKey};
+pub use certificates::{Ed25519SigningKey, P256SigningKey, RsaSigningKey};
 pub use primitives::{ml_kem768_fresh, ml_kem768_from};
 pub use subject_key::{KemKey, SubjectKeyKind, SubjectPrivateKey};
 

@@ -171,7 +171,7 @@ fn a_certificate_of_an_authority_that_policy_admits_signs_in() -> Result<()> {
         &[],
     )?;
     let ann = scene.person("ann", "")?;
-    for (name, kind) in [("one", P256), ("two", "ed25519")] {
+    for (name, kind) in [("one", P256), ("two", "ed25519"), ("four", "rsa:3072")] {
         let (certificate, key) = partner.issue(name, kind, "clientAuth", "email:ann@example.org")?;
         login(&ann, &certificate, &key, &[])?.success()?;
         reaches_the_web_server(&ann, "certificate", "certificate", "substantial")?;

@@ -262,6 +262,8 @@ fn a_token_that_is_cut_or_of_another_kind_is_refused() {
         bytes[0] = count;
         assert!(ClaimedCertificate::parse(TokenKind::Certificate, &SecretBytes::new(bytes)).is_err());
     }
+    let huge = [vec![0; 65_536]];
+    assert!(CertificateToken::new(crypto(), &huge, CertificateKey::Signs(&world.ed25519)).is_err());
     let none: [Vec<u8>; 0] = [];
     assert!(CertificateToken::new(crypto(), &none, CertificateKey::Signs(&world.ed25519)).is_err());
 }
