@@ -135,7 +135,24 @@ fn the_issuers_key_can_stay_on_a_machine_without_network() -> Result<()> {
         .success()?;
     assert_eq!(ann.machine().json(["whoami"])?["signed_in_by"], "certificate");
     assert!(!gateway.dir().join("issuer.key").exists());
-    Ok(())
+
+    step!("a second gateway of the same issuer is certified in the same way, before it ever runs");
+    let mut second = Gateway::prepared("two.example")?;
+    let (trusted, carried) = (text(&vault.path("issuer/issuer.crt")), text(&vault.path("two.request")));
+    let ask = ["ca", "gateway-request", "two.example", "--issuer", &trusted, "--out", &carried];
+    second.admin(&ask)?;
+    let signed = text(&vault.path("two.signed"));
+    let sign = ["admin", "ca", "sign-requests", &carried, "--issuer", &issuer, "--out", &signed, "--yes"];
+    vault.ok(sign)?;
+    let other = text(&vault.path("signed.bin"));
+    let refused = second.admin_refused(1, &["ca", "gateway-take", &other])?;
+    assert!(refused.contains("does not belong to these requests"), "{refused}");
+    second.admin(&["ca", "gateway-take", &signed])?;
+    second.up()?;
+    assert!(!second.dir().join("issuer.key").exists());
+    ann.machine().ok(["logout"])?;
+    let link = second.invite(&[])?;
+    ann.try_enrol(&link)?.success().map(drop)
 }
 
 #[test]

@@ -84,6 +84,14 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// A gateway that was never started.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub fn prepared(name: &str) -> Result<Self> {
+        Self::down(name, free_port()?)
+    }
+
     fn down(name: &str, port: u16) -> Result<Self> {
         Ok(Self {
             machine: Machine::new(name)?,

@@ -11,6 +11,7 @@ use symbolon_provider::{SubjectKeyKind, SubjectPrivateKey, crypto};
 use symbolon_wire::Decode as _;
 
 use super::ca_files::{self, from_base64, to_base64};
+use super::ca_gateway::{self, GatewayRequestArgs};
 use super::ca_offline::{self, OpenArgs, RequestArgs, SignArgs};
 use super::listing::{Details, Done, Listing};
 use super::{Desk, path};
@@ -88,6 +89,13 @@ pub(crate) enum CaCommand {
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
+    /// Make a gateway's key and a request for its identity; needs no node
+    GatewayRequest(GatewayRequestArgs),
+    /// Take in the identity that was signed for it; the gateway is not running meanwhile
+    GatewayTake {
+        /// The signed file
+        file: PathBuf,
+    },
     /// Let another issuer follow: both count until it is finished
     Rotate {
         /// How long the old issuer counts beside the new one
@@ -150,6 +158,8 @@ pub(super) async fn run(desk: &Desk<'_>, command: CaCommand) -> Outcome {
         CaCommand::Requests { out } => requests(desk, out).await,
         CaCommand::SignRequests(args) => ca_offline::sign(desk.global, &args),
         CaCommand::Take { file, out } => take(desk, file, out).await,
+        CaCommand::GatewayRequest(args) => ca_gateway::request(desk, &args),
+        CaCommand::GatewayTake { file } => ca_gateway::take(desk, &file),
         CaCommand::Rotate { overlap, finish } => rotate(desk, overlap, finish).await,
     }
 }

@@ -71,7 +71,14 @@ pub(super) fn sign(global: &Global, args: &SignArgs) -> Outcome {
     file.finish()?;
     let answer = json!({ "file": out, "requests": bundle.items.len(), "approved": approved });
     let sentence = format!("Signed: {approved} of {}. Take {} back with", bundle.items.len(), out.display());
-    let next = format!("symbolon admin ca take {} --out DIR", out.display());
+    let of_gateway = |item: &BundleItem| {
+        item.read(crypto()).is_ok_and(|request| matches!(request.name(), RequestedName::Gateway(_)))
+    };
+    let next = if bundle.items.iter().any(of_gateway) {
+        format!("symbolon --dir DIR admin ca gateway-take {}", out.display())
+    } else {
+        format!("symbolon admin ca take {} --out DIR", out.display())
+    };
     global.output().report(&Done::new(answer, sentence).next(next));
     Ok(())
 }
@@ -194,7 +201,7 @@ impl Report for Shown<'_> {
     }
 }
 
-fn now() -> Time {
+pub(super) fn now() -> Time {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Time::from_secs(since.as_secs())
 }

@@ -4,6 +4,7 @@ mod apps;
 mod audit;
 mod ca;
 mod ca_files;
+mod ca_gateway;
 mod ca_offline;
 mod client;
 mod entitlements;
