@@ -109,10 +109,8 @@ fn request(site: &Site, data: &[u8]) {
 fn list(site: &Site, data: &[u8]) {
     if RevocationList::read(crypto(), data, site.issuer.certificate(), NOW).is_ok() {
         // The signed file has a list too, and a splice of two inputs may be that one.
-        assert!(
-            [&site.list, &site.ordered].iter().any(|l| *l == data),
-            "another list than those that were signed"
-        );
+        let signed = data == site.list || site.signed.windows(data.len()).any(|w| w == data);
+        assert!(signed, "another list than those that were signed");
     }
 }
 
