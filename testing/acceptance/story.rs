@@ -50,10 +50,12 @@ fn chapter_1_a_whole_system_comes_up_by_one_command_and_its_advice_works() -> Re
     up.wait_line(|line| line.contains("quickstart") && line.contains("--clean"))?;
     let said = up.output();
     transcript::output(&said);
+    // Progress is told on the other output, whose last line may arrive in the middle of this.
+    let is_command = |c: &&str| c.starts_with(|first: char| first == '/' || first.is_ascii_lowercase());
     let advice: Vec<&str> = said
         .lines()
         .skip_while(|l| !l.contains("Try in another terminal"))
-        .filter_map(|l| l.strip_prefix("  ").filter(|c| !c.starts_with('#')))
+        .filter_map(|l| l.strip_prefix("  ").filter(is_command))
         .collect();
     ensure!(advice.len() >= 8, "only {advice:?}");
     let mut terminals = Vec::new();
