@@ -16,11 +16,12 @@ impl Tally {
     /// Reads the summary line of nextest or of a libtest program; other lines give `None`.
     pub(crate) fn of_line(line: &str) -> Option<Self> {
         let line = without_colours(line);
-        let line = line.trim();
-        if let Some((_, counts)) = line.strip_prefix("Summary [").and_then(|l| l.split_once(" run: ")) {
+        if let Some((_, counts)) = line.trim().strip_prefix("Summary [").and_then(|l| l.split_once(" run: "))
+        {
             return Some(Self::of_counts(&without_parentheses(counts), ','));
         }
-        let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
+        // An indented one is part of what nextest repeats of a test that failed, which it has counted.
+        let (_, counts) = line.strip_prefix("test result: ")?.trim_end().split_once(". ")?;
         Some(Self::of_counts(counts, ';'))
     }
 
@@ -86,6 +87,13 @@ fn without_parentheses(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nextest_repeats_of_a_failed_test_is_not_counted_again() {
+        assert_eq!(Tally::of_line("    test result: FAILED. 0 passed; 1 failed; 0 ignored"), None);
+        let counted = Tally { passed: 0, failed: 1 };
+        assert_eq!(Tally::of_line("test result: FAILED. 0 passed; 1 failed; 0 ignored"), Some(counted));
+    }
 
     #[test]
     fn a_summary_of_nextest_is_read() {
