@@ -44,7 +44,11 @@ pub(crate) fn smoke(seconds: u32) -> Result<Outcome> {
 /// A cargo command in the fuzz workspace; what it builds is shared with the main one.
 pub(crate) fn cargo_there(subcommand: &str) -> Result<Command> {
     let mut command = cargo();
-    command.args([subcommand, "--manifest-path", MANIFEST, "--target-dir"]).arg(target_directory()?);
+    // Of its own: a crate that is a C library too has one file name in a target directory, whichever workspace
+    // builds it, and would be another crate to the other one.
+    command
+        .args([subcommand, "--manifest-path", MANIFEST, "--target-dir"])
+        .arg(target_directory()?.join("fuzz"));
     Ok(command)
 }
 
