@@ -41,7 +41,7 @@ pub(crate) fn smoke(seconds: u32) -> Result<Outcome> {
     Ok(Outcome::of_tests(tally, succeeded))
 }
 
-/// A cargo command in the fuzz workspace; what it builds is shared with the main one.
+/// A cargo command in the fuzz workspace.
 pub(crate) fn cargo_there(subcommand: &str) -> Result<Command> {
     let mut command = cargo();
     // Of its own: a crate that is a C library too has one file name in a target directory, whichever workspace
