@@ -1,4 +1,5 @@
-//! The register of certificates that this issuer made, requests that wait for its key, and its list.
+//! The register of certificates that this issuer made; beside it the requests that wait for its key
+//! (`requests`) and what it publishes (`published`).
 //!
 //! ```text
 //! pending ── the envelope was opened ──> active ── renewed ──> superseded
@@ -7,15 +8,17 @@
 //! A certificate is in force while it is active or superseded, not revoked, and in its time. That it is
 //! superseded only means that it is renewed no more: what came after it is.
 
+mod published;
+mod requests;
+
+pub use requests::WaitingRequest;
+
 use crate::engine::{Columns, big};
 use crate::{Actor, RegistrationId, Result, Store, StoreError, What};
 use serde_json::json;
 use sqlx::any::AnyRow;
 use symbolon_policy::UserCode;
 use symbolon_wire::Time;
-
-/// Requests that may wait for an offline issuer: one file of them.
-const MAX_REQUESTS: i64 = 1024;
 
 /// How far a certificate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,26 +92,6 @@ pub struct RegisteredCertificate {
     pub revoked: Option<(Time, String)>,
 }
 
-/// A request that waits for the issuer's key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitingRequest {
-    /// SHA-256 of the request.
-    pub id: [u8; 32],
-    /// PKCS #10, DER.
-    pub request: Vec<u8>,
-    /// Whom it names.
-    pub subject: String,
-    /// What people read in the certificate.
-    pub common_name: String,
-    /// How long it shall live, in seconds.
-    pub lifetime_secs: u64,
-    /// The certificate that it renews.
-    pub replaces: Option<Vec<u8>>,
-}
-
-/// The setting that holds the statement that another issuer follows.
-const ISSUER_CHANGE: &str = "ca.issuer_change";
-
 const NO_CERTIFICATE: StoreError = StoreError::NotFound { what: What::Certificate };
 
 fn hex(bytes: &[u8]) -> String {
@@ -121,8 +104,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] for a serial number that is there, and for a key that was revoked;
-    /// [`StoreError::NotFound`] when what it
-    /// renews is not active (any more): then somebody else renewed it.
+    /// [`StoreError::NotFound`] when what it renews is not active (any more): then somebody else
+    /// renewed it.
     pub async fn add_certificate(&self, by: &Actor, new: &NewCertificate, now: Time) -> Result<()> {
         let mut change = self.change(by, now).await?;
         let lost = sqlx::query("SELECT serial FROM certificates WHERE key_hash = $1 AND state = 'revoked'")
@@ -317,155 +300,6 @@ impl Store {
                 .fetch_optional(self.durable().read())
                 .await?;
         Ok(found.is_some())
-    }
-
-    /// The number that the next list must have.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the engine.
-    pub async fn next_revocation_list_number(&self) -> Result<u64> {
-        let row = sqlx::query("SELECT COALESCE(MAX(number), 0) AS last FROM revocation_lists")
-            .fetch_one(self.durable().read())
-            .await?;
-        Ok(row.count("last")? + 1)
-    }
-
-    /// Keeps a list (DER) with its number in place of the one before.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when there is one with that number or a larger one.
-    pub async fn put_revocation_list(&self, by: &Actor, number: u64, list: &[u8], now: Time) -> Result<()> {
-        let mut change = self.change(by, now).await?;
-        let newer = sqlx::query("SELECT number FROM revocation_lists WHERE number >= $1")
-            .bind(big(number))
-            .fetch_optional(change.conn())
-            .await?;
-        if newer.is_some() {
-            return Err(StoreError::Conflict { what: What::RevocationList });
-        }
-        sqlx::query("DELETE FROM revocation_lists").execute(change.conn()).await?;
-        sqlx::query("INSERT INTO revocation_lists (number, list) VALUES ($1, $2)")
-            .bind(big(number))
-            .bind(list.to_vec())
-            .execute(change.conn())
-            .await?;
-        change.commit("revocation-list.put", &number.to_string(), &json!({})).await
-    }
-
-    /// The present list, DER, if one was made.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the engine.
-    pub async fn revocation_list(&self) -> Result<Option<Vec<u8>>> {
-        let row = sqlx::query("SELECT list FROM revocation_lists ORDER BY number DESC")
-            .fetch_optional(self.durable().read())
-            .await?;
-        row.map(|row| row.bytes("list")).transpose()
-    }
-
-    /// Keeps the statement that another issuer follows, for all nodes on the store.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the engine.
-    pub async fn put_issuer_change(
-        &self,
-        by: &Actor,
-        change: &[u8],
-        new_issuer: &str,
-        now: Time,
-    ) -> Result<()> {
-        let mut tx = self.change(by, now).await?;
-        sqlx::query(
-            "INSERT INTO settings (name, value, sealed) VALUES ($1, $2, 0)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value, sealed = excluded.sealed",
-        )
-        .bind(ISSUER_CHANGE)
-        .bind(change.to_vec())
-        .execute(tx.conn())
-        .await?;
-        tx.alters_decisions().await?;
-        tx.commit("issuer.change", new_issuer, &json!({})).await
-    }
-
-    /// That statement, if there is one.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the engine.
-    pub async fn issuer_change(&self) -> Result<Option<Vec<u8>>> {
-        self.setting(ISSUER_CHANGE).await
-    }
-
-    /// Keeps a request until the issuer's key is at hand; the same one again changes nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] when 1,024 wait already.
-    pub async fn add_certificate_request(&self, by: &Actor, new: &WaitingRequest, now: Time) -> Result<()> {
-        let mut change = self.change(by, now).await?;
-        let waiting = sqlx::query("SELECT COUNT(*) AS n FROM certificate_requests")
-            .fetch_one(change.conn())
-            .await?
-            .int("n")?;
-        if waiting >= MAX_REQUESTS {
-            return Err(StoreError::Conflict { what: What::CertificateRequest });
-        }
-        sqlx::query(
-            "INSERT INTO certificate_requests (id, request, subject, common_name, lifetime, replaces, created)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(new.id.to_vec())
-        .bind(new.request.clone())
-        .bind(new.subject.as_str())
-        .bind(new.common_name.as_str())
-        .bind(big(new.lifetime_secs))
-        .bind(new.replaces.clone())
-        .bind(big(now.0))
-        .execute(change.conn())
-        .await?;
-        change.commit("certificate-request.add", &hex(&new.id), &json!({ "subject": new.subject })).await
-    }
-
-    /// All requests that wait, the oldest first.
-    ///
-    /// # Errors
-    /// [`StoreError`] of the engine.
-    pub async fn certificate_requests(&self) -> Result<Vec<WaitingRequest>> {
-        let rows = sqlx::query("SELECT * FROM certificate_requests ORDER BY created, id")
-            .fetch_all(self.durable().read())
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(WaitingRequest {
-                    id: row.fixed("id")?,
-                    request: row.bytes("request")?,
-                    subject: row.string("subject")?,
-                    common_name: row.string("common_name")?,
-                    lifetime_secs: row.count("lifetime")?,
-                    replaces: row.maybe_bytes("replaces")?,
-                })
-            })
-            .collect()
-    }
-
-    /// Takes a request away: it was answered, or shall not be.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`].
-    pub async fn remove_certificate_request(
-        &self,
-        by: &Actor,
-        id: [u8; 32],
-        why: &str,
-        now: Time,
-    ) -> Result<()> {
-        let mut change = self.change(by, now).await?;
-        let gone = sqlx::query("DELETE FROM certificate_requests WHERE id = $1")
-            .bind(id.to_vec())
-            .execute(change.conn())
-            .await?;
-        if gone.rows_affected() == 0 {
-            return Err(StoreError::NotFound { what: What::CertificateRequest });
-        }
-        change.commit("certificate-request.remove", &hex(&id), &json!({ "why": why })).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Small values under a name: plain ones that may be shown, and secrets.
 
+use crate::chain::Change;
 use crate::engine::Columns;
 use crate::seal::Place;
 use crate::{Actor, Result, Store, StoreError, What};
@@ -87,15 +88,26 @@ impl Store {
         now: Time,
     ) -> Result<()> {
         let mut change = self.change(by, now).await?;
-        sqlx::query(
-            "INSERT INTO settings (name, value, sealed) VALUES ($1, $2, $3)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value, sealed = excluded.sealed",
-        )
-        .bind(name)
-        .bind(value)
-        .bind(sealed)
-        .execute(change.conn())
-        .await?;
+        write_setting(&mut change, name, value, sealed).await?;
         change.commit("setting.put", name, &json!({ "secret": sealed != 0 })).await
     }
+}
+
+/// Writes a setting within a change that says in the audit what it is for.
+pub(crate) async fn write_setting(
+    change: &mut Change,
+    name: &str,
+    value: Vec<u8>,
+    sealed: i64,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO settings (name, value, sealed) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value, sealed = excluded.sealed",
+    )
+    .bind(name)
+    .bind(value)
+    .bind(sealed)
+    .execute(change.conn())
+    .await?;
+    Ok(())
 }
