@@ -33,14 +33,7 @@ impl Store {
     /// [`StoreError::Conflict`] when 1,024 wait already.
     pub async fn add_certificate_request(&self, by: &Actor, new: &WaitingRequest, now: Time) -> Result<()> {
         let mut change = self.change(by, now).await?;
-        let waiting = sqlx::query("SELECT COUNT(*) AS n FROM certificate_requests")
-            .fetch_one(change.conn())
-            .await?
-            .int("n")?;
-        if waiting >= MAX_REQUESTS {
-            return Err(StoreError::Conflict { what: What::CertificateRequest });
-        }
-        sqlx::query(
+        let entered = sqlx::query(
             "INSERT INTO certificate_requests (id, request, subject, common_name, lifetime, replaces, created)
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING",
         )
@@ -53,6 +46,16 @@ impl Store {
         .bind(big(now.0))
         .execute(change.conn())
         .await?;
+        if entered.rows_affected() == 0 {
+            return Ok(());
+        }
+        let waiting = sqlx::query("SELECT COUNT(*) AS n FROM certificate_requests")
+            .fetch_one(change.conn())
+            .await?
+            .int("n")?;
+        if waiting > MAX_REQUESTS {
+            return Err(StoreError::Conflict { what: What::CertificateRequest });
+        }
         change.commit("certificate-request.add", &hex(&new.id), &json!({ "subject": new.subject })).await
     }
 

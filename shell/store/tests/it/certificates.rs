@@ -131,14 +131,39 @@ pub(crate) async fn requests_wait_for_the_issuers_key_and_go(home: Home) {
         lifetime_secs: DAY,
         replaces: (id == 2).then(|| vec![9; 16]),
     };
+    let rows = store.verify_audit().await.unwrap().rows;
     for (id, at) in [(2, NOW), (1, NOW.plus_secs(1)), (2, NOW.plus_secs(2))] {
         store.add_certificate_request(&admin(), &request(id), at).await.unwrap();
     }
     assert_eq!(store.certificate_requests().await.unwrap(), [request(2), request(1)]);
+    assert_eq!(store.verify_audit().await.unwrap().rows, rows + 2, "the same one again is no change");
     store.remove_certificate_request(&admin(), [2; 32], "signed", NOW).await.unwrap();
     let again = store.remove_certificate_request(&admin(), [2; 32], "signed", NOW).await;
     assert_eq!(again, Err(StoreError::NotFound { what: What::CertificateRequest }));
     assert_eq!(store.certificate_requests().await.unwrap(), [request(1)]);
+}
+
+pub(crate) async fn no_more_requests_wait_than_one_file_holds(home: Home) {
+    let store = home.open().await;
+    let request = |n: u16| {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        WaitingRequest {
+            id,
+            request: vec![0x30],
+            subject: "symbolon:person:code-alice".into(),
+            common_name: "Alice".into(),
+            lifetime_secs: DAY,
+            replaces: None,
+        }
+    };
+    for n in 0..1024 {
+        store.add_certificate_request(&admin(), &request(n), NOW).await.unwrap();
+    }
+    let more = store.add_certificate_request(&admin(), &request(1024), NOW).await;
+    assert_eq!(more, Err(StoreError::Conflict { what: What::CertificateRequest }));
+    assert_eq!(store.add_certificate_request(&admin(), &request(7), NOW).await, Ok(()), "it waits already");
+    assert_eq!(store.certificate_requests().await.unwrap().len(), 1024);
 }
 
 pub(crate) async fn everything_about_certificates_is_audited(home: Home) {

@@ -83,6 +83,7 @@ behaviours! {
         revocation_lists_have_growing_numbers,
         every_node_learns_that_another_issuer_follows,
         requests_wait_for_the_issuers_key_and_go,
+        no_more_requests_wait_than_one_file_holds,
         everything_about_certificates_is_audited,
     }
     sessions::{
