@@ -6,15 +6,6 @@ use std::path::PathBuf;
 /// The version of every reply; it changes when a field is taken away or means something else.
 pub const SCHEMA: u32 = 1;
 
-/// Hexadecimal digits of an id.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, b| {
-        let _ = write!(text, "{b:02x}"); // writing to a String does not fail
-        text
-    })
-}
-
 /// What a token's file says without its PIN.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenInfo {

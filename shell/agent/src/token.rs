@@ -7,7 +7,7 @@
 //! this blocks (a PIN takes about 0.15 s): call it where blocking is allowed.
 
 use crate::files::{Lock, is_open_to_others, read_bounded, write_private};
-use crate::status::{RegistrationInfo, SCHEMA, TokenInfo, hex};
+use crate::status::{RegistrationInfo, SCHEMA, TokenInfo};
 use crate::{AgentError, Paths, UserConfig, clock, device};
 use std::path::{Path, PathBuf};
 use symbolon_hardware::{DevicePin, OpenDevice};
@@ -285,7 +285,7 @@ pub fn info(paths: &Paths) -> Result<TokenInfo, AgentError> {
     Ok(TokenInfo {
         schema: SCHEMA,
         path: paths.token.clone(),
-        token_id: hex(token.id()),
+        token_id: hex::encode(token.id()),
         issuer: token.issuer().fingerprint().to_string(),
         registered: token.is_registered(),
         device: token.device().map(|d| d.uri().to_owned()),

@@ -70,7 +70,7 @@ impl Guesses {
 }
 
 fn file(name: &[u8]) -> String {
-    crypto().sha256(&[NAME, name]).iter().map(|b| format!("{b:02x}")).collect()
+    hex::encode(crypto().sha256(&[NAME, name]))
 }
 
 #[cfg(test)]

@@ -72,8 +72,7 @@ impl KeyFile {
     /// Where the key of that name lies in a service's directory of keys.
     #[must_use]
     pub fn path(keys: &Path, id: &ContextKeyId) -> PathBuf {
-        let name: String = id.0.iter().map(|b| format!("{b:02x}")).collect();
-        keys.join(name).with_extension(EXTENSION)
+        keys.join(hex::encode(id.0)).with_extension(EXTENSION)
     }
 
     /// Reads a key file that only owner and group can read.

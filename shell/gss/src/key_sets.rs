@@ -95,13 +95,8 @@ impl Trust {
 
 fn parse_fingerprint(digits: &str) -> Option<IssuerFingerprint> {
     let digits: String = digits.chars().filter(|c| !c.is_whitespace()).collect();
-    if digits.len() != 64 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
+    hex::decode_to_slice(digits, &mut bytes).ok()?;
     Some(IssuerFingerprint(bytes))
 }
 

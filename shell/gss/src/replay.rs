@@ -47,8 +47,8 @@ impl ReplayCache {
     /// When it cannot be entered: accept nothing then. A directory that others can change is no cache.
     pub fn remember(&self, message: &[u8; 32], until: Time, now: Time) -> io::Result<bool> {
         let span = self.0.begin(until, now)?;
-        let digest: String = message.iter().map(|b| format!("{b:02x}")).collect();
-        let made = File::options().write(true).create_new(true).mode(0o600).open(span.join(digest));
+        let made =
+            File::options().write(true).create_new(true).mode(0o600).open(span.join(hex::encode(message)));
         match made {
             Ok(_) => {
                 File::open(&span)?.sync_all()?;

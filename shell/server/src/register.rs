@@ -195,7 +195,7 @@ impl Shared {
         let mac = self.gateway.crypto.hmac_sha256(self.code_key.expose(), &[name.as_str().as_bytes()]);
         let front: String = name.as_str().chars().filter(char::is_ascii_alphanumeric).take(24).collect();
         let front = if front.is_empty() { "user".to_owned() } else { front };
-        let behind: String = mac[..10].iter().map(|b| format!("{b:02x}")).collect();
+        let behind = hex::encode(&mac[..10]);
         UserCode::parse(&format!("{front}-{behind}")).expect("letters, digits and a hyphen, 22 to 45 of them")
     }
 }

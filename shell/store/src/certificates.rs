@@ -94,10 +94,6 @@ pub struct RegisteredCertificate {
 
 const NO_CERTIFICATE: StoreError = StoreError::NotFound { what: What::Certificate };
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
 impl Store {
     /// Enters a certificate: pending when it is still to be confirmed, active otherwise. One that it
     /// renews must be active; it is superseded by an active one at once.
@@ -154,10 +150,10 @@ impl Store {
             supersede(&mut change, old).await?;
         }
         let detail = json!({
-            "subject": new.subject, "key": hex(&new.key_hash), "state": state.as_str(),
-            "replaces": new.replaces.as_deref().map(hex),
+            "subject": new.subject, "key": hex::encode(new.key_hash), "state": state.as_str(),
+            "replaces": new.replaces.as_deref().map(hex::encode),
         });
-        change.commit("certificate.issue", &hex(&new.serial), &detail).await
+        change.commit("certificate.issue", &hex::encode(&new.serial), &detail).await
     }
 
     /// Puts a pending certificate into force for who returned the right answer (its SHA-256).
@@ -184,7 +180,7 @@ impl Store {
         if let Some(old) = row.maybe_bytes("replaces")? {
             supersede(&mut change, &old).await?;
         }
-        change.commit("certificate.confirm", &hex(serial), &json!({})).await
+        change.commit("certificate.confirm", &hex::encode(serial), &json!({})).await
     }
 
     /// Revokes a certificate, and every other with the same key: what is lost is a key. Tells which.
@@ -215,8 +211,10 @@ impl Store {
             return Err(NO_CERTIFICATE);
         }
         change.alters_decisions().await?;
-        let all: Vec<_> = revoked.iter().map(|c| hex(&c.made.serial)).collect();
-        change.commit("certificate.revoke", &hex(serial), &json!({ "reason": reason, "all": all })).await?;
+        let all: Vec<_> = revoked.iter().map(|c| hex::encode(&c.made.serial)).collect();
+        change
+            .commit("certificate.revoke", &hex::encode(serial), &json!({ "reason": reason, "all": all }))
+            .await?;
         Ok(revoked)
     }
 

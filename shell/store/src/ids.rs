@@ -29,7 +29,9 @@ macro_rules! id {
             type Err = NotAnId;
 
             fn from_str(s: &str) -> Result<Self, NotAnId> {
-                from_hex(s).map(Self).ok_or(NotAnId)
+                let mut bytes = [0; $n];
+                hex::decode_to_slice(s, &mut bytes).map_err(|_| NotAnId)?;
+                Ok(Self(bytes))
             }
         }
     };
@@ -64,19 +66,6 @@ id!(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an id")]
 pub struct NotAnId;
-
-fn from_hex<const N: usize>(s: &str) -> Option<[u8; N]> {
-    let digits = s.as_bytes();
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let nibble = |d: u8| char::from(d).to_digit(16);
-    let mut out = [0; N];
-    for (byte, pair) in out.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = (nibble(pair[0])? << 4 | nibble(pair[1])?) as u8;
-    }
-    Some(out)
-}
 
 #[cfg(test)]
 mod tests {

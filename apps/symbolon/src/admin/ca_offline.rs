@@ -150,11 +150,9 @@ pub(super) fn open(desk: &Desk<'_>, args: &OpenArgs) -> Outcome {
     let mut file = NewFile::create(&out)?;
     file.write(ca_files::pem("CERTIFICATE", &certificate).as_bytes())?;
     file.finish()?;
-    let serial = symbolon_issuer::serial_number(&certificate)
-        .map_err(|e| Complaint::failure(e.to_string()))?
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect::<String>();
+    let serial =
+        symbolon_issuer::serial_number(&certificate).map_err(|e| Complaint::failure(e.to_string()))?;
+    let serial = hex::encode(serial);
     let answer = json!({ "file": out, "serial": serial, "confirmation": confirmation });
     let sentence = format!("The certificate is in {}. Let the administrator confirm it with", out.display());
     let next = format!("symbolon admin ca confirm {serial} {confirmation}");
@@ -185,8 +183,7 @@ impl serde::Serialize for Shown<'_> {
 
 impl Report for Shown<'_> {
     fn write(&self, page: &mut Page) {
-        let fingerprint: Vec<String> =
-            self.hash.chunks(4).map(|four| four.iter().map(|b| format!("{b:02x}")).collect()).collect();
+        let fingerprint: Vec<_> = self.hash.chunks(4).map(hex::encode).collect();
         let proof = match self.request.possession() {
             Possession::Signed => "proved by the request's signature",
             Possession::ByEnvelope => "by opening the certificate's envelope, later",

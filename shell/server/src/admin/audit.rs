@@ -35,8 +35,8 @@ pub(super) async fn page(State(node): Node, Query(query): Query<PageQuery>) -> A
         action: r.action,
         object: r.object,
         detail: serde_json::from_str(&r.detail).unwrap_or(serde_json::Value::String(r.detail)),
-        prev: hex(&r.prev),
-        hash: hex(&r.hash),
+        prev: hex::encode(r.prev),
+        hash: hex::encode(r.hash),
     };
     Ok(Json(rows.into_iter().map(view).collect()))
 }
@@ -52,8 +52,4 @@ pub(super) async fn verify(State(node): Node) -> Answer<VerifyView> {
     let report = node.store.verify_audit().await?;
     let fault = report.first_bad.map(|(row, fault)| format!("row {row}: {fault}"));
     Ok(Json(VerifyView { rows: report.rows, ok: fault.is_none(), fault }))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

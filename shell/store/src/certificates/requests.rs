@@ -1,6 +1,5 @@
 //! Requests that wait until the issuer's key, kept apart from the node, is at hand.
 
-use super::hex;
 use crate::engine::{Columns, big};
 use crate::{Actor, Result, Store, StoreError, What};
 use serde_json::json;
@@ -56,7 +55,9 @@ impl Store {
         if waiting > MAX_REQUESTS {
             return Err(StoreError::Conflict { what: What::CertificateRequest });
         }
-        change.commit("certificate-request.add", &hex(&new.id), &json!({ "subject": new.subject })).await
+        change
+            .commit("certificate-request.add", &hex::encode(new.id), &json!({ "subject": new.subject }))
+            .await
     }
 
     /// All requests that wait, the oldest first.
@@ -100,6 +101,6 @@ impl Store {
         if gone.rows_affected() == 0 {
             return Err(StoreError::NotFound { what: What::CertificateRequest });
         }
-        change.commit("certificate-request.remove", &hex(&id), &json!({ "why": why })).await
+        change.commit("certificate-request.remove", &hex::encode(id), &json!({ "why": why })).await
     }
 }
