@@ -1,5 +1,5 @@
 use crate::{CLOCK_LEEWAY_SECS, ContextKey, Identity, IssuerError, Validity};
-use symbolon_crypto::{ContextKeyId, KemPrivateKey, KeySet, Suite};
+use symbolon_crypto::{ContextKeyId, KemPrivateKey, KeySet, Suite, TrustedIssuer};
 use symbolon_wire::{Encode, Time};
 
 /// The context keys of a running gateway, one for each suite, which change by themselves.
@@ -73,6 +73,36 @@ impl ContextKeys {
         let mut newest = true;
         self.generations.retain(|g| std::mem::take(&mut newest) || now <= g.until);
         Ok(due)
+    }
+
+    /// Goes on under the issuer that took the old one's place: `identity` is the same gateway's, the same
+    /// key certified anew, so that what it signs is believed by those who are there. A generation under it
+    /// is shown from now on; those before answer until their end, as after every rotation.
+    ///
+    /// # Errors
+    /// [`IssuerError::OtherKey`] for another gateway's identity or another key,
+    /// [`IssuerError::Malformed`] when clients would not believe it under `issuer`, and what making a
+    /// generation gives; nothing is changed then.
+    pub fn follow(
+        &mut self,
+        identity: Identity,
+        issuer: &TrustedIssuer,
+        now: Time,
+    ) -> Result<(), IssuerError> {
+        let present = &self.identity;
+        if identity.name() != present.name() || identity.key().public_point() != present.key().public_point()
+        {
+            return Err(IssuerError::OtherKey);
+        }
+        let certificate = issuer.certificate().to_vec();
+        let (next, offer) = Generation::make(&identity, &certificate, self.lifetime_secs, now)?;
+        offer
+            .verify(symbolon_provider::crypto(), issuer, identity.name(), now)
+            .map_err(|e| IssuerError::Malformed(e.to_string()))?;
+        self.generations.insert(0, next);
+        self.offer_bytes = offer.to_bytes();
+        (self.identity, self.issuer, self.offer) = (identity, certificate, offer);
+        Ok(())
     }
 
     /// What the gateway shows to everybody who says hello.

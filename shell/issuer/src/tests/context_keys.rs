@@ -1,7 +1,8 @@
 use super::{DAY, NOW, World, crypto};
-use crate::{ContextKeys, Validity};
+use crate::{ContextKeys, Identity, IssuerError, Validity};
 use proptest::prelude::*;
 use symbolon_crypto::{Suite, TrustedIssuer};
+use symbolon_provider::P256SigningKey;
 use symbolon_wire::{Encode, Time};
 
 const HOUR: u64 = 3_600;
@@ -73,6 +74,44 @@ fn the_last_generation_ends_with_the_identity() {
     assert!(valid_at(HOUR));
     assert!(valid_at(DAY));
     assert!(!valid_at(DAY + 1));
+}
+
+#[test]
+fn keys_under_the_next_issuer_are_shown_at_once_and_the_old_ones_answer_until_their_end() {
+    let world = World::new();
+    let next = World::new();
+    let (name, key) = (world.identity.name().clone(), world.identity.key().pkcs8().duplicate());
+    let certified = |issuer: &crate::Issuer, key: &P256SigningKey| {
+        issuer.certify_identity(&name, key.public_point(), World::months(3)).unwrap()
+    };
+    let identity = |issuer: &crate::Issuer| {
+        let key = P256SigningKey::from_pkcs8(key.duplicate()).unwrap();
+        Identity::load(certified(issuer, &key), key).unwrap()
+    };
+    let mut keys =
+        ContextKeys::new(identity(&world.issuer), world.issuer.certificate().to_vec(), DAY, NOW).unwrap();
+    let first = keys.offer().verify(crypto(), &world.trusted(), &name, NOW).unwrap();
+    let old = first.key(&Suite::ALL).unwrap().id;
+    let shown = keys.offer().clone();
+
+    // another key, another gateway, or an identity that the issuer did not certify: nothing changes
+    let stranger = P256SigningKey::generate();
+    let stranger = Identity::load(certified(&next.issuer, &stranger), stranger).unwrap();
+    assert_eq!(keys.follow(stranger, &next.trusted(), NOW), Err(IssuerError::OtherKey));
+    assert!(matches!(
+        keys.follow(identity(&world.issuer), &next.trusted(), NOW),
+        Err(IssuerError::Malformed(_))
+    ));
+    assert_eq!(keys.offer(), &shown);
+
+    keys.follow(identity(&next.issuer), &next.trusted(), NOW).unwrap();
+    assert!(keys.offer().verify(crypto(), &next.trusted(), &name, NOW).is_ok());
+    assert_eq!(keys.offer_bytes(), keys.offer().to_bytes());
+    assert!(keys.key(&old).is_some_and(|(_, set)| *set == shown.hash(crypto())));
+    assert_eq!(keys.rotate_if_due(NOW.plus_secs(DAY / 2 - 1)), Ok(false));
+    keys.rotate_if_due(NOW.plus_secs(DAY + 1)).unwrap();
+    assert!(keys.key(&old).is_none());
+    assert!(keys.offer().verify(crypto(), &next.trusted(), &name, NOW.plus_secs(DAY + 1)).is_ok());
 }
 
 proptest! {
