@@ -7,6 +7,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use symbolon_crypto::SecretBytes;
+use symbolon_wire::{Reader, WireError, Writer};
 
 /// How long to wait for another process that is changing the same file: many times what one try of
 /// a PIN takes.
@@ -52,6 +54,71 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), AgentError>
         let _ = fs::remove_file(&temporary);
         AgentError::file("write", path, &e)
     })
+}
+
+/// Removes a file; true when there was one.
+pub(crate) fn remove(path: &Path) -> Result<bool, AgentError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(AgentError::file("remove", path, &e)),
+    }
+}
+
+/// A kind of file that holds secrets: it begins with words of its own and a version.
+pub(crate) struct SecretFile {
+    /// What it is, in a complaint.
+    pub(crate) what: &'static str,
+    /// What it begins with.
+    pub(crate) magic: &'static [u8],
+    /// What follows.
+    pub(crate) version: u8,
+    /// More than it ever has, in bytes.
+    pub(crate) limit: usize,
+    /// What helps when it cannot be read.
+    pub(crate) fix: &'static str,
+}
+
+impl SecretFile {
+    /// Reads the file; nothing when there is none.
+    pub(crate) fn load<T>(
+        &self,
+        path: &Path,
+        read: impl FnOnce(&mut Reader<'_>) -> Result<T, WireError>,
+    ) -> Result<Option<T>, AgentError> {
+        let Some(bytes) = read_bounded(path, self.limit)?.map(SecretBytes::new) else { return Ok(None) };
+        self.parse(bytes.expose(), read).map(Some).map_err(|e| {
+            AgentError::failure(format!("{} is no {}: {e}", path.display(), self.what)).fix(self.fix)
+        })
+    }
+
+    /// Writes the file, over an older one.
+    pub(crate) fn save(&self, path: &Path, write: impl FnOnce(&mut Writer)) -> Result<(), AgentError> {
+        let bytes = SecretBytes::written(self.limit, |w| {
+            w.fixed(self.magic);
+            w.u8(self.version);
+            write(w);
+        });
+        write_private(path, bytes.expose())
+    }
+
+    fn parse<T>(
+        &self,
+        bytes: &[u8],
+        read: impl FnOnce(&mut Reader<'_>) -> Result<T, WireError>,
+    ) -> Result<T, WireError> {
+        let mut r = Reader::new(bytes);
+        if r.take(self.magic.len())? != self.magic {
+            return Err(WireError::BadValue(self.what));
+        }
+        match r.u8()? {
+            version if version == self.version => {}
+            other => return Err(WireError::UnknownVersion(other)),
+        }
+        let content = read(&mut r)?;
+        r.finish()?;
+        Ok(content)
+    }
 }
 
 /// Checks that the file at `path` could be replaced by one of `bytes` bytes, by writing as many beside it for a moment.
@@ -169,6 +236,24 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 0);
         write_private(&path, b"x").unwrap();
         assert!(check_room(&path.join("below-a-file"), 1000).is_err());
+    }
+
+    #[test]
+    fn a_file_of_another_kind_or_version_and_a_longer_one_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        let kind = |magic, version| SecretFile { what: "secret", magic, version, limit: 64, fix: "ask" };
+        let ours = kind(b"SECRET\n", 1);
+        assert_eq!(ours.load(&path, |r| r.u8()).unwrap(), None);
+        ours.save(&path, |w| w.u8(7)).unwrap();
+        assert_eq!(ours.load(&path, |r| r.u8()).unwrap(), Some(7));
+        assert!(!is_open_to_others(&path).unwrap());
+        for other in [kind(b"PUBLIC\n", 1), kind(b"SECRET\n", 2)] {
+            let error = other.load(&path, |r| r.u8()).unwrap_err();
+            assert!(error.message.contains("is no secret") && error.fix.as_deref() == Some("ask"), "{error}");
+        }
+        assert!(ours.load(&path, |_| Ok(())).is_err(), "something is left over");
+        assert!(remove(&path).unwrap() && !remove(&path).unwrap());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! ```
 //! It lies beside the token, only its owner reads it, and it says all that a sign-in needs.
 
-use crate::files::{read_bounded, write_private};
+use crate::files::{self, SecretFile};
 use crate::status::SCHEMA;
 use crate::{AgentError, Paths, clock};
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,14 @@ use symbolon_policy::format_time;
 use symbolon_provider::{SubjectPrivateKey, crypto};
 use symbolon_wire::{Reader, Time, WireError};
 
-const MAGIC: &[u8; 21] = b"SYMBOLON CERTIFICATE\n";
-const VERSION: u8 = 1;
-
-/// More than two certificates and an X-Wing key take, in bytes.
-const MAX_FILE: usize = 32 * 1024;
+/// Two certificates and an X-Wing key take less.
+const FILE: SecretFile = SecretFile {
+    what: "certificate",
+    magic: b"SYMBOLON CERTIFICATE\n",
+    version: 1,
+    limit: 32 * 1024,
+    fix: "remove it, and request another: symbolon certificate remove",
+};
 
 /// A certificate with its key, and the gateway that gave it.
 #[derive(Debug)]
@@ -76,12 +79,7 @@ pub fn certificate_info(paths: &Paths) -> Result<Option<CertificateInfo>, AgentE
 /// # Errors
 /// When its file cannot be removed.
 pub fn remove_certificate(paths: &Paths) -> Result<bool, AgentError> {
-    let file = file(paths);
-    match std::fs::remove_file(&file) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(AgentError::file("remove", &file, &e)),
-    }
+    files::remove(&file(paths))
 }
 
 /// The machine's name as the label of a device: small letters, digits and hyphens.
@@ -95,17 +93,19 @@ pub(crate) fn device_label() -> String {
 impl KeptCertificate {
     /// Reads the file; nothing when there is none.
     pub(crate) fn load(paths: &Paths) -> Result<Option<Self>, AgentError> {
-        let file = file(paths);
-        let Some(bytes) = read_bounded(&file, MAX_FILE)?.map(SecretBytes::new) else { return Ok(None) };
-        Self::parse(bytes.expose()).map(Some).map_err(|e| {
-            AgentError::failure(format!("{} is no certificate: {e}", file.display()))
-                .fix("remove it, and request another: symbolon certificate remove")
-        })
+        FILE.load(&file(paths), Self::read)
     }
 
     /// Writes the file, over an older one.
     pub(crate) fn save(&self, paths: &Paths) -> Result<(), AgentError> {
-        write_private(&file(paths), self.to_file().expose())
+        let key = self.key.to_file();
+        FILE.save(&file(paths), |w| {
+            w.text8(self.gateway.as_str());
+            w.text16(&self.address);
+            w.bytes16(self.issuer.certificate());
+            w.bytes16(&self.certificate);
+            w.bytes16(key.expose());
+        })
     }
 
     /// What it says, as long as its issuer vouches for it; its own time may be over.
@@ -147,38 +147,15 @@ impl KeptCertificate {
         })
     }
 
-    fn to_file(&self) -> SecretBytes {
-        let key = self.key.to_file();
-        SecretBytes::written(MAX_FILE, |w| {
-            w.fixed(MAGIC);
-            w.u8(VERSION);
-            w.text8(self.gateway.as_str());
-            w.text16(&self.address);
-            w.bytes16(self.issuer.certificate());
-            w.bytes16(&self.certificate);
-            w.bytes16(key.expose());
-        })
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader::new(bytes);
-        if r.take(MAGIC.len())? != MAGIC {
-            return Err(WireError::BadValue("certificate"));
-        }
-        match r.u8()? {
-            VERSION => {}
-            other => return Err(WireError::UnknownVersion(other)),
-        }
-        let kept = Self {
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        Ok(Self {
             gateway: GatewayName::parse(r.text8("gateway")?)?,
             address: r.text16("address")?.to_owned(),
             issuer: TrustedIssuer::from_certificate(crypto(), r.bytes16()?)
                 .map_err(|_| WireError::BadValue("issuer's certificate"))?,
             certificate: r.bytes16()?.to_vec(),
             key: SubjectPrivateKey::from_file(&SecretBytes::new(r.bytes16()?.to_vec()))?,
-        };
-        r.finish()?;
-        Ok(kept)
+        })
     }
 }
 

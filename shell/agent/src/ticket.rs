@@ -9,7 +9,7 @@
 //! such a place, and only its owner reads it. It is removed before the ticket is shown again: a ticket
 //! acts once.
 
-use crate::files::{read_bounded, write_private};
+use crate::files::{self, SecretFile};
 use crate::status::SCHEMA;
 use crate::{AgentError, Paths, clock};
 use serde::{Deserialize, Serialize};
@@ -18,13 +18,16 @@ use symbolon_crypto::{GatewayName, KeySet, SecretBytes, TrustedIssuer};
 use symbolon_policy::{TokenClass, format_time};
 use symbolon_provider::crypto;
 use symbolon_session::Ticket;
-use symbolon_wire::{Decode, Encode, Reader, Time, WireError};
+use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
-const MAGIC: &[u8; 24] = b"SYMBOLON SESSION TICKET\n";
-const VERSION: u8 = 1;
-
-/// More than a key set of eight context keys and a ticket take, in bytes.
-const MAX_FILE: usize = 128 * 1024;
+/// A key set of eight context keys and a ticket take less.
+const FILE: SecretFile = SecretFile {
+    what: "session ticket",
+    magic: b"SYMBOLON SESSION TICKET\n",
+    version: 1,
+    limit: 128 * 1024,
+    fix: "symbolon logout removes it",
+};
 
 /// A ticket, with what its use needs.
 #[derive(Debug)]
@@ -82,28 +85,18 @@ pub fn kept_ticket(paths: &Paths) -> Result<Option<TicketInfo>, AgentError> {
 /// # Errors
 /// When its file cannot be removed.
 pub fn forget_ticket(paths: &Paths) -> Result<bool, AgentError> {
-    let file = file(paths);
-    match std::fs::remove_file(&file) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(AgentError::file("remove", &file, &e)),
-    }
+    files::remove(&file(paths))
 }
 
 impl KeptTicket {
     /// Reads the file; nothing when there is none.
     pub(crate) fn load(paths: &Paths) -> Result<Option<Self>, AgentError> {
-        let file = file(paths);
-        let Some(bytes) = read_bounded(&file, MAX_FILE)?.map(SecretBytes::new) else { return Ok(None) };
-        Self::parse(bytes.expose()).map(Some).map_err(|e| {
-            AgentError::failure(format!("{} is no session ticket: {e}", file.display()))
-                .fix("symbolon logout removes it")
-        })
+        FILE.load(&file(paths), Self::read)
     }
 
     /// Writes the file, over an older one.
     pub(crate) fn save(&self, paths: &Paths) -> Result<(), AgentError> {
-        write_private(&file(paths), self.to_file().expose())
+        FILE.save(&file(paths), |w| self.write(w))
     }
 
     /// Whether its time is over.
@@ -111,34 +104,22 @@ impl KeptTicket {
         clock::now() >= self.expires
     }
 
-    fn to_file(&self) -> SecretBytes {
-        SecretBytes::written(MAX_FILE, |w| {
-            w.fixed(MAGIC);
-            w.u8(VERSION);
-            w.text8(self.gateway.as_str());
-            w.text16(&self.address);
-            w.bytes16(self.issuer.certificate());
-            w.bytes24(&self.key_set.to_bytes());
-            w.text16(&self.user);
-            w.text8(self.class.as_str());
-            w.flag(self.registered.is_some());
-            if let Some((code, path)) = &self.registered {
-                w.text16(code);
-                w.text16(path);
-            }
-            w.bytes16(self.ticket.expose());
-        })
+    fn write(&self, w: &mut Writer) {
+        w.text8(self.gateway.as_str());
+        w.text16(&self.address);
+        w.bytes16(self.issuer.certificate());
+        w.bytes24(&self.key_set.to_bytes());
+        w.text16(&self.user);
+        w.text8(self.class.as_str());
+        w.flag(self.registered.is_some());
+        if let Some((code, path)) = &self.registered {
+            w.text16(code);
+            w.text16(path);
+        }
+        w.bytes16(self.ticket.expose());
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        let mut r = Reader::new(bytes);
-        if r.take(MAGIC.len())? != MAGIC {
-            return Err(WireError::BadValue("session ticket"));
-        }
-        match r.u8()? {
-            VERSION => {}
-            other => return Err(WireError::UnknownVersion(other)),
-        }
+    fn read(r: &mut Reader<'_>) -> Result<Self, WireError> {
         let gateway = GatewayName::parse(r.text8("gateway")?)?;
         let address = r.text16("address")?.to_owned();
         let issuer = TrustedIssuer::from_certificate(crypto(), r.bytes16()?)
@@ -150,7 +131,6 @@ impl KeptTicket {
             if r.flag()? { Some((r.text16("code")?.to_owned(), r.text16("path")?.to_owned())) } else { None };
         let ticket = SecretBytes::new(r.bytes16()?.to_vec());
         let expires = Ticket::from_secret_bytes(&ticket)?.expires();
-        r.finish()?;
         Ok(Self { gateway, address, issuer, key_set, user, class, registered, expires, ticket })
     }
 }
