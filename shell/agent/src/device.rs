@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_file_names_no_code_that_runs_here() {
+    fn cve_code_execution_by_a_token_file() {
         let uri = "pkcs11:token=work;slot-id=1?module-path=/tmp/evil.so&pin-source=file:/etc/shadow";
         let reference = DeviceReference::new(uri.to_owned(), ObjectId::from([1; 16])).unwrap();
         assert_eq!(in_file(&reference).unwrap().to_string(), "pkcs11:token=work?module-name=evil");

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn no_part_of_a_path_becomes_another_path() {
+    fn cve_path_traversal_by_a_name_in_a_call() {
         assert_eq!(path("/v1/users", ["a/../b?c", "lock"]), "/v1/users/a%2F..%2Fb%3Fc/lock");
         assert_eq!(path("/v1/users", ["zoë"]), "/v1/users/zo%C3%AB");
     }

@@ -187,7 +187,7 @@ impl InitiatorToken for Swapped<'_> {
 }
 
 #[test]
-fn a_key_proves_itself_in_its_own_way_only() {
+fn cve_key_confusion_of_proofs_of_a_certificate() {
     let mut world = World::new();
     let chain = world.certify(RequestKey::Kem(world.kem[1].public()));
     let signer: &dyn Signer = &world.p256;
@@ -243,7 +243,7 @@ impl TokenProof for Enveloped {
 }
 
 #[test]
-fn a_token_that_is_cut_or_of_another_kind_is_refused() {
+fn cve_malformed_certificate_token_never_fails_open() {
     let world = World::new();
     let chain = world.certify(RequestKey::Ed25519(&world.ed25519));
     let body =

@@ -13,7 +13,7 @@ fn checked(gateway: &Gateway, bytes: &[u8]) -> CheapChecked {
 }
 
 #[test]
-fn a_gateway_knows_its_own_fresh_cookie_and_no_other() {
+fn cve_malformed_cookie_never_fails_open() {
     let gateway = Gateway::new("gw.example");
     let jar = CookieJar::new(Secret::new([1; 32]));
     let (waiting, first) = gateway.first(Suite::X25519);

@@ -107,7 +107,7 @@ fn a_context_on_another_channel_is_refused() {
 }
 
 #[test]
-fn an_acceptor_does_not_take_a_suite_that_it_does_not_name() {
+fn cve_downgrade_to_a_suite_that_the_acceptor_does_not_name() {
     let mut service = Service::new();
     let weak = Request { suites: vec![Suite::X25519], ..Request::default() };
     let (_, first) = begin(&service, &weak);

@@ -50,7 +50,7 @@ fn the_answer_of_another_gateway_is_refused() {
 }
 
 #[test]
-fn a_first_message_sent_back_is_no_answer() {
+fn cve_reflected_first_message_is_no_answer() {
     let gateway = Gateway::new("gw.example");
     let (waiting, first) = gateway.first(Suite::XWing);
     assert!(refused(waiting.finish(&first)));

@@ -61,7 +61,7 @@ fn two_contexts_share_no_key() {
 }
 
 #[test]
-fn a_suite_that_is_not_named_is_not_used() {
+fn cve_downgrade_to_a_suite_that_is_not_named() {
     let issuer = Issuer::create("Example Works", NOW, 10).unwrap();
     let mut gateway = Gateway::of(&issuer, "gw.example");
     // The gateway shows a set with X25519 only.

@@ -48,7 +48,7 @@ proptest! {
     }
 
     #[test]
-    fn spellings_that_differ_in_case_or_composition_only_are_one_name(text in any_name()) {
+    fn cve_other_spelling_of_a_name_is_the_same_name(text in any_name()) {
         let Ok(name) = CanonName::parse(&text) else { return Ok(()) };
         // case maps need marks in canonical order (Unicode §3.13, D145)
         let ordered: String = text.nfd().collect();

@@ -67,7 +67,7 @@ fn each_epoch_has_keys_of_its_own() {
 }
 
 #[test]
-fn a_replayed_attach_is_refused() {
+fn cve_session_hijack_by_a_replayed_attach() {
     let (mut client, mut state) = (client(), state());
     let (_, first) = begin(&mut client);
     let (_, second) = begin(&mut client);
@@ -110,7 +110,7 @@ fn a_node_does_not_answer_under_an_epoch_that_the_client_has_seen() {
 }
 
 #[test]
-fn without_the_secret_nobody_attaches_and_nobody_answers() {
+fn cve_session_hijack_without_its_secret() {
     let stranger = || SessionSecret::new(Secret::new([1; 32]));
     let (_, body) = begin(&mut ClientSession::new(ID, stranger()));
     assert_eq!(attach(&mut state(), &body, 2).err(), Some(AttachError::Forged));
@@ -129,7 +129,7 @@ fn without_the_secret_nobody_attaches_and_nobody_answers() {
 }
 
 #[test]
-fn the_state_of_another_session_does_not_fit() {
+fn cve_session_fixation_the_state_of_another_session_does_not_fit() {
     let (_, body) = begin(&mut ClientSession::new(SessionId([8; 16]), secret()));
     let claimed = Attachment::receive(&body).unwrap();
     assert_eq!(claimed.verify(crypto(), &state(), NOW).err(), Some(AttachError::Forged));

@@ -108,7 +108,7 @@ fn a_pin_has_six_to_128_characters_of_any_script() {
 }
 
 #[test]
-fn sealing_twice_repeats_no_nonce() {
+fn cve_crypto_misuse_a_repeated_nonce() {
     let token = unlock(&file(&Gateway::new("gw.example")), "123456").unwrap();
     let seal = || token.seal(crypto(), &mut SystemEntropy).to_file(crypto());
     assert_ne!(seal(), seal());

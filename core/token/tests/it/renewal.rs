@@ -51,7 +51,7 @@ fn either_party_may_start_and_both_get_one_new_key() {
 }
 
 #[test]
-fn a_challenge_cannot_be_reflected_to_whoever_gave_it() {
+fn cve_reflected_challenge() {
     // The client challenges; somebody hands its number back as if the gateway challenged.
     let (challenger, first) = begin();
     let (_, reflected) = answer(BY_GATEWAY, &first).unwrap();

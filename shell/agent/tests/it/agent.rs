@@ -231,7 +231,7 @@ async fn an_imported_token_signs_in_from_a_second_machine() {
 }
 
 #[tokio::test]
-async fn a_password_goes_only_to_gateways_that_the_user_names() {
+async fn cve_downgrade_to_a_password_that_the_user_did_not_name() {
     let (town, home) = (Town::new(), Home::new());
     let gateway = town.gateway("gw.example").await;
     let alice = || CanonName::parse("alice").unwrap();

@@ -82,7 +82,7 @@ async fn a_key_set_that_does_not_fit_is_refused_before_anything_secret() {
 }
 
 #[tokio::test]
-async fn a_weaker_suite_is_not_used_unless_the_user_names_it() {
+async fn cve_downgrade_to_a_weaker_suite() {
     let town = Town::new();
     let weak = |state: &mut crate::fake::State| {
         let identity = state.keys.identity();

@@ -64,7 +64,7 @@ async fn listed_groups_are_read_from_the_users_entry() {
 }
 
 #[tokio::test]
-async fn an_entry_whose_name_is_full_of_special_characters_is_found_and_bound() {
+async fn cve_ldap_escapes_of_an_entrys_own_name() {
     let slapd = Slapd::start();
     let mut config = slapd.config(by_search("(uid={user})"));
     config.groups = Some(groups_by_search("(member={dn})"));

@@ -7,7 +7,7 @@ use symbolon_directory::{
 use crate::slapd::{BASE, Slapd, ask, by_dn, by_search, config_at, groups_by_search};
 
 #[tokio::test]
-async fn an_empty_password_is_wrong_even_where_the_directory_would_let_it_in() {
+async fn cve_unauthenticated_bind_by_an_empty_password() {
     let slapd = Slapd::start_with("allow bind_anon_dn");
     assert!(slapd.whoami(&format!("uid=alice,ou=people,{BASE}"), ""), "the directory lets it in");
     for directory in [slapd.directory(by_dn()), slapd.directory(by_search("(uid={user})"))] {
@@ -25,14 +25,14 @@ async fn a_password_with_a_zero_byte_or_without_end_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_name_that_two_entries_have_is_refused() {
+async fn cve_wrong_dn_mapping_two_entries_of_one_name() {
     let slapd = Slapd::start();
     let directory = slapd.directory(by_search("(uid={user})"));
     assert!(matches!(ask(&directory, "twin", "twin-pw").await, Err(BackendError::Denied(_))));
 }
 
 #[tokio::test]
-async fn an_entry_of_another_name_is_refused() {
+async fn cve_wrong_dn_mapping_an_entry_of_another_name() {
     let slapd = Slapd::start();
     let loose = slapd.directory(by_search("(|(uid={user})(mail={user}))"));
     // The entry of erin has "dave" as its address.

@@ -55,7 +55,7 @@ async fn the_scripted_server_is_believed_when_it_answers_properly() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_ldap_is_no_success() {
+async fn cve_malformed_ldap_answer_never_fails_open() {
     let answers: [&[u8]; 12] = [
         b"HTTP/1.1 200 OK\r\n\r\n",
         b"\x30\x84\x7f\xff\xff\xff",
@@ -109,7 +109,7 @@ async fn what_a_refused_bind_means_is_told_apart() {
 }
 
 #[tokio::test]
-async fn a_referral_in_place_of_an_answer_leads_nowhere() {
+async fn cve_ssrf_by_a_referral() {
     let elsewhere = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("ldap://127.0.0.1:{}/", elsewhere.local_addr().unwrap().port());
     let length = url.len() as u8;
@@ -123,7 +123,7 @@ async fn a_referral_in_place_of_an_answer_leads_nowhere() {
 }
 
 #[tokio::test]
-async fn an_entry_without_a_name_is_not_bound_as() {
+async fn cve_wrong_dn_mapping_an_entry_without_a_name() {
     // An empty name would make the bind anonymous, which succeeds.
     let entry = b"\x30\x18\x02\x01\x02\x64\x13\x04\x00\x30\x0f\x30\x0d\x04\x03uid\x31\x06\x04\x04alic";
     let entry_alice = {
@@ -149,7 +149,7 @@ async fn a_search_that_never_stops_finding_is_ended() {
 }
 
 #[tokio::test]
-async fn what_comes_in_clear_with_the_grant_of_tls_is_not_taken_for_an_answer_under_it() {
+async fn cve_starttls_injection() {
     let granted = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00";
     let injected = [&granted[..], SUCCESS].concat();
     let refused = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00";

@@ -29,7 +29,7 @@ async fn passwords_are_asked_over_tls_from_the_first_byte_and_after_a_request_fo
 }
 
 #[tokio::test]
-async fn a_directory_of_another_authority_or_name_gets_no_password() {
+async fn cve_wrong_ca_of_a_directory_gets_no_password() {
     let (slapd, stranger) = (Slapd::start(), Slapd::start());
     let unavailable = |r| matches!(r, Err(BackendError::Unavailable(_)));
     for protection in [

@@ -69,8 +69,8 @@ async fn a_question_that_is_not_for_a_password_is_not_answered_with_it() {
 }
 
 #[test]
-fn a_module_that_puts_another_user_in_place_lets_nobody_in() {
-    const NAME: &str = "pam_faults::a_module_that_puts_another_user_in_place_lets_nobody_in";
+fn cve_identity_mapping_a_module_puts_another_user_in_place() {
+    const NAME: &str = "pam_faults::cve_identity_mapping_a_module_puts_another_user_in_place";
     const STACK: &str = "auth required WRAPPER/pam_set_items.so\nauth required pam_permit.so\n\
                          account required pam_permit.so\n";
     // The module takes the other user from the environment.
@@ -113,7 +113,7 @@ fn hanging() -> Services {
 }
 
 #[tokio::test]
-async fn a_module_that_hangs_is_waited_for_no_longer_than_the_limit_and_delays_nobody_else() {
+async fn cve_pam_slow_is_waited_for_no_longer_than_the_limit() {
     let services = hanging();
     let healthy = Services::with("auth required MATRIX\naccount required MATRIX\n");
     let pam = services.pam_with(SHORT, 2);

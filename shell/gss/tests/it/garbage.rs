@@ -7,7 +7,7 @@ use symbolon_gss::abi::*;
 use symbolon_gss::{oid, status};
 
 #[test]
-fn nulls_are_refused_by_every_function() {
+fn cve_garbage_nulls_to_every_gss_entry_point() {
     world();
     // SAFETY: null is a value of every pointer here. No function is left out; the compiler knows each.
     let answers = unsafe {
@@ -139,7 +139,7 @@ fn nulls_are_refused_by_every_function() {
 }
 
 #[test]
-fn lengths_that_nothing_has_are_refused_before_the_bytes_are_looked_at() {
+fn cve_garbage_huge_lengths_to_gss_entry_points() {
     let (one, other) = open(0);
     let (user, service) = (Credential::password(PASSWORD), Credential::service());
     let name = Named::import(USER, oid::USER_NAME).unwrap();
@@ -221,7 +221,7 @@ fn identifier_of(length: u32, byte: &mut u8) -> Oid {
 }
 
 #[test]
-fn a_first_token_that_is_cut_or_altered_opens_nothing() {
+fn cve_malformed_gss_token_never_fails_open() {
     let (user, service) = (Credential::password(PASSWORD), Credential::service());
     let (_, first) = Side::new().initiate(&user, 0, null(), None);
     let refuse = |token: &[u8], what: &str| {

@@ -7,7 +7,7 @@ use symbolon_gss::abi::*;
 use symbolon_gss::{oid, status};
 
 #[test]
-fn a_context_that_is_not_open_protects_nothing() {
+fn cve_garbage_wrong_order_of_gss_calls() {
     let user = Credential::password(PASSWORD);
     let mut half = Side::new();
     half.initiate(&user, 0, ptr::null(), None);
@@ -31,7 +31,7 @@ fn a_context_that_is_not_open_protects_nothing() {
 }
 
 #[test]
-fn tokens_in_the_wrong_place_are_refused() {
+fn cve_garbage_wrong_order_of_gss_tokens() {
     let (user, service) = (Credential::password(PASSWORD), Credential::service());
     let (mut one, mut other) = (Side::new(), Side::new());
     let (_, first) = one.initiate(&user, 0, ptr::null(), None);
@@ -54,7 +54,7 @@ fn tokens_in_the_wrong_place_are_refused() {
 }
 
 #[test]
-fn a_handle_of_another_kind_is_no_handle() {
+fn cve_garbage_handles_of_another_kind() {
     let (mut one, _other) = open(0);
     let user = Credential::password(PASSWORD);
     let name = Named::import(USER, oid::USER_NAME).unwrap();

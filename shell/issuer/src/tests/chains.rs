@@ -277,7 +277,7 @@ fn name_constraints_hold_and_what_is_not_understood_refuses() {
 }
 
 #[test]
-fn wrong_ca() {
+fn cve_wrong_ca() {
     let (pki, other) = (Pki::new(), Pki::new());
     let refused = Err(SubjectError::Untrusted);
     assert_eq!(pki.check(&[other.leaf().sign(&other.root)]), refused, "the same name, another key");
@@ -375,7 +375,7 @@ fn a_certificate_has_one_encoding_and_one_form() {
 }
 
 #[test]
-fn wrong_dn_mapping() {
+fn cve_wrong_dn_mapping() {
     let pki = Pki::new();
     let with =
         |names: Vec<GeneralName>| pki.check(&[pki.leaf().with(&SubjectAltName(names)).sign(&pki.root)]);

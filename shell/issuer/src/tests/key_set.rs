@@ -126,7 +126,7 @@ fn the_identitys_signatures_can_be_checked_later() {
 }
 
 #[test]
-fn another_issuer_is_refused_even_under_the_same_name() {
+fn cve_wrong_ca_of_a_gateway() {
     let (world, other) = (World::new(), World::new());
     assert_eq!(world.verify(&other.key_set()), Err(KeySetError::OtherIssuer));
 

@@ -188,7 +188,7 @@ fn redraft_usage(der: &[u8]) -> Vec<der::asn1::ObjectIdentifier> {
 }
 
 #[test]
-fn wrong_key() {
+fn cve_wrong_key() {
     let (world, other) = (World::new(), World::new());
     let key = P256SigningKey::generate();
     let theirs = other.certify(&phone(), RequestKey::P256(&key));
@@ -211,7 +211,7 @@ fn wrong_key() {
 }
 
 #[test]
-fn a_foreign_authority_cannot_speak_for_our_subjects() {
+fn cve_cross_tenant_a_foreign_authority_cannot_speak_for_our_subjects() {
     let world = World::new();
     let root = Key::p256();
     let mut trust = world.trust();

@@ -59,7 +59,7 @@ fn every_kind_of_key_renews_its_certificate() {
 }
 
 #[test]
-fn renewed_with_another_certificate() {
+fn cve_renewed_with_another_certificate() {
     let world = World::new();
     let (mine, theirs) = (P256SigningKey::generate(), P256SigningKey::generate());
     let old = world.certify(&phone(), RequestKey::P256(&mine));

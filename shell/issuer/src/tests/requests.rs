@@ -64,7 +64,7 @@ fn a_request_is_read_as_it_was_made() {
 }
 
 #[test]
-fn nobody_asks_for_a_certificate_with_another_ones_key() {
+fn cve_wrong_key_in_a_request_for_a_certificate() {
     let key = P256SigningKey::generate();
     let refused = |der: &[u8]| CertificateRequest::read(crypto(), der).map(|_| ()).unwrap_err();
     let change = |change: fn(&mut CertReq)| {

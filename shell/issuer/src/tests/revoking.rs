@@ -144,7 +144,7 @@ fn only_the_authority_itself_makes_its_list() {
 }
 
 #[test]
-fn a_certificate_with_a_malleated_signature_is_still_revoked_and_still_blocked() {
+fn cve_outliving_revocation_by_a_malleated_signature() {
     let world = World::new();
     let key = P256SigningKey::generate();
     let lost = world.certify(&phone(), RequestKey::P256(&key));

@@ -33,7 +33,7 @@ async fn data_may_follow_an_opening_without_waiting() {
 }
 
 #[tokio::test]
-async fn what_is_not_granted_is_not_reached_and_not_told_apart_from_what_does_not_exist() {
+async fn cve_missing_authorisation_what_is_not_granted_is_not_reached() {
     let world = World::new().await;
     let echo = Echo::start().await;
     world.publish("echo", &echo.target).await;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use symbolon_server::{Node, NodeError};
 
 #[tokio::test]
-async fn only_the_owner_can_use_the_socket_and_read_the_keys() {
+async fn cve_missing_authorisation_the_socket_is_its_owners() {
     let world = World::new().await;
     for file in ["admin.sock", "node.key", "issuer.key", "identity.key"] {
         let mode = std::fs::metadata(world.config.dir.join(file)).unwrap().permissions().mode();

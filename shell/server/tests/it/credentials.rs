@@ -158,7 +158,7 @@ async fn a_session_ticket_of_a_locked_user_or_a_revoked_token_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_session_ticket_dies_with_its_session() {
+async fn cve_outliving_revocation_by_a_session_ticket() {
     let world = World::new().await;
     let (token, mut session) = alice(&world).await;
     let left_behind = ticket(&mut session).await;
@@ -260,7 +260,7 @@ async fn a_bare_certificate_ends_no_session_of_its_owner() {
 }
 
 #[tokio::test]
-async fn a_session_by_ticket_gets_no_certificate() {
+async fn cve_privilege_escalation_a_ticket_gets_no_certificate() {
     let world = World::new().await;
     let (token, mut session) = alice(&world).await;
     let ticket = ticket(&mut session).await;
@@ -300,7 +300,7 @@ async fn a_node_that_takes_no_tickets_or_certificates_gives_none_and_says_so() {
 }
 
 #[tokio::test]
-async fn an_entitlement_can_demand_more_than_a_foreign_ticket_or_a_password_proves() {
+async fn cve_downgrade_to_a_weaker_token_kind() {
     let world = World::new().await;
     let alice = enrolled(&world).await;
     world.echo_for("alice").await;

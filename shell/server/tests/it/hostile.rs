@@ -83,7 +83,7 @@ async fn a_cut_or_altered_first_message_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_trickled_first_message_is_cut_off_at_its_deadline() {
+async fn cve_dos_before_authentication_a_trickled_message() {
     let world = World::with(|c| c.limits.stranger_secs = 1).await;
     let mut stream = world.connect().await;
     stream.write_all(&[FrameKind::ContextFirst as u8, 1, 0, 10]).await.unwrap();
@@ -91,7 +91,7 @@ async fn a_trickled_first_message_is_cut_off_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn two_thousand_stalled_connections_keep_nobody_out() {
+async fn cve_dos_before_authentication_stalled_connections() {
     let world = World::with(|c| c.limits.strangers = 3000).await;
     let token = enrolled(&world).await;
     let mut stalled = Vec::new();

@@ -20,7 +20,7 @@ async fn an_invited_person_registers_and_signs_in() {
 }
 
 #[tokio::test]
-async fn an_invitation_serves_once() {
+async fn cve_code_reuse_of_an_invitation() {
     let world = World::new().await;
     register(&world, first(&world), "alice").await.unwrap();
     let again = register(&world, first(&world), "bob").await.err().unwrap();

@@ -112,7 +112,7 @@ async fn a_stream_opened_at_both_nodes_acts_once() {
 }
 
 #[tokio::test]
-async fn a_first_message_for_one_node_opens_nothing_at_the_other() {
+async fn cve_replayed_at_another_node() {
     let one = World::new().await;
     let two = one.beside().await;
     let token = enrolled(&one).await;

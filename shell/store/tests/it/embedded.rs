@@ -55,7 +55,7 @@ async fn only_the_owner_reads_the_files() {
 }
 
 #[tokio::test]
-async fn no_secret_appears_in_the_bytes_of_any_file() {
+async fn cve_secrets_in_the_files_of_the_store() {
     let dir = TempDir::new().unwrap();
     let store = open_directory(dir.path()).await.unwrap();
     let alice = hide_canaries(&store, "alice", 1).await;

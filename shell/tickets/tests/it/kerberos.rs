@@ -82,8 +82,8 @@ fn an_answer_of_another_exchange_convinces_nobody() {
 }
 
 #[test]
-fn our_own_request_reflected_is_no_answer() {
-    in_a_realm("kerberos::our_own_request_reflected_is_no_answer", |realm| {
+fn cve_reflected_ap_req_is_no_answer() {
+    in_a_realm("kerberos::cve_reflected_ap_req_is_no_answer", |realm| {
         realm.kinit("alice");
         let mut token = token_for("gw.sym.test");
         let request = token.present(&HERE).unwrap().body;

@@ -92,7 +92,7 @@ async fn a_withdrawn_key_is_believed_no_longer_after_the_next_renewal() {
 }
 
 #[tokio::test]
-async fn kept_keys_serve_while_the_provider_is_down_until_they_are_a_day_old() {
+async fn cve_provider_down_and_kept_keys_serve_for_a_day() {
     let provider = TestProvider::start("ES256").await;
     let gateway = provider.verifier();
     show(&gateway, &token_at(&provider, NOW), NOW).await.unwrap();
@@ -110,7 +110,7 @@ async fn kept_keys_serve_while_the_provider_is_down_until_they_are_a_day_old() {
 }
 
 #[tokio::test]
-async fn a_provider_that_says_nothing_is_waited_for_once_and_no_longer_than_the_limit() {
+async fn cve_provider_slow_is_waited_for_once_and_no_longer_than_the_limit() {
     let provider = TestProvider::start("ES256").await;
     provider.state().manner = Manner::Silence;
     let limit = Duration::from_millis(300);
@@ -126,7 +126,7 @@ async fn a_provider_that_says_nothing_is_waited_for_once_and_no_longer_than_the_
 }
 
 #[tokio::test]
-async fn a_slow_renewal_delays_nobody_whose_key_is_known() {
+async fn cve_provider_slow_delays_nobody_whose_key_is_known() {
     let provider = TestProvider::start("ES256").await;
     let gateway = provider.verifier();
     show(&gateway, &token_at(&provider, NOW), NOW).await.unwrap();
@@ -186,7 +186,7 @@ async fn a_provider_that_is_not_there_is_told() {
 }
 
 #[tokio::test]
-async fn a_provider_by_https_is_believed_under_the_named_authority_alone() {
+async fn cve_wrong_ca_of_a_provider() {
     let named = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(named.signing_key.serialize_der()).unwrap();
     let crypto = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
