@@ -21,7 +21,6 @@ mod claims;
 mod command;
 mod discovery;
 mod error;
-mod fetch;
 mod json;
 mod jwk;
 mod jws;
@@ -30,11 +29,16 @@ mod subject;
 mod token;
 mod verifier;
 
+/// Longest document of a provider, in bytes; their key sets have a few KiB.
+const MAX_DOCUMENT: usize = 256 * 1024;
+/// What providers answer with.
+const JSON: &str = "application/json";
+
 pub use browser::BrowserSource;
 pub use command::CommandSource;
 pub use error::{OidcError, ProviderError, SourceError};
-pub use fetch::Transport;
 pub use provider::{KeyTimes, Provider};
 pub use subject::{SubjectMap, UserClaim};
+pub use symbolon_fetch::{FetchError, Transport};
 pub use token::{IdTokenSource, JwtToken, nonce};
 pub use verifier::{JwtProved, OidcVerifier, claimed_issuer};

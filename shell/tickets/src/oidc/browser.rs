@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::apart::apart;
 use super::discovery::{self, Description};
-use super::{IdTokenSource, ProviderError, SourceError, Transport};
+use super::{IdTokenSource, JSON, MAX_DOCUMENT, ProviderError, SourceError, Transport};
 
 /// Longest request that is read from the browser, in bytes: a code has a few hundred.
 const MAX_REQUEST: u64 = 16 * 1024;
@@ -83,7 +83,8 @@ impl BrowserSource {
             .append_pair("client_id", &self.client)
             .append_pair("code_verifier", &verifier)
             .finish();
-        let answer = self.transport.answer(&token_place, form).await?;
+        let answer = self.transport.answer(&token_place, form, JSON, MAX_DOCUMENT).await;
+        let answer = answer.map_err(ProviderError::from)?;
         let malformed = ProviderError::Malformed;
         let answer: Value = serde_json::from_slice(&answer).map_err(|_| malformed("no JSON"))?;
         let token = answer.get("id_token").and_then(Value::as_str);

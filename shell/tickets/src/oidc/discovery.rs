@@ -1,15 +1,15 @@
 //! What a provider says of itself (OpenID Connect Discovery 1.0).
 
-use hyper::Uri;
 use serde_json::Value;
+use symbolon_fetch::Uri;
 
-use super::{ProviderError, Transport};
+use super::{FetchError, JSON, MAX_DOCUMENT, ProviderError, Transport};
 
 /// Where the description of `issuer` is.
 pub(super) fn place(issuer: &str, transport: &Transport) -> Result<Uri, ProviderError> {
     let place = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     let uri = transport.address(&place)?;
-    if uri.query().is_some() { Err(ProviderError::Address(issuer.to_owned())) } else { Ok(uri) }
+    if uri.query().is_some() { Err(FetchError::Address(issuer.to_owned()).into()) } else { Ok(uri) }
 }
 
 /// A provider's description, of which the places are addresses that its transport may ask.
@@ -21,7 +21,7 @@ impl Description {
         place: &Uri,
         transport: &Transport,
     ) -> Result<Self, ProviderError> {
-        let document = transport.document(place).await?;
+        let document = transport.document(place, JSON, MAX_DOCUMENT).await?;
         let description: Value =
             serde_json::from_slice(&document).map_err(|_| ProviderError::Malformed("no JSON"))?;
         // §4.3: or one provider could speak for another.
@@ -34,6 +34,6 @@ impl Description {
     /// Where its keys are, or where a person or a client is to go.
     pub(super) fn place(&self, name: &str, transport: &Transport) -> Result<Uri, ProviderError> {
         let text = self.0.get(name).and_then(Value::as_str);
-        transport.address(text.ok_or(ProviderError::Malformed("a place is missing"))?)
+        Ok(transport.address(text.ok_or(ProviderError::Malformed("a place is missing"))?)?)
     }
 }

@@ -1,3 +1,5 @@
+use symbolon_fetch::FetchError;
+
 /// Why an ID token opened nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -44,24 +46,9 @@ pub enum OidcError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProviderError {
-    /// An address that is none, or not one of HTTPS where that is asked for.
-    #[error("not an acceptable address: {0}")]
-    Address(String),
-    /// The certificates in which to trust cannot be read.
-    #[error("certificates: {0}")]
-    Certificates(String),
-    /// No connection, or it broke.
-    #[error("{0}")]
-    Connection(String),
-    /// It took too long.
-    #[error("no answer in time")]
-    TimedOut,
-    /// An answer that is not "200 OK"; it is not followed anywhere else.
-    #[error("it answered with status {0}")]
-    Status(u16),
-    /// An answer that is too long.
-    #[error("its answer is too long")]
-    TooLong,
+    /// It cannot be asked, or does not answer as it should.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// An answer that is not what was asked for.
     #[error("its answer is not understood: {0}")]
     Malformed(&'static str),

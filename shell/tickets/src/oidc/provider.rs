@@ -1,13 +1,13 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hyper::Uri;
+use symbolon_fetch::Uri;
 use symbolon_wire::Time;
 use tokio::sync::Mutex;
 
 use super::discovery::{self, Description};
 use super::jwk::{Jwk, KeySet};
 use super::jws::Algorithm;
-use super::{OidcError, ProviderError, Transport};
+use super::{JSON, MAX_DOCUMENT, OidcError, ProviderError, Transport};
 
 /// How long a provider's keys are kept, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Provider {
     /// The provider that calls itself `issuer`, as in `https://id.example.org`. Nothing is asked yet.
     ///
     /// # Errors
-    /// [`ProviderError::Address`] when that is no address which `transport` may ask.
+    /// [`FetchError::Address`](super::FetchError::Address) when that is no address which `transport` may ask.
     pub fn new(issuer: &str, transport: Transport, times: KeyTimes) -> Result<Self, ProviderError> {
         let discovery = discovery::place(issuer, &transport)?;
         Ok(Self(Arc::new(Shared {
@@ -149,7 +149,7 @@ impl Shared {
     async fn fetch(&self) -> Result<KeySet, ProviderError> {
         let description = Description::fetch(&self.issuer, &self.discovery, &self.transport).await?;
         let place = description.place("jwks_uri", &self.transport)?;
-        let keys = self.transport.document(&place).await?;
+        let keys = self.transport.document(&place, JSON, MAX_DOCUMENT).await?;
         KeySet::parse(&keys)
     }
 }

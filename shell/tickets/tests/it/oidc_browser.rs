@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use symbolon_crypto::InitiatorToken as _;
-use symbolon_tickets::oidc::{BrowserSource, JwtToken, ProviderError, SourceError, Transport};
+use symbolon_tickets::oidc::{BrowserSource, FetchError, JwtToken, ProviderError, SourceError, Transport};
 
 use crate::provider::{AUDIENCE, HERE, LIMIT, Manner, NOW, TestProvider, alice, say};
 
@@ -115,5 +115,5 @@ async fn a_provider_that_errs_is_told() {
     let mut token = source(&provider, LIMIT, Box::new(curl));
     assert!(token.present(&HERE).is_err());
     let complaint = token.complaint().take();
-    assert_eq!(complaint, Some(SourceError::Provider(ProviderError::Status(500))));
+    assert_eq!(complaint, Some(SourceError::Provider(ProviderError::Fetch(FetchError::Status(500)))));
 }

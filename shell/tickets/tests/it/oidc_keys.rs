@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
 use symbolon_tickets::oidc::{
-    KeyTimes, OidcError, OidcVerifier, Provider, ProviderError, SubjectMap, Transport, UserClaim,
+    FetchError, KeyTimes, OidcError, OidcVerifier, Provider, ProviderError, SubjectMap, Transport, UserClaim,
 };
 use symbolon_wire::Time;
 
@@ -103,7 +103,7 @@ async fn cve_provider_down_and_kept_keys_serve_for_a_day() {
     }
     let too_late = NOW.plus_secs(24 * 3600);
     let refused = show(&gateway, &token_at(&provider, too_late), too_late).await;
-    assert_eq!(refused, Err(OidcError::Unavailable(ProviderError::Status(503))));
+    assert_eq!(refused, Err(OidcError::Unavailable(ProviderError::Fetch(FetchError::Status(503)))));
     provider.state().manner = Manner::Answer;
     let back = too_late.plus_secs(10);
     assert_eq!(show(&gateway, &token_at(&provider, back), back).await, Ok(()));
@@ -120,7 +120,7 @@ async fn cve_provider_slow_is_waited_for_once_and_no_longer_than_the_limit() {
     let begun = Instant::now();
     for _ in 0..20 {
         let refused = show(&gateway, &token, NOW).await;
-        assert_eq!(refused, Err(OidcError::Unavailable(ProviderError::TimedOut)));
+        assert_eq!(refused, Err(OidcError::Unavailable(ProviderError::Fetch(FetchError::TimedOut))));
     }
     assert!(begun.elapsed() < limit * 10, "{:?}", begun.elapsed());
 }
@@ -146,7 +146,7 @@ async fn what_a_provider_says_amiss_is_told() {
     let result = || async { provider.provider().prepare(NOW).await.unwrap_err() };
     let big = "x".repeat(300_000);
     said(say("200 OK", &big));
-    assert_eq!(result().await, ProviderError::TooLong);
+    assert_eq!(result().await, ProviderError::Fetch(FetchError::TooLong));
     said(say("200 OK", "<html>"));
     assert!(matches!(result().await, ProviderError::Malformed(_)));
     said(say("200 OK", "[]"));
@@ -154,18 +154,18 @@ async fn what_a_provider_says_amiss_is_told() {
     let elsewhere =
         format!("HTTP/1.1 302 Found\r\nlocation: {}/keys\r\ncontent-length: 0\r\n\r\n", provider.issuer);
     said(elsewhere.into_bytes());
-    assert_eq!(result().await, ProviderError::Status(302));
+    assert_eq!(result().await, ProviderError::Fetch(FetchError::Status(302)));
     said(b"nonsense\r\n\r\n".to_vec());
-    assert!(matches!(result().await, ProviderError::Connection(_)));
+    assert!(matches!(result().await, ProviderError::Fetch(FetchError::Connection(_))));
     said(Vec::new());
-    assert!(matches!(result().await, ProviderError::Connection(_)));
+    assert!(matches!(result().await, ProviderError::Fetch(FetchError::Connection(_))));
     provider.state().manner = Manner::Answer;
     provider.state().other_name = Some("https://id.example.org".to_owned());
     assert_eq!(result().await, ProviderError::OtherIssuer);
     provider.state().other_name = None;
     for place in ["file:///etc/passwd", "https://127.0.0.1/keys", "/keys", "http://user@127.0.0.1/keys"] {
         provider.state().other_place = Some(place.to_owned());
-        assert!(matches!(result().await, ProviderError::Address(_)), "{place}");
+        assert!(matches!(result().await, ProviderError::Fetch(FetchError::Address(_))), "{place}");
     }
     provider.state().other_place = None;
     provider.state().keys.clear();
@@ -182,7 +182,7 @@ async fn a_provider_that_is_not_there_is_told() {
     while tokio::net::TcpStream::connect(issuer.trim_start_matches("http://")).await.is_ok() {
         assert!(Instant::now() < end);
     }
-    assert!(matches!(gone.prepare(NOW).await, Err(ProviderError::Connection(_))));
+    assert!(matches!(gone.prepare(NOW).await, Err(ProviderError::Fetch(FetchError::Connection(_)))));
 }
 
 #[tokio::test]
@@ -204,7 +204,7 @@ async fn cve_wrong_ca_of_a_provider() {
         async move { provider.prepare(NOW).await }
     };
     assert_eq!(ask(named.cert.pem()).await, Ok(()));
-    assert!(matches!(ask(stranger.cert.pem()).await, Err(ProviderError::Connection(_))));
+    assert!(matches!(ask(stranger.cert.pem()).await, Err(ProviderError::Fetch(FetchError::Connection(_)))));
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn https_is_asked_for_unless_told_otherwise() {
     let transport = Transport::https(named.cert.pem().as_bytes(), LIMIT).unwrap();
     for issuer in ["http://id.example.org", "id.example.org", "", "https://", "https://a@b", "ftp://x"] {
         let made = Provider::new(issuer, transport.clone(), KeyTimes::default());
-        assert!(matches!(made, Err(ProviderError::Address(_))), "{issuer}");
+        assert!(matches!(made, Err(ProviderError::Fetch(FetchError::Address(_)))), "{issuer}");
     }
-    assert!(matches!(Transport::https(b"", LIMIT), Err(ProviderError::Certificates(_))));
+    assert!(matches!(Transport::https(b"", LIMIT), Err(FetchError::Certificates(_))));
 }
