@@ -1,16 +1,16 @@
-//! HKDF-SHA-256 (RFC 5869) over the provider's HMAC, and transcripts.
+//! HKDF (RFC 5869) over the provider's HMAC, and transcripts.
 
 use crate::{Crypto, Secret};
 use zeroize::Zeroize;
 
 impl Crypto {
-    /// HKDF-Extract over the concatenated parts (RFC 5869 §2.2).
+    /// HKDF-Extract with SHA-256 over the concatenated parts (RFC 5869 §2.2).
     #[must_use]
     pub fn extract(self, salt: &[u8], input: &[&[u8]]) -> Secret<32> {
         Secret::new(self.hmac_sha256(salt, input))
     }
 
-    /// HKDF-Expand to `N` bytes with the concatenated `info` (RFC 5869 §2.3). `N` is at most 8,160,
+    /// HKDF-Expand with SHA-256 to `N` bytes with the concatenated `info` (RFC 5869 §2.3). `N` is at most 8,160,
     /// and `info` has at most ten parts, all of them ours and none from a peer.
     #[must_use]
     pub fn expand<const N: usize>(self, key: &Secret<32>, info: &[&[u8]]) -> Secret<N> {
@@ -29,6 +29,23 @@ impl Crypto {
             block = next;
             chunk.copy_from_slice(&block[..chunk.len()]);
         }
+        block.zeroize();
+        let secret = Secret::new(out);
+        out.zeroize();
+        secret
+    }
+
+    /// HKDF-Expand with SHA-384 to `N` bytes (RFC 5869 §2.3), for the key schedule of TLS. `N` is at
+    /// most 48, one block, which is all that TLS derives; `info` has at most ten parts.
+    #[must_use]
+    pub fn expand_sha384<const N: usize>(self, key: &Secret<48>, info: &[&[u8]]) -> Secret<N> {
+        const { assert!(N <= 48, "one block") };
+        let mut parts = Parts::new();
+        parts.push(info);
+        parts.push(&[&[1]]);
+        let mut block = self.hmac_sha384(key.expose(), parts.as_slice());
+        let mut out = [0; N];
+        out.copy_from_slice(&block[..N]);
         block.zeroize();
         let secret = Secret::new(out);
         out.zeroize();

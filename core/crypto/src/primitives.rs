@@ -1,7 +1,7 @@
 use crate::Secret;
 use rustls_pki_types::SignatureVerificationAlgorithm;
 
-/// Width of an AES-GCM tag in bytes.
+/// Width of the tag of every [`Aead`] in bytes.
 pub const TAG: usize = 16;
 
 /// Why a primitive did not give a result.
@@ -38,7 +38,8 @@ impl dyn Entropy + '_ {
     }
 }
 
-/// AES-256-GCM under one key (RFC 5116). The caller gives each nonce once.
+/// AES-GCM or ChaCha20-Poly1305 under one key (RFC 5116, RFC 8439). The caller gives each nonce once;
+/// the same inputs give the same bytes.
 pub trait Aead: Send + Sync {
     /// Encrypts in place and returns the tag.
     fn seal(&self, nonce: &[u8; 12], aad: &[u8], in_out: &mut [u8]) -> [u8; TAG];
@@ -48,6 +49,24 @@ pub trait Aead: Send + Sync {
     /// # Errors
     /// [`CryptoError::Forged`]; `in_out` then holds nothing of use.
     fn open(&self, nonce: &[u8; 12], aad: &[u8], in_out: &mut [u8]) -> Result<usize, CryptoError>;
+
+    /// Encrypts `plaintext` and after it `last`, one byte at most, into `out`, which gets
+    /// `ciphertext | tag` and is exactly so long. `plaintext` stays as it was.
+    fn seal_from(&self, nonce: &[u8; 12], aad: &[u8], plaintext: &[u8], last: &[u8], out: &mut [u8]);
+
+    /// Decrypts `sealed`, `ciphertext | tag`, into the beginning of `out` and returns the plaintext's
+    /// length. `sealed` stays as it was.
+    ///
+    /// # Errors
+    /// [`CryptoError::Forged`], also when `out` is shorter than the plaintext; it then holds nothing of
+    /// use.
+    fn open_from(
+        &self,
+        nonce: &[u8; 12],
+        aad: &[u8],
+        sealed: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, CryptoError>;
 }
 
 /// An X25519 private key (RFC 7748), held in the provider's own form.
@@ -95,8 +114,14 @@ pub trait Primitives: Send + Sync {
     fn sha3_256(&self, parts: &[&[u8]]) -> Secret<32>;
     /// HMAC-SHA-256 over the concatenated parts (RFC 2104).
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32];
+    /// HMAC-SHA-384 over the concatenated parts (RFC 2104), for the key schedule of TLS.
+    fn hmac_sha384(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 48];
     /// AES-256-GCM under `key`.
     fn aes256_gcm(&self, key: &Secret<32>) -> Box<dyn Aead>;
+    /// AES-128-GCM under `key`, for TLS.
+    fn aes128_gcm(&self, key: &Secret<16>) -> Box<dyn Aead>;
+    /// ChaCha20-Poly1305 under `key` (RFC 8439), for TLS.
+    fn chacha20_poly1305(&self, key: &Secret<32>) -> Box<dyn Aead>;
     /// A fresh X25519 key.
     fn x25519_generate(&self, entropy: &mut dyn Entropy) -> Box<dyn X25519Key>;
     /// An X25519 key from its 32 bytes.

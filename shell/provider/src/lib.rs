@@ -4,6 +4,7 @@
 //! aws-lc draws its own randomness for key generation of X25519 and for ML-KEM; the `entropy`
 //! argument is not used there.
 
+mod aead;
 mod certificates;
 mod primitives;
 mod subject_key;

@@ -1,8 +1,7 @@
+use crate::aead::keyed;
 use aws_lc_rs::{aead, agreement, digest, hmac, kem};
 use rustls_pki_types::SignatureVerificationAlgorithm;
-use symbolon_crypto::{
-    Aead, CryptoError, Entropy, MlKem768Key, Primitives, Secret, SecretBytes, TAG, X25519Key,
-};
+use symbolon_crypto::{Aead, CryptoError, Entropy, MlKem768Key, Primitives, Secret, SecretBytes, X25519Key};
 
 /// The provider.
 pub(crate) struct AwsLc;
@@ -18,22 +17,38 @@ impl Primitives for AwsLc {
 
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         let length: usize = parts.iter().map(|p| p.len()).sum();
-        if key.len() <= HASH_BLOCK && length <= SHORT_MESSAGE {
-            return short_hmac_sha256(key, parts);
+        if key.len() <= SHA256_BLOCK && length <= SHORT_MESSAGE {
+            return short_hmac::<{ SHA256_BLOCK + SHORT_MESSAGE }, { SHA256_BLOCK + 32 }, 32>(
+                &digest::SHA256,
+                key,
+                parts,
+            );
         }
-        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-        for part in parts {
-            context.update(part);
+        long_hmac(hmac::HMAC_SHA256, key, parts)
+    }
+
+    fn hmac_sha384(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 48] {
+        let length: usize = parts.iter().map(|p| p.len()).sum();
+        if key.len() <= SHA384_BLOCK && length <= SHORT_MESSAGE {
+            return short_hmac::<{ SHA384_BLOCK + SHORT_MESSAGE }, { SHA384_BLOCK + 48 }, 48>(
+                &digest::SHA384,
+                key,
+                parts,
+            );
         }
-        let mut out = [0; 32];
-        out.copy_from_slice(context.sign().as_ref());
-        out
+        long_hmac(hmac::HMAC_SHA384, key, parts)
     }
 
     fn aes256_gcm(&self, key: &Secret<32>) -> Box<dyn Aead> {
-        let key =
-            aead::UnboundKey::new(&aead::AES_256_GCM, key.expose()).expect("32 bytes are a key of AES-256");
-        Box::new(Gcm(aead::LessSafeKey::new(key)))
+        keyed(&aead::AES_256_GCM, key.expose())
+    }
+
+    fn aes128_gcm(&self, key: &Secret<16>) -> Box<dyn Aead> {
+        keyed(&aead::AES_128_GCM, key.expose())
+    }
+
+    fn chacha20_poly1305(&self, key: &Secret<32>) -> Box<dyn Aead> {
+        keyed(&aead::CHACHA20_POLY1305, key.expose())
     }
 
     fn x25519_generate(&self, _entropy: &mut dyn Entropy) -> Box<dyn X25519Key> {
@@ -76,32 +91,50 @@ impl Primitives for AwsLc {
 }
 
 /// The block of SHA-256, in bytes.
-const HASH_BLOCK: usize = 64;
+const SHA256_BLOCK: usize = 64;
+/// The block of SHA-384, in bytes.
+const SHA384_BLOCK: usize = 128;
 /// The longest message that is hashed in one piece, in bytes: what a step of HKDF has, and more.
 const SHORT_MESSAGE: usize = 256;
 
 /// RFC 2104 §2 by two hashes of one piece each. Nearly all our keys are used for one short message,
 /// and for those the making, copying and wiping of aws-lc's HMAC context costs as much again as the
-/// hashing. `key` has at most [`HASH_BLOCK`] bytes and `parts` have [`SHORT_MESSAGE`] together.
-fn short_hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut inner = [0x36; HASH_BLOCK + SHORT_MESSAGE];
-    let mut outer = [0x5c; HASH_BLOCK + 32];
+/// hashing. `INNER` is the hash's block and [`SHORT_MESSAGE`], `OUTER` its block and its output;
+/// `key` has at most a block and `parts` have [`SHORT_MESSAGE`] together.
+fn short_hmac<const INNER: usize, const OUTER: usize, const OUT: usize>(
+    algorithm: &'static digest::Algorithm,
+    key: &[u8],
+    parts: &[&[u8]],
+) -> [u8; OUT] {
+    let block = const { OUTER - OUT };
+    let mut inner = [0x36; INNER];
+    let mut outer = [0x5c; OUTER];
     for ((i, o), k) in inner.iter_mut().zip(&mut outer).zip(key) {
         *i ^= k;
         *o ^= k;
     }
-    let mut end = HASH_BLOCK;
+    let mut end = block;
     for part in parts {
         inner[end..end + part.len()].copy_from_slice(part);
         end += part.len();
     }
-    outer[HASH_BLOCK..].copy_from_slice(digest::digest(&digest::SHA256, &inner[..end]).as_ref());
-    let mut out = [0; 32];
-    out.copy_from_slice(digest::digest(&digest::SHA256, &outer).as_ref());
+    outer[block..].copy_from_slice(digest::digest(algorithm, &inner[..end]).as_ref());
+    let mut out = [0; OUT];
+    out.copy_from_slice(digest::digest(algorithm, &outer).as_ref());
     inner[..end].fill(0);
     outer.fill(0);
     zeroize::optimization_barrier(&inner);
     zeroize::optimization_barrier(&outer);
+    out
+}
+
+fn long_hmac<const OUT: usize>(algorithm: hmac::Algorithm, key: &[u8], parts: &[&[u8]]) -> [u8; OUT] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
+    for part in parts {
+        context.update(part);
+    }
+    let mut out = [0; OUT];
+    out.copy_from_slice(context.sign().as_ref());
     out
 }
 
@@ -132,31 +165,6 @@ fn short_digest_of(algorithm: &'static digest::Algorithm, parts: &[&[u8]]) -> [u
     message[..end].fill(0);
     zeroize::optimization_barrier(&message);
     out
-}
-
-struct Gcm(aead::LessSafeKey);
-
-impl Aead for Gcm {
-    fn seal(&self, nonce: &[u8; 12], aad: &[u8], in_out: &mut [u8]) -> [u8; TAG] {
-        let tag = self
-            .0
-            .seal_in_place_separate_tag(
-                aead::Nonce::assume_unique_for_key(*nonce),
-                aead::Aad::from(aad),
-                in_out,
-            )
-            .expect("only inputs above 64 GiB are refused");
-        let mut out = [0; TAG];
-        out.copy_from_slice(tag.as_ref());
-        out
-    }
-
-    fn open(&self, nonce: &[u8; 12], aad: &[u8], in_out: &mut [u8]) -> Result<usize, CryptoError> {
-        self.0
-            .open_in_place(aead::Nonce::assume_unique_for_key(*nonce), aead::Aad::from(aad), in_out)
-            .map(|plaintext| plaintext.len())
-            .map_err(|_| CryptoError::Forged)
-    }
 }
 
 struct X25519 {

@@ -32,8 +32,20 @@ impl Primitives for Replay {
         crypto().hmac_sha256(key, parts)
     }
 
+    fn hmac_sha384(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 48] {
+        crypto().hmac_sha384(key, parts)
+    }
+
     fn aes256_gcm(&self, key: &Secret<32>) -> Box<dyn Aead> {
         crypto().aes256_gcm(key)
+    }
+
+    fn aes128_gcm(&self, key: &Secret<16>) -> Box<dyn Aead> {
+        crypto().aes128_gcm(key)
+    }
+
+    fn chacha20_poly1305(&self, key: &Secret<32>) -> Box<dyn Aead> {
+        crypto().chacha20_poly1305(key)
     }
 
     fn x25519_generate(&self, _entropy: &mut dyn Entropy) -> Box<dyn X25519Key> {

@@ -1,7 +1,7 @@
 //! Wycheproof's collections of nasty inputs, through our interfaces.
 
 use crate::replay::ml_kem_from_seed;
-use symbolon_crypto::{CryptoError, KemPrivateKey, KemPublicKey, Secret, SecretBytes, Suite};
+use symbolon_crypto::{Aead, CryptoError, KemPrivateKey, KemPublicKey, Secret, SecretBytes, Suite};
 use symbolon_provider::{SystemEntropy, crypto, ml_kem768_from};
 use wycheproof::{TestResult, aead, hkdf, mac, mlkem, xdh};
 
@@ -34,30 +34,66 @@ fn x25519_agrees_and_refuses_points_of_low_order() {
 }
 
 #[test]
-fn aes_256_gcm_seals_and_opens_as_it_should() {
+fn aes_gcm_seals_and_opens_as_it_should() {
     let set = aead::TestSet::load(aead::TestName::AesGcm).unwrap();
-    let ours = |g: &&aead::TestGroup| (g.key_size, g.nonce_size, g.tag_size) == (256, 96, 128);
+    let counted = check_aead(&set, 256, |key| crypto().aes256_gcm(&Secret::from_slice(key).unwrap()));
+    assert!(counted > 60, "{counted}");
+    let counted = check_aead(&set, 128, |key| crypto().aes128_gcm(&Secret::from_slice(key).unwrap()));
+    assert!(counted > 60, "{counted}");
+}
+
+#[test]
+fn chacha20_poly1305_seals_and_opens_as_it_should() {
+    let set = aead::TestSet::load(aead::TestName::ChaCha20Poly1305).unwrap();
+    let counted = check_aead(&set, 256, |key| crypto().chacha20_poly1305(&Secret::from_slice(key).unwrap()));
+    assert!(counted > 200, "{counted}");
+}
+
+/// All tests of `set` for keys of `bits`, nonces of 12 bytes and tags of 16, in place and from one
+/// place to another.
+fn check_aead(set: &aead::TestSet, bits: usize, keyed: impl Fn(&[u8]) -> Box<dyn Aead>) -> usize {
+    let ours = |g: &&aead::TestGroup| (g.key_size, g.nonce_size, g.tag_size) == (bits, 96, 128);
     let mut counted = 0;
     for test in set.test_groups.iter().filter(ours).flat_map(|g| &g.tests) {
-        let aead = crypto().aes256_gcm(&Secret::from_slice(&test.key).unwrap());
+        let aead = keyed(&test.key);
         let nonce: &[u8; 12] = test.nonce.as_ref().try_into().unwrap();
-        let mut sealed = test.pt.to_vec();
-        let tag = aead.seal(nonce, &test.aad, &mut sealed);
-        let mut received = [test.ct.as_ref(), test.tag.as_ref()].concat();
+        let published = [test.ct.as_ref(), test.tag.as_ref()].concat();
+        let mut received = published.clone();
         let opened = aead.open(nonce, &test.aad, &mut received);
+        let mut elsewhere = vec![0; test.pt.len()];
+        let opened_elsewhere = aead.open_from(nonce, &test.aad, &published, &mut elsewhere);
         if test.result == TestResult::Valid {
-            assert_eq!(
-                (sealed.as_slice(), tag.as_slice()),
-                (test.ct.as_ref(), test.tag.as_ref()),
-                "{test:?}"
-            );
+            let mut sealed = test.pt.to_vec();
+            let tag = aead.seal(nonce, &test.aad, &mut sealed);
+            assert_eq!([&sealed[..], &tag].concat(), published, "{test:?}");
+            for last in 0..=1.min(test.pt.len()) {
+                let (plaintext, last) = test.pt.split_at(test.pt.len() - last);
+                let mut sealed = vec![0; published.len()];
+                aead.seal_from(nonce, &test.aad, plaintext, last, &mut sealed);
+                assert_eq!(sealed, published, "{test:?}");
+            }
             assert_eq!(opened.map(|n| &received[..n]), Ok(test.pt.as_ref()), "{test:?}");
+            assert_eq!(opened_elsewhere.map(|n| &elsewhere[..n]), Ok(test.pt.as_ref()), "{test:?}");
         } else {
             assert_eq!(opened, Err(CryptoError::Forged), "{test:?}");
+            assert_eq!(opened_elsewhere, Err(CryptoError::Forged), "{test:?}");
         }
         counted += 1;
     }
-    assert!(counted > 60, "{counted}");
+    counted
+}
+
+#[test]
+fn what_is_too_short_for_a_tag_or_for_its_room_does_not_open() {
+    let aead = crypto().aes128_gcm(&Secret::new([1; 16]));
+    for length in 0..16 {
+        let forged = Err(CryptoError::Forged);
+        assert_eq!(aead.open_from(&[0; 12], b"", &vec![0; length], &mut [0; 32]), forged);
+    }
+    let mut sealed = [0; 20];
+    aead.seal_from(&[0; 12], b"", b"four", b"", &mut sealed);
+    assert_eq!(aead.open_from(&[0; 12], b"", &sealed, &mut [0; 3]), Err(CryptoError::Forged));
+    assert_eq!(aead.open_from(&[0; 12], b"", &sealed, &mut [0; 9]), Ok(4));
 }
 
 #[test]
@@ -80,6 +116,19 @@ fn hkdf_derives_what_it_should() {
 }
 
 #[test]
+fn hkdf_with_sha_384_derives_what_it_should() {
+    let set = hkdf::TestSet::load(hkdf::TestName::HkdfSha384).unwrap();
+    let mut counted = 0;
+    for test in set.test_groups.iter().flat_map(|g| &g.tests).filter(|t| t.size <= 48) {
+        let prk = Secret::new(crypto().hmac_sha384(&test.salt, &[&test.ikm]));
+        let okm = crypto().expand_sha384::<48>(&prk, &[&test.info]);
+        assert_eq!(&okm.expose()[..test.size], test.okm.as_ref(), "{test:?}");
+        counted += 1;
+    }
+    assert!(counted > 30, "{counted}");
+}
+
+#[test]
 fn parts_are_hashed_as_if_they_were_joined() {
     let prk = crypto().extract(b"salt", &[b"a", b"", b"bc"]);
     assert_eq!(prk, crypto().extract(b"salt", &[b"abc"]));
@@ -90,18 +139,27 @@ fn parts_are_hashed_as_if_they_were_joined() {
 
 #[test]
 fn hmac_authenticates_what_it_should() {
-    let set = mac::TestSet::load(mac::TestName::HmacSha256).unwrap();
+    let counted =
+        check_hmac(mac::TestName::HmacSha256, |key, parts| crypto().hmac_sha256(key, parts).to_vec());
+    assert!(counted > 150, "{counted}");
+    let counted =
+        check_hmac(mac::TestName::HmacSha384, |key, parts| crypto().hmac_sha384(key, parts).to_vec());
+    assert!(counted > 150, "{counted}");
+}
+
+fn check_hmac(name: mac::TestName, hmac: impl Fn(&[u8], &[&[u8]]) -> Vec<u8>) -> usize {
+    let set = mac::TestSet::load(name).unwrap();
     let mut counted = 0;
     for group in &set.test_groups {
         for test in &group.tests {
             let (head, tail) = test.msg.split_at(test.msg.len() / 2);
-            let tag = crypto().hmac_sha256(&test.key, &[head, tail]);
+            let tag = hmac(&test.key, &[head, tail]);
             let same = tag[..group.tag_size / 8] == *test.tag.as_ref();
             assert_eq!(same, !test.result.must_fail(), "{test:?}");
             counted += 1;
         }
     }
-    assert!(counted > 150, "{counted}");
+    counted
 }
 
 #[test]
