@@ -104,7 +104,7 @@ impl From<HardwareError> for AgentError {
             HardwareError::NoToken { .. } | HardwareError::Gone { .. } => ErrorKind::Unreachable,
             HardwareError::Uri(_)
             | HardwareError::SeveralTokens { .. }
-            | HardwareError::ObjectType(_)
+            | HardwareError::ObjectType { .. }
             | HardwareError::PinSource { .. } => ErrorKind::Usage,
             HardwareError::WrongPin { .. }
             | HardwareError::PinLocked { .. }

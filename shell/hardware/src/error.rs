@@ -1,7 +1,7 @@
 //! Why a key in a device cannot be used, and what helps.
 
-use crate::UriError;
 use crate::pin::Tries;
+use crate::{ObjectType, UriError};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use std::path::PathBuf;
 
@@ -51,14 +51,21 @@ pub enum HardwareError {
         /// The tokens that fit, as URIs.
         matching: Vec<String>,
     },
-    /// The URI asks for an object that is no secret key.
-    #[error("the URI names an object that is no secret key (type={0}), and only such a key signs in")]
-    ObjectType(String),
-    /// The token cannot compute HMAC-SHA-256.
-    #[error("the token {token} cannot compute HMAC-SHA-256 (CKM_SHA256_HMAC), which signing in needs")]
+    /// The URI asks for an object of another type.
+    #[error("the URI names an object of type={found}, and only one of type={wanted} serves here")]
+    ObjectType {
+        /// The type that it names.
+        found: ObjectType,
+        /// The one that serves.
+        wanted: ObjectType,
+    },
+    /// The token cannot compute what is needed.
+    #[error("the token {token} cannot compute {needs}")]
     NoMechanism {
         /// Its label.
         token: String,
+        /// What it lacks.
+        needs: &'static str,
     },
     /// Nobody has given the token a user PIN yet.
     #[error("the token {token} has no user PIN yet")]
@@ -121,16 +128,26 @@ pub enum HardwareError {
     NoKey {
         /// The token's label.
         token: String,
-        /// The key's id.
+        /// The key's id or label.
         object: String,
     },
-    /// Several keys have one id.
-    #[error("the token {token} holds several keys with the id {object}")]
+    /// Several keys fit.
+    #[error("the token {token} holds several keys {object}")]
     SeveralKeys {
         /// The token's label.
         token: String,
-        /// Their id.
+        /// Their id or label.
         object: String,
+    },
+    /// The key cannot sign as a certificate's key must.
+    #[error("the key {object} of the token {token} is of no use here: {why}")]
+    KeyKind {
+        /// The token's label.
+        token: String,
+        /// The key's id or label.
+        object: String,
+        /// Why not.
+        why: &'static str,
     },
     /// The token does not take another key.
     #[error("the token {token} does not take the key: {why}")]
@@ -179,8 +196,8 @@ impl HardwareError {
             }
             Self::NoToken { .. } => "plug the device in, or correct the URI",
             Self::SeveralTokens { .. } => "add the serial number to the URI",
-            Self::ObjectType(_) => "leave the type out, or write type=secret-key",
-            Self::NoMechanism { .. } => "use another token, or a software token",
+            Self::ObjectType { .. } => "leave the type out",
+            Self::NoMechanism { .. } => "use another token, or keep the key in a file",
             Self::NoUserPin { .. } => "give it one with pkcs11-tool --init-pin, as its security officer",
             Self::WrongPin { left: Tries::Last, .. } => {
                 "find the PIN before you try again: with the next wrong one the token locks"
@@ -202,7 +219,11 @@ impl HardwareError {
             Self::TpmTools { .. } => {
                 "install libtpm2-pkcs11-tools and tpm2-tools, and check TPM2_PKCS11_STORE and the TPM's resource manager"
             }
-            Self::PinLength { .. } | Self::SeveralKeys { .. } | Self::Unfit { .. } | Self::Device { .. } => {
+            Self::SeveralKeys { .. } => "name one of them with id=… in the URI",
+            Self::KeyKind { .. } => {
+                "P-256 and RSA keys that may sign serve; make such a key, or name another with object=… or id=…"
+            }
+            Self::PinLength { .. } | Self::Unfit { .. } | Self::Device { .. } => {
                 return None;
             }
         })

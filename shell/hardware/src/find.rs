@@ -3,7 +3,6 @@
 use crate::error::words;
 use crate::identity::{TokenIdentity, library_fits, slot_fits};
 use crate::module::{Module, Started};
-use crate::uri::ObjectType;
 use crate::{HardwareError, Pkcs11Uri, modules};
 use cryptoki::slot::{Slot, TokenInfo};
 use std::sync::Arc;
@@ -20,9 +19,6 @@ pub(crate) struct Found {
 /// # Errors
 /// No module, none that works, no token that fits, or several.
 pub(crate) fn find(uri: &Pkcs11Uri) -> Result<(Arc<Module>, TokenIdentity), HardwareError> {
-    if let Some(kind) = uri.object_type.filter(|kind| *kind != ObjectType::SecretKey) {
-        return Err(HardwareError::ObjectType(kind.to_string()));
-    }
     let mut matching = Vec::new();
     let mut present = Vec::new();
     let mut problems = Vec::new();

@@ -1,7 +1,7 @@
 //! Bringing an authentication key into a device, which never gives it out again.
 
 use crate::error::{code, words};
-use crate::open::{keys, one_key};
+use crate::object::Wanted;
 use crate::{Device, DeviceKey, HardwareError, OpenDevice, tpm};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
@@ -31,7 +31,7 @@ impl OpenDevice {
         let device = self.device();
         let by_tools = tpm::is_tpm(device)?;
         let id = if by_tools { tpm::object_id(&id) } else { ObjectId::from(id) };
-        let there = self.writing(|session| Ok(!keys(device, session, &id)?.is_empty()))?;
+        let there = self.writing(|session| Ok(!Wanted::secret(&id).all(device, session)?.is_empty()))?;
         if !there && by_tools {
             tpm::import(self, &id, label, key.secret())?;
         } else if !there {
@@ -77,7 +77,7 @@ impl OpenDevice {
     pub fn remove(&self, object: &ObjectId) -> Result<(), HardwareError> {
         let device = self.device();
         self.writing(|session| {
-            let handle = one_key(device, session, object)?;
+            let handle = Wanted::secret(object).one(device, session)?;
             session.destroy_object(handle).map_err(|e| device.complaint(&e))
         })
     }
@@ -93,7 +93,7 @@ impl OpenDevice {
         let device = self.device();
         let unfit = |why| HardwareError::Unfit { token: device.identity().label.clone(), why };
         self.writing(|session| {
-            let handle = one_key(device, session, imported.object())?;
+            let handle = Wanted::secret(imported.object()).one(device, session)?;
             // A TPM's module says "extractable" of what only this TPM can open; there its word that
             // the value is sensitive counts, and that it does not give it.
             keeps_secret(session, handle, !by_tools).map_err(unfit)
@@ -136,10 +136,10 @@ fn create(
     if let Attribute::Value(value) = &mut template[0] {
         value.zeroize();
     }
-    created.map(drop).map_err(|e| refusal(device, &e))
+    created.map(drop).map_err(|e| refusal(device, &e, "import secret keys"))
 }
 
-fn refusal(device: &Device, e: &Pkcs11Error) -> HardwareError {
+pub(crate) fn refusal(device: &Device, e: &Pkcs11Error, what: &str) -> HardwareError {
     let why = match code(e) {
         Some(RvError::DeviceMemory) => "it is full".to_owned(),
         Some(RvError::TokenWriteProtected | RvError::SessionReadOnly) => "it is write-protected".to_owned(),
@@ -150,14 +150,18 @@ fn refusal(device: &Device, e: &Pkcs11Error) -> HardwareError {
             | RvError::TemplateIncomplete
             | RvError::FunctionNotSupported
             | RvError::ActionProhibited,
-        ) => format!("it does not import secret keys ({})", words(e)),
+        ) => format!("it does not {what} ({})", words(e)),
         _ => return device.complaint(e),
     };
     HardwareError::Refuses { token: device.identity().label.clone(), why }
 }
 
 /// What the device says of the key, and whether it gives it.
-fn keeps_secret(session: &Session, handle: ObjectHandle, strictly: bool) -> Result<(), &'static str> {
+pub(crate) fn keeps_secret(
+    session: &Session,
+    handle: ObjectHandle,
+    strictly: bool,
+) -> Result<(), &'static str> {
     let wanted =
         [AttributeType::Token, AttributeType::Private, AttributeType::Sensitive, AttributeType::Extractable];
     let says = session.get_attributes(handle, &wanted).map_err(|_| "it says nothing about it")?;

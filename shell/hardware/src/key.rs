@@ -1,7 +1,9 @@
 //! The authentication key of a registration, in its device.
 
+use crate::object::Wanted;
+use crate::trouble::Trouble;
 use crate::{HardwareError, OpenDevice};
-use std::sync::{Arc, Mutex, PoisonError};
+use cryptoki::mechanism::Mechanism;
 use symbolon_crypto::{Crypto, CryptoError, Secret, SecretBytes};
 use symbolon_token::AuthenticationKey;
 use symbolon_token::container::ObjectId;
@@ -13,7 +15,7 @@ use symbolon_token::container::ObjectId;
 pub struct DeviceKey {
     device: OpenDevice,
     object: ObjectId,
-    trouble: Arc<Mutex<Option<HardwareError>>>,
+    trouble: Trouble,
 }
 
 impl DeviceKey {
@@ -21,7 +23,7 @@ impl DeviceKey {
     /// that one did.
     #[must_use]
     pub fn take_trouble(&self) -> Option<HardwareError> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.trouble.take()
     }
 
     /// Its id in the device.
@@ -29,13 +31,25 @@ impl DeviceKey {
     pub const fn object(&self) -> &ObjectId {
         &self.object
     }
+
+    fn compute(&self, message: &[u8]) -> Result<Secret<32>, HardwareError> {
+        let device = self.device.device();
+        self.device.using(&Wanted::secret(&self.object), |session, key| {
+            let mac = session.sign(&Mechanism::Sha256Hmac, key, message).map_err(|e| device.complaint(&e))?;
+            let mac = zeroize::Zeroizing::new(mac);
+            Secret::from_slice(&mac).ok_or_else(|| HardwareError::Device {
+                token: device.identity().label.clone(),
+                why: "it computed an HMAC of another length".to_owned(),
+            })
+        })
+    }
 }
 
 impl OpenDevice {
     /// The key with that id. Whether it is there shows with the first HMAC.
     #[must_use]
     pub fn key(&self, object: ObjectId) -> DeviceKey {
-        DeviceKey { device: self.clone(), object, trouble: Arc::default() }
+        DeviceKey { device: self.clone(), object, trouble: Trouble::default() }
     }
 }
 
@@ -43,9 +57,6 @@ impl AuthenticationKey for DeviceKey {
     fn hmac(&self, _crypto: Crypto, message: &[&[u8]]) -> Result<Secret<32>, CryptoError> {
         let length = message.iter().map(|part| part.len()).sum();
         let whole = SecretBytes::written(length, |w| message.iter().for_each(|part| w.fixed(part)));
-        self.device.hmac(&self.object, whole.expose()).map_err(|e| {
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
-            CryptoError::BadKey
-        })
+        self.compute(whole.expose()).map_err(|e| self.trouble.keep(e))
     }
 }

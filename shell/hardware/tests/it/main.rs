@@ -5,6 +5,7 @@
 mod apart;
 mod devices;
 mod keys;
+mod pairs;
 mod pins;
 mod pulled;
 mod softhsm;

@@ -1,5 +1,6 @@
 //! The same key in a TPM.
 
+use crate::pairs::signs_for;
 use crate::softhsm::{open, pin, software_key};
 use crate::swtpm::{PIN, with_tpm};
 use std::process::Command;
@@ -70,5 +71,23 @@ fn a_tpm_whose_tools_are_missing_says_which() {
         let error = error.unwrap_err();
         assert!(matches!(error, HardwareError::TpmTools { .. }), "{error}");
         assert!(error.fix().unwrap().contains("libtpm2-pkcs11-tools"));
+    });
+}
+
+#[test]
+fn a_pair_that_was_made_in_a_tpm_signs_there_and_goes_when_it_is_removed() {
+    with_tpm("laptop", |_| {
+        let open = || Device::find_signing(&uri()).unwrap().open(pin(PIN)).unwrap();
+        let device = open();
+        let made = device.generate_pair(crypto(), &mut SystemEntropy, "laptop").unwrap();
+        assert!(signs_for(&made.signer, &made.public_point));
+        let by_name = made.signer.uri().clone();
+        let second = device.generate_pair(crypto(), &mut SystemEntropy, "laptop").unwrap();
+        drop((device, made.signer));
+        let device = open();
+        assert!(signs_for(&device.signer(crypto(), &by_name).unwrap(), &made.public_point));
+        device.remove_pair(&by_name).unwrap();
+        assert!(matches!(device.signer(crypto(), &by_name), Err(HardwareError::NoKey { .. })));
+        assert!(signs_for(&second.signer, &second.public_point));
     });
 }
