@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use symbolon_crypto::{
     CheapCheck, Cookie, CookieJar, Crypto, CryptoError, Entropy, Envelope, EnvelopeContent, GatewayName,
-    KeySet, Purpose, Secret,
+    KeySet, Purpose, Secret, TrustedIssuer,
 };
-use symbolon_issuer::{ContextKeys, IssuerError};
+use symbolon_issuer::{ContextKeys, Identity, IssuerError};
 use symbolon_provider::SystemEntropy;
 use symbolon_token::Configuration;
 use symbolon_token::challenge::{GatewayNumbers, Number};
@@ -26,20 +26,26 @@ pub(crate) struct Gateway {
     load: Meter,
 }
 
-/// The context keys with the cheap checks of their sets.
+/// The context keys with the cheap checks of their sets, and the issuer that they are under.
 struct Answering {
+    issuer: TrustedIssuer,
     keys: ContextKeys,
     checks: Vec<([u8; 32], CheapCheck, CheapCheck)>,
 }
 
 impl Answering {
-    fn new(crypto: Crypto, keys: ContextKeys) -> Self {
+    fn new(crypto: Crypto, issuer: TrustedIssuer, keys: ContextKeys) -> Self {
+        let mut answering = Self { issuer, keys, checks: Vec::new() };
+        answering.renew_checks(crypto);
+        answering
+    }
+
+    fn renew_checks(&mut self, crypto: Crypto) {
         let check = |set: &[u8; 32]| {
             let of = |purpose| CheapCheck::new(crypto, set, purpose);
             (*set, of(Purpose::Context), of(Purpose::Registration))
         };
-        let checks = keys.key_sets().map(check).collect();
-        Self { keys, checks }
+        self.checks = self.keys.key_sets().map(check).collect();
     }
 }
 
@@ -54,6 +60,7 @@ pub(crate) enum Opening {
 impl Gateway {
     pub(crate) fn new(
         crypto: Crypto,
+        issuer: TrustedIssuer,
         keys: ContextKeys,
         domain_key: &Secret<32>,
         cookie_above_per_sec: u32,
@@ -64,7 +71,7 @@ impl Gateway {
             name: keys.identity().name().clone(),
             numbers: GatewayNumbers::new(crypto, domain_key),
             cookies: CookieJar::new(entropy.secret()),
-            answering: RwLock::new(Answering::new(crypto, keys)),
+            answering: RwLock::new(Answering::new(crypto, issuer, keys)),
             load: Meter::new(cookie_above_per_sec),
         }
     }
@@ -88,13 +95,28 @@ impl Gateway {
         let mut answering = self.answering.write().unwrap_or_else(PoisonError::into_inner);
         let changed = answering.keys.rotate_if_due(now)?;
         if changed {
-            let check = |set: &[u8; 32]| {
-                let of = |purpose| CheapCheck::new(self.crypto, set, purpose);
-                (*set, of(Purpose::Context), of(Purpose::Registration))
-            };
-            answering.checks = answering.keys.key_sets().map(check).collect();
+            answering.renew_checks(self.crypto);
         }
         Ok(changed)
+    }
+
+    /// Goes on under another issuer, see [`ContextKeys::follow`].
+    pub(crate) fn follow(
+        &self,
+        identity: Identity,
+        issuer: TrustedIssuer,
+        now: Time,
+    ) -> Result<(), IssuerError> {
+        let mut answering = self.answering.write().unwrap_or_else(PoisonError::into_inner);
+        answering.keys.follow(identity, &issuer, now)?;
+        answering.issuer = issuer;
+        answering.renew_checks(self.crypto);
+        Ok(())
+    }
+
+    /// The issuer that vouches for the gateway.
+    pub(crate) fn issuer(&self) -> TrustedIssuer {
+        self.answering().issuer.clone()
     }
 
     /// Signs a configuration with the identity.

@@ -67,6 +67,7 @@ impl NodeKeys {
                 key
             }
         };
+        crate::succession::complete(dir)?;
         let issuer = TheIssuer::load_or_make(dir, now)?;
         let identity = match load_pair(dir, "identity")? {
             Some((certificate, key)) => {
@@ -113,6 +114,12 @@ impl NodeKeys {
                 "with = \"{}\", but {} has keys and a store of its own; use another --dir",
                 home.display(),
                 config.dir.display()
+            )));
+        }
+        if crate::succession::is_decided(home) {
+            return Err(NodeError::Config(format!(
+                "with = \"{}\", whose issuer is just being replaced; start again, after that node",
+                home.display()
             )));
         }
         let (Some(node_key), Some(issuer), Some(identity)) =
@@ -194,7 +201,7 @@ fn gateway_name(config: &NodeConfig) -> Result<GatewayName, NodeError> {
     })
 }
 
-fn load_pair(dir: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256SigningKey)>, NodeError> {
+pub(crate) fn load_pair(dir: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256SigningKey)>, NodeError> {
     let (certificate_path, key_path) = (dir.join(format!("{stem}.crt")), dir.join(format!("{stem}.key")));
     match (read(&certificate_path)?, read(&key_path)?) {
         (Some(certificate), Some(key)) => {
@@ -214,11 +221,11 @@ fn save_pair(dir: &Path, stem: &str, certificate: &[u8], key: &P256SigningKey) -
     write_private(&dir.join(format!("{stem}.crt")), certificate)
 }
 
-fn damaged(path: &Path, reason: &str) -> NodeError {
+pub(crate) fn damaged(path: &Path, reason: &str) -> NodeError {
     NodeError::Damaged { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
+pub(crate) fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
     let path = path.to_owned();
     move |source| NodeError::File { path, source }
 }
@@ -233,7 +240,7 @@ pub(crate) fn make_private_dir(dir: &Path) -> Result<(), NodeError> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Option<SecretBytes>, NodeError> {
+pub(crate) fn read(path: &Path) -> Result<Option<SecretBytes>, NodeError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(SecretBytes::new(bytes))),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -32,6 +32,7 @@ mod node;
 mod notes;
 mod passwords;
 mod pipe;
+mod publish;
 mod refusal;
 mod register;
 mod renew;
@@ -40,6 +41,7 @@ mod sign_in;
 mod source;
 mod strangers;
 mod stream;
+mod succession;
 mod upkeep;
 mod watch;
 

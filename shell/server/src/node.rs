@@ -45,7 +45,6 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) gateway: Gateway,
-    pub(crate) issuer: TrustedIssuer,
     pub(crate) public_address: String,
     pub(crate) store: Store,
     pub(crate) node_id: NodeId,
@@ -114,7 +113,8 @@ impl Node {
             config.context_key_lifetime_secs,
             now(),
         )?;
-        let gateway = Gateway::new(crypto, context_keys, &domain_key, config.limits.cookie_above_per_sec);
+        let cookies_above = config.limits.cookie_above_per_sec;
+        let gateway = Gateway::new(crypto, issuer, context_keys, &domain_key, cookies_above);
         let public_address = config
             .public_address
             .clone()
@@ -134,7 +134,6 @@ impl Node {
             issuer_change: RwLock::new(None),
             config,
             gateway,
-            issuer,
             public_address,
             store,
             node_id,
@@ -142,6 +141,7 @@ impl Node {
             default_template,
         });
         shared.review_trust().await?;
+        shared.publish_key_set()?;
         shared.store.record(&shared.actor(), "node.start", "", &serde_json::json!({}), now()).await?;
         shared.store.hot().skip_streams().await?;
         let socket = admin::listen(&shared.config.dir.join("admin.sock"))?;
@@ -185,8 +185,8 @@ impl Node {
 
     /// The issuer's certificate, DER: what a token carries.
     #[must_use]
-    pub fn issuer_certificate(&self) -> &[u8] {
-        self.shared.issuer.certificate()
+    pub fn issuer_certificate(&self) -> Vec<u8> {
+        self.shared.issuer().certificate().to_vec()
     }
 
     /// The first invitation: at the first start only. It is a secret.
@@ -279,6 +279,11 @@ impl Shared {
         if let Err(e) = axum::serve(socket, admin::router(self)).await {
             tracing::error!("administration socket: {e}");
         }
+    }
+
+    /// The issuer as of now: another may take its place.
+    pub(crate) fn issuer(&self) -> TrustedIssuer {
+        self.gateway.issuer()
     }
 
     /// Why a session ends, for the other nodes on the store.

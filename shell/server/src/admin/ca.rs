@@ -1,5 +1,5 @@
-//! The certificate office: certificates of persons and devices, the list of those that count no more,
-//! requests for an issuer whose key is elsewhere, and another issuer.
+//! The certificate office: certificates of persons and devices, the list of those that count no more, and
+//! requests for an issuer whose key is elsewhere.
 
 use super::ca_office::{Lineage, Office};
 use super::error::ApiError;
@@ -10,7 +10,6 @@ use axum::extract::{Path, State};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use symbolon_crypto::TrustedIssuer;
 use symbolon_issuer::{
     CertificateRequest, Confirmation, DEFAULT_SUBJECT_SECS, Delivery, RequestBundle, RequestedName,
@@ -21,9 +20,6 @@ use symbolon_provider::SystemEntropy;
 use symbolon_session::EndReason;
 use symbolon_store::{RegisteredCertificate, RegistrationId, SessionsOf, StoreError, WaitingRequest};
 use symbolon_wire::Encode as _;
-
-/// How long two issuers are trusted beside each other unless said otherwise, in seconds: 30 days.
-const OVERLAP_SECS: u64 = 30 * 24 * 3600;
 
 /// Longest file of signed certificates, in bytes of base64: 1,024 of them, and a list of some size.
 pub(super) const MAX_SIGNED: usize = 16 * 1024 * 1024;
@@ -43,7 +39,7 @@ pub(super) async fn show(State(node): Node) -> Answer<OfficeView> {
     let office = Office::open(&node)?;
     let next = office.next.as_ref().map(TrustedIssuer::fingerprint);
     Ok(Json(OfficeView {
-        issuer: node.issuer.fingerprint().to_string(),
+        issuer: node.issuer().fingerprint().to_string(),
         until: office.until.map(time_text),
         key_here: office.issuer.is_some(),
         certificates: node.store.certificates(at()).await?.len(),
@@ -348,7 +344,7 @@ pub(super) async fn signed(State(node): Node, Json(body): Json<SignedBody>) -> A
     let sent = sent.ok_or_else(|| ApiError::not_found("no file of requests was made"))?;
     let bundle = RequestBundle::from_file(crypto, &sent).map_err(bad)?;
     let signed = SignedBundle::from_file(crypto, &decode(&body.file)?).map_err(bad)?;
-    let items = signed.check(crypto, &bundle, &node.issuer, at()).map_err(bad)?;
+    let items = signed.check(crypto, &bundle, &node.issuer(), at()).map_err(bad)?;
     let office = Office::open(&node)?;
     let waiting = node.store.certificate_requests().await?;
     let mut taken = TakenView { issued: Vec::new(), refused: Vec::new(), list: signed.list().is_some() };
@@ -390,41 +386,6 @@ async fn take(
     office.refuse_revoked_key(made.request()).await?;
     let user = office.user_of(made.subject()).await?;
     hand_out(node, office, made, &user.code, waiting.replaces.clone()).await
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct RotateBody {
-    overlap_secs: Option<u64>,
-    finish: bool,
-}
-
-#[derive(Serialize)]
-pub(super) struct RotatedView {
-    state: &'static str,
-    old: String,
-    new: String,
-    old_until: Option<String>,
-}
-
-/// States that another issuer follows; then, with `finish`, puts it in the old one's place. Between the
-/// two both count, and clients learn of it.
-pub(super) async fn rotate(State(node): Node, Json(body): Json<RotateBody>) -> Answer<RotatedView> {
-    let office = Office::open(&node)?;
-    let old = node.issuer.fingerprint().to_string();
-    if body.finish {
-        let new = office.finish_change()?;
-        node.store.record(&administrator(), "issuer.finish", &new, &json!({ "old": old }), at()).await?;
-        return Ok(Json(RotatedView { state: "finished", old, new, old_until: None }));
-    }
-    let change = office.begin_change(body.overlap_secs.unwrap_or(OVERLAP_SECS))?;
-    let new = TrustedIssuer::from_certificate(node.gateway.crypto, &change.new_certificate)
-        .map_err(|e| ApiError::internal(e.to_string()))?
-        .fingerprint()
-        .to_string();
-    node.store.put_issuer_change(&administrator(), &change.to_bytes(), &new, at()).await?;
-    node.review().await?;
-    Ok(Json(RotatedView { state: "begun", old, new, old_until: Some(time_text(change.old_until)) }))
 }
 
 fn read_request(node: &Shared, text: &str) -> Result<CertificateRequest, ApiError> {

@@ -11,7 +11,7 @@ use super::{administrator, at};
 use crate::keys::write_private;
 use crate::node::Shared;
 use std::path::{Path, PathBuf};
-use symbolon_crypto::{IssuerChange, SecretBytes, SubjectId, TrustedIssuer};
+use symbolon_crypto::{IssuerChange, IssuerFingerprint, SecretBytes, SubjectId, TrustedIssuer};
 use symbolon_issuer::{
     BundleItem, CertificateRequest, Identity, Issuer, IssuerError, ListOrder, RequestBundle,
     RevocationReason, Revoked, SubjectCertificate, SubjectGrant, Validity,
@@ -180,7 +180,7 @@ impl<'a> Office<'a> {
             revoked: self.revoked().await?,
         };
         let bundle = RequestBundle {
-            issuer: self.node.issuer.fingerprint(),
+            issuer: self.node.issuer().fingerprint(),
             made: at(),
             items: waiting.iter().map(item).collect(),
             list: Some(order),
@@ -206,9 +206,8 @@ impl<'a> Office<'a> {
         Ok(change)
     }
 
-    /// Puts the issuer that follows in the place of the present one, with an identity of the gateway
-    /// under it; both are taken up when the node starts again. The new issuer's fingerprint.
-    pub(super) fn finish_change(&self) -> Result<String, ApiError> {
+    /// The gateway's identity under the issuer that follows.
+    pub(super) fn next_identity(&self) -> Result<NextIdentity, ApiError> {
         let home = self.node.config.home();
         let (Some(old), Some(next)) = (&self.issuer, load(home, "issuer-next")?) else {
             return Err(ApiError::invalid("no other issuer follows", "begin with: admin ca rotate"));
@@ -220,20 +219,20 @@ impl<'a> Office<'a> {
         let certified = next
             .certify_identity(identity.name(), identity.key().public_point(), validity)
             .map_err(refused)?;
-        // Cut off anywhere in between, the same call does the rest: each step may be done twice.
-        write_private(&file(home, "issuer-old.crt"), old.certificate())?;
-        write_private(&file(home, "identity.crt"), &certified)?;
-        write_private(&file(home, "issuer.key"), next.key().pkcs8().expose())?;
-        write_private(&file(home, "issuer.crt"), next.certificate())?;
-        for name in ["issuer-next.key", "issuer-next.crt"] {
-            let path = file(home, name);
-            std::fs::remove_file(&path)
-                .map_err(|e| ApiError::internal(format!("{}: {e}", path.display())))?;
-        }
         let next = TrustedIssuer::from_certificate(self.node.gateway.crypto, next.certificate())
             .map_err(|e| ApiError::internal(e.to_string()))?;
-        Ok(next.fingerprint().to_string())
+        Ok(NextIdentity { old: old.certificate().to_vec(), new: next.fingerprint(), identity: certified })
     }
+}
+
+/// What takes the place of what, when another issuer follows.
+pub(super) struct NextIdentity {
+    /// The present issuer's certificate, DER.
+    pub(super) old: Vec<u8>,
+    /// The issuer that follows.
+    pub(super) new: IssuerFingerprint,
+    /// The gateway's identity under it, for the key that it has, DER.
+    pub(super) identity: Vec<u8>,
 }
 
 /// What the issuer refuses is the request's fault, or the time's.

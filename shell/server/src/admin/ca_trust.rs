@@ -17,14 +17,15 @@ impl Shared {
     /// When the register cannot be read, or a file of the node's directory is damaged.
     pub(crate) async fn review_trust(&self) -> Result<(), NodeError> {
         let crypto = self.gateway.crypto;
-        let mut issuers = vec![self.issuer.clone()];
+        let present = self.issuer();
+        let mut issuers = vec![present.clone()];
         let change = self.issuer_change().await?;
         if let Some(change) = &change {
             // before the change is finished this node's issuer is the old one, afterwards the new one
             let next = TrustedIssuer::from_certificate(crypto, &change.new_certificate)?;
             let counts = |old: &TrustedIssuer| old.fingerprint() == change.old && now() <= change.old_until;
             let others = [Some(next), self.old_issuer()?.filter(counts)].into_iter().flatten();
-            issuers.extend(others.filter(|i| i.fingerprint() != self.issuer.fingerprint()));
+            issuers.extend(others.filter(|i| i.fingerprint() != present.fingerprint()));
         }
         let revoked = self.store.revoked_certificates(Time(0)).await?;
         self.tell_of(change.as_ref());

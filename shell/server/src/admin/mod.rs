@@ -6,6 +6,7 @@
 mod audit;
 mod ca;
 mod ca_office;
+mod ca_rotate;
 mod ca_session;
 mod ca_trust;
 mod catalogue;
@@ -86,7 +87,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/ca/crl", get(ca::revocation_list).post(ca::make_list))
         .route("/v1/ca/requests", post(ca::requests))
         .route("/v1/ca/signed", post(ca::signed).layer(axum::extract::DefaultBodyLimit::max(ca::MAX_SIGNED)))
-        .route("/v1/ca/rotate", post(ca::rotate))
+        .route("/v1/ca/rotate", post(ca_rotate::rotate))
         .route("/v1/audit", get(audit::page))
         .route("/v1/audit/verify", get(audit::verify))
         .fallback(async || ApiError::not_found("no such call"))
@@ -122,7 +123,7 @@ async fn status(State(node): Node) -> Json<Status> {
         schema: 1,
         version: env!("CARGO_PKG_VERSION"),
         gateway: node.gateway.name().to_string(),
-        issuer: node.issuer.fingerprint().to_string(),
+        issuer: node.issuer().fingerprint().to_string(),
         address: node.public_address.clone(),
         node: node.node_id.to_string(),
         identity_until: format_time(node.gateway.identity_until()),

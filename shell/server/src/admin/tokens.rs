@@ -63,7 +63,7 @@ pub(super) struct BlankToken {
 
 /// A token as it is handed out: the issuer's public key and no secret (B1).
 pub(super) async fn blank(State(node): Node) -> Answer<BlankToken> {
-    let token = Token::blank(&mut SystemEntropy, node.issuer.clone());
+    let token = Token::blank(&mut SystemEntropy, node.issuer());
     let bytes = token.to_file(node.gateway.crypto);
     Ok(Json(BlankToken { token: base64::engine::general_purpose::STANDARD.encode(bytes) }))
 }
@@ -169,7 +169,7 @@ impl Shared {
         let link = InvitationLink {
             address: self.public_address.clone(),
             gateway: self.gateway.name().clone(),
-            issuer: self.issuer.fingerprint(),
+            issuer: self.issuer().fingerprint(),
             code: Some(code),
             template: terms.template,
         };

@@ -1,6 +1,6 @@
 //! The certificate office over the administration interface.
 
-use crate::client::{Session, alice, enrolled, sign_in_with};
+use crate::client::{Session, Token, alice, conclude, enrolled, first_message, sign_in_with};
 use crate::world::World;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -381,8 +381,9 @@ async fn an_issuer_whose_key_is_elsewhere_signs_what_is_taken_to_it() {
 
 #[tokio::test]
 async fn another_issuer_follows_and_certificates_of_both_count() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let (token, mut session) = alice(&world).await;
+    let _echo = world.echo_for("alice").await;
     let code = token.registered.grant.user_code.to_string();
     let key = SubjectPrivateKey::generate(SubjectKeyKind::P256);
     let old = issuer(&world);
@@ -395,19 +396,67 @@ async fn another_issuer_follows_and_certificates_of_both_count() {
     set.follow(crypto(), &pushed, now()).unwrap();
     assert_eq!(set.current().fingerprint().to_string(), begun["new"].as_str().unwrap());
     let beside = world.beside().await;
-    let later = crate::client::sign_in(&beside, &token).await.unwrap();
+    let mut later = crate::client::sign_in(&beside, &token).await.unwrap();
     assert_eq!(later.issuer_change, session.issuer_change);
-    session.say(&ControlMessage::Ping(7)).await;
-    session.until(|m| *m == ControlMessage::Pong(7)).await;
-    drop((session, later, beside));
     assert_eq!(begun["old"], old.fingerprint().to_string());
     assert_eq!(world.admin("POST", "/v1/ca/rotate", Some(json!({}))).await.0, 422, "one at a time");
+
+    session.until_destinations(&["echo"]).await;
+    let mut stream = session.open(&world, "echo").await.unwrap();
+    let mut control = world.connect().await;
+    let (waiting, first, gateway) = first_message(&mut control, &token, now()).await;
     let finished = world.ok("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await;
     assert_eq!(finished["new"], begun["new"]);
     assert_eq!(world.admin("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await.0, 422);
-    world.restart().await;
+    // it is so as soon as the call returns, for those who are there and for those who held older keys
     assert_eq!(world.ok("GET", "/v1/status", None).await["issuer"], begun["new"]);
     assert_eq!(issuer(&world).fingerprint().to_string(), begun["new"].as_str().unwrap());
+    stream.write(b"still here").await;
+    assert_eq!(stream.read_exactly(10).await, b"still here");
+    world.publish("web", "tcp:127.0.0.1:1").await;
+    world.grant("user:alice", "web").await;
+    session.until_destinations(&["echo", "web"]).await;
+    conclude(control, waiting, first, gateway).await.unwrap();
     let next = world.ok("POST", CERTIFICATES, body(&request(&code, "laptop", &key))).await;
     assert_eq!(code_of(&world, &bytes(&next["certificate"])), code);
+    // what is shown from now on is under the new issuer, at the other node within a moment as well
+    let link = world.invite(json!({})).await;
+    assert_eq!(link.issuer.to_string(), begun["new"].as_str().unwrap());
+    let token = Token { registered: token.registered, link };
+    crate::client::sign_in(&world, &token).await.unwrap();
+    while beside.ok("GET", "/v1/status", None).await["issuer"] != begun["new"] {
+        tokio::task::yield_now().await;
+    }
+    crate::client::sign_in(&beside, &token).await.unwrap();
+    later.say(&ControlMessage::Ping(7)).await;
+    later.until(|m| *m == ControlMessage::Pong(7)).await;
+}
+
+#[tokio::test]
+async fn a_change_of_issuers_that_was_cut_off_anywhere_is_finished_at_the_next_start() {
+    let mut world = World::new().await;
+    let (token, session) = alice(&world).await;
+    drop(session);
+    let begun = world.ok("POST", "/v1/ca/rotate", Some(json!({}))).await;
+    let dir = world.config.dir.clone();
+    let before = |name: &str| (dir.join(name), std::fs::read(dir.join(name)).unwrap());
+    let old = ["issuer.crt", "issuer.key", "identity.crt"].map(before);
+    let next = ["issuer-next.key", "issuer-next.crt"].map(before);
+    world.ok("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await;
+    let link = world.invite(json!({})).await;
+    let token = Token { registered: token.registered, link };
+    let certified = std::fs::read(dir.join("identity.crt")).unwrap();
+    // as it was right after it was decided, and after each of the steps of the rest
+    for steps in 0..=3 {
+        world.stop().await;
+        std::fs::write(dir.join("identity-next.crt"), &certified).unwrap();
+        for (path, content) in next.iter().chain(&old[..3 - steps]) {
+            std::fs::write(path, content).unwrap();
+        }
+        world.node = Some(symbolon_server::Node::start(world.config.clone()).await.unwrap());
+        assert_eq!(world.ok("GET", "/v1/status", None).await["issuer"], begun["new"], "{steps}");
+        crate::client::sign_in(&world, &token).await.unwrap();
+        let left = ["identity-next.crt", "issuer-next.key", "issuer-next.crt"];
+        assert_eq!(left.map(|name| dir.join(name).exists()), [false; 3]);
+    }
 }

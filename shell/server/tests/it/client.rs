@@ -180,7 +180,7 @@ pub(crate) async fn sign_in_with(
     conclude(control, waiting, bytes, gateway).await
 }
 
-async fn conclude(
+pub(crate) async fn conclude(
     mut control: TcpStream,
     waiting: AwaitSecond<impl InitiatorToken>,
     bytes: Vec<u8>,

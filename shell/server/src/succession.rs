@@ -1,0 +1,77 @@
+//! Another issuer takes the place of the present one while the node runs, and the other nodes on the store.
+//!
+//! ```text
+//! DIR/issuer-next.{crt,key}  the issuer that follows
+//! DIR/identity-next.crt      the gateway's identity under it: once it stands there the change is decided
+//! DIR/issuer-old.crt         the one before
+//! ```
+//! From then on [`complete`] puts the one in the place of the other, however often it is cut off. The
+//! issuer's certificate is put in its place last: who finds it finds the identity that goes with it.
+
+use crate::clock::now;
+use crate::error::NodeError;
+use crate::keys::{self, damaged, file_error, write_private};
+use crate::node::Shared;
+use std::path::Path;
+use symbolon_crypto::TrustedIssuer;
+use symbolon_issuer::Identity;
+
+const DECIDED: &str = "identity-next.crt";
+
+/// Whether a change was decided and not completed.
+pub(crate) fn is_decided(home: &Path) -> bool {
+    home.join(DECIDED).exists()
+}
+
+/// Decides a change: `old` is the present issuer's certificate, `identity` the gateway's under the one that
+/// follows, both DER.
+pub(crate) fn decide(home: &Path, old: &[u8], identity: &[u8]) -> Result<(), NodeError> {
+    write_private(&home.join("issuer-old.crt"), old)?;
+    write_private(&home.join(DECIDED), identity)
+}
+
+/// Puts the issuer that follows and the identity under it in their places, if that was decided.
+pub(crate) fn complete(home: &Path) -> Result<(), NodeError> {
+    if !is_decided(home) {
+        return Ok(());
+    }
+    let steps =
+        [(DECIDED, "identity.crt"), ("issuer-next.key", "issuer.key"), ("issuer-next.crt", "issuer.crt")];
+    for (from, to) in steps {
+        // What is not there any more was put in its place before.
+        if let Some(content) = keys::read(&home.join(from))? {
+            write_private(&home.join(to), content.expose())?;
+        }
+    }
+    for (done, _) in steps.into_iter().rev() {
+        let path = home.join(done);
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(file_error(&path)(e)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Goes on under another issuer if one took the place of the present one. Who is there stays, and what
+    /// is shown from now on is under the new one. Tells whether it was so.
+    ///
+    /// # Errors
+    /// When a file of the directory cannot be read or does not fit the others; nothing is changed then.
+    pub(crate) fn follow_issuer(&self) -> Result<bool, NodeError> {
+        let home = self.config.home();
+        let path = home.join("issuer.crt");
+        let present = self.issuer();
+        let Some(certificate) = keys::read(&path)?.filter(|c| c.expose() != present.certificate()) else {
+            return Ok(false);
+        };
+        let next = TrustedIssuer::from_certificate(self.gateway.crypto, certificate.expose())?;
+        let Some((certificate, key)) = keys::load_pair(home, "identity")? else {
+            return Err(damaged(&home.join("identity.crt"), "it is missing"));
+        };
+        self.gateway.follow(Identity::load(certificate, key)?, next, now())?;
+        tracing::info!(old = %present.fingerprint(), new = %self.issuer().fingerprint(), "another issuer");
+        Ok(true)
+    }
+}
