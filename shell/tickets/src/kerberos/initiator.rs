@@ -80,6 +80,21 @@ impl KerberosToken {
         })
     }
 
+    /// Whose tickets are in the cache now, as Kerberos writes it: `alice@EXAMPLE.ORG`. Asks no other machine.
+    ///
+    /// # Errors
+    /// [`KerberosError::NoTicket`] when nobody is signed in.
+    pub fn holder(cache: &CredentialCache) -> Result<String, KerberosError> {
+        let credential =
+            library::library()?.credential(Usage::Initiate, None, &cache.store()).map_err(no_ticket)?;
+        let holder = credential.holder().map_err(no_ticket)?;
+        if holder.is_empty() {
+            Err(KerberosError::NoTicket("nobody is signed in".to_owned()))
+        } else {
+            Ok(holder)
+        }
+    }
+
     /// What it last failed for.
     #[must_use]
     pub fn complaint(&self) -> Complaint<KerberosError> {

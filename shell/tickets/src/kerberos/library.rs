@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 
 use self::abi::{
     AcceptSecContext, AcquireCredFrom, Buffer, ChannelBindings, DeleteSecContext, DisplayName, DisplayStatus,
-    Handle, ImportName, InitSecContext, Oid, OidSet, ReleaseBuffer, ReleaseHandle, Store, StoreElement,
+    Handle, ImportName, InitSecContext, InquireCred, Oid, OidSet, ReleaseBuffer, ReleaseHandle, Store,
+    StoreElement,
 };
 use super::KerberosError;
 use super::token::KRB5_OID;
@@ -68,6 +69,7 @@ pub(super) struct Library {
     display_name: DisplayName,
     display_status: DisplayStatus,
     acquire_cred_from: AcquireCredFrom,
+    inquire_cred: InquireCred,
     init_sec_context: InitSecContext,
     accept_sec_context: AcceptSecContext,
     release_buffer: ReleaseBuffer,
@@ -98,6 +100,7 @@ impl Library {
                 display_name: *loaded.get::<DisplayName>(b"gss_display_name\0")?,
                 display_status: *loaded.get::<DisplayStatus>(b"gss_display_status\0")?,
                 acquire_cred_from: *loaded.get::<AcquireCredFrom>(b"gss_acquire_cred_from\0")?,
+                inquire_cred: *loaded.get::<InquireCred>(b"gss_inquire_cred\0")?,
                 init_sec_context: *loaded.get::<InitSecContext>(b"gss_init_sec_context\0")?,
                 accept_sec_context: *loaded.get::<AcceptSecContext>(b"gss_accept_sec_context\0")?,
                 release_buffer: *loaded.get::<ReleaseBuffer>(b"gss_release_buffer\0")?,
@@ -288,6 +291,28 @@ impl Drop for Name {
 pub(super) struct Credential {
     library: &'static Library,
     handle: Handle,
+}
+
+impl Credential {
+    /// Whose it is; of the default cache the principal that it is for now.
+    pub(super) fn holder(&self) -> Result<String, Failure> {
+        let mut name = Name { library: self.library, handle: null_mut() };
+        let mut minor = 0;
+        // SAFETY: the handle is a credential of the library; the name is owned by a value that releases it;
+        // results that are not wanted may be null (RFC 2744 §5.21).
+        let major = unsafe {
+            (self.library.inquire_cred)(
+                &raw mut minor,
+                self.handle,
+                &raw mut name.handle,
+                null_mut(),
+                null_mut(),
+                null_mut(),
+            )
+        };
+        self.library.checked(major, minor)?;
+        if name.handle.is_null() { Ok(String::new()) } else { name.display() }
+    }
 }
 
 impl Drop for Credential {

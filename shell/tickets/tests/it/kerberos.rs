@@ -43,6 +43,18 @@ fn a_ticket_says_who_somebody_is_and_the_gateway_proves_itself() {
 }
 
 #[test]
+fn a_cache_says_whose_tickets_it_holds() {
+    in_a_realm("kerberos::a_cache_says_whose_tickets_it_holds", |realm| {
+        let holder = || KerberosToken::holder(&CredentialCache::Default);
+        assert!(matches!(holder(), Err(KerberosError::NoTicket(_))), "{:?}", holder());
+        for name in ["alice", "Bob"] {
+            realm.kinit(name);
+            assert_eq!(holder(), Ok(format!("{name}@SYM.TEST")));
+        }
+    });
+}
+
+#[test]
 fn a_ticket_is_found_in_a_cache_of_another_name() {
     in_a_realm("kerberos::a_ticket_is_found_in_a_cache_of_another_name", |realm| {
         realm.kinit("alice");

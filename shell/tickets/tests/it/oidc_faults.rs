@@ -1,11 +1,15 @@
 //! ID tokens that open nothing.
 
+use std::time::Duration;
+
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 use symbolon_crypto::TranscriptHash;
+use symbolon_tickets::Spelling;
 use symbolon_tickets::oidc::{OidcError, OidcVerifier, SubjectMap, UserClaim, nonce};
+use tokio::net::TcpListener;
 
-use crate::provider::{AUDIENCE, HERE, NOW, TestProvider};
+use crate::provider::{AUDIENCE, HERE, NOW, TestProvider, alice};
 use crate::signing::{NamedKey, text, unsigned};
 
 /// What becomes of a token that says otherwise in one claim; null takes the claim away.
@@ -77,6 +81,50 @@ async fn cve_key_confusion_a_key_that_the_token_brings_along() {
         "jku": "http://127.0.0.1:1/keys", "x5u": "http://127.0.0.1:1/certificate"});
     let token = forger.sign(&header, &provider.claims());
     assert_eq!(provider.show(&token).await.unwrap_err(), OidcError::Forged);
+}
+
+#[tokio::test]
+async fn cve_ssrf_by_places_that_a_token_names() {
+    let provider = TestProvider::start("ES256").await;
+    let bait = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let place = format!("http://{}/keys", bait.local_addr().unwrap());
+    let forger = NamedKey::generate("first", "ES256");
+    let mut claims = provider.claims();
+    for name in ["jku", "x5u"] {
+        let header = json!({"alg": "ES256", "kid": "first", name: place});
+        let token = forger.sign(&header, &claims);
+        assert_eq!(provider.show(&token).await.unwrap_err(), OidcError::Forged);
+    }
+    claims["iss"] = json!(place);
+    let token = forger.sign(&forger.header(), &claims);
+    assert_eq!(provider.show(&token).await.unwrap_err(), OidcError::OtherIssuer);
+    let visit = tokio::time::timeout(Duration::ZERO, bait.accept()).await;
+    assert!(visit.is_err(), "a token sent us somewhere");
+}
+
+#[tokio::test]
+async fn cve_path_traversal_by_a_key_name() {
+    let provider = TestProvider::start("ES256").await;
+    for name in ["../../../../dev/null", "file:///dev/null", "/dev/null", "first/../first", "first\0", ""] {
+        let forger = NamedKey::generate(name, "ES256");
+        let token = forger.sign(&forger.header(), &provider.claims());
+        assert_eq!(provider.show(&token).await.unwrap_err(), OidcError::UnknownKey, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn cve_dos_by_nesting_in_json() {
+    let provider = TestProvider::start("ES256").await;
+    let (open, close) = ("[".repeat(4_000), "]".repeat(4_000));
+    let deep = format!("{{\"alg\":\"ES256\",\"kid\":\"first\",\"iss\":{open}{close}}}");
+    let good = text(provider.claims().to_string().as_bytes());
+    let header = text(provider.state().keys[0].header().to_string().as_bytes());
+    for token in
+        [format!("{}.{good}.AAAA", text(deep.as_bytes())), format!("{header}.{}.AAAA", text(deep.as_bytes()))]
+    {
+        let refused = provider.show(&token).await.unwrap_err();
+        assert!(matches!(refused, OidcError::Malformed(_)), "{refused}");
+    }
 }
 
 #[tokio::test]
@@ -193,8 +241,58 @@ async fn a_token_with_odd_claims_is_refused() {
 }
 
 #[tokio::test]
+async fn cve_other_spelling_of_a_subject() {
+    for other in ["Alice", "ALICE", "alice ", " alice", "alice\0", "\u{ff41}lice", "a\u{200d}lice"] {
+        assert_eq!(refusal_with("sub", json!(other)).await, OidcError::UnknownSubject, "{other:?}");
+    }
+    // Where the provider tells no cases apart, another spelling is the same user and not a second one.
+    let provider = TestProvider::start("ES256").await;
+    let claim = UserClaim::Named { claim: "preferred_username".to_owned(), spelling: Spelling::AnyCase };
+    let verifier = OidcVerifier::new(provider.provider(), AUDIENCE, SubjectMap::by(claim));
+    for spelling in ["alice", "ALICE", "\u{ff41}lice"] {
+        let mut claims = provider.claims();
+        claims["preferred_username"] = json!(spelling);
+        let proved = verifier.verify(provider.token(&claims).as_bytes(), &HERE, NOW).await.unwrap();
+        assert_eq!(proved.user(), &alice(), "{spelling:?}");
+    }
+}
+
+#[tokio::test]
+async fn cve_identity_mapping_by_an_address() {
+    let provider = TestProvider::start("ES256").await;
+    let map = SubjectMap::by(UserClaim::Email { domain: "example.org".to_owned() });
+    let verifier = OidcVerifier::new(provider.provider(), AUDIENCE, map);
+    let show = async |address: &str, verified: Value| {
+        let mut claims = provider.claims();
+        claims["sub"] = json!("4711");
+        claims["email"] = json!(address);
+        match verified {
+            Value::Null => {}
+            verified => claims["email_verified"] = verified,
+        }
+        verifier.verify(provider.token(&claims).as_bytes(), &HERE, NOW).await.map(|p| p.user().clone())
+    };
+    assert_eq!(show("alice@example.org", json!(true)).await, Ok(alice()));
+    for verified in [json!(false), json!("true"), json!(1), Value::Null] {
+        let refused = show("alice@example.org", verified.clone()).await;
+        assert_eq!(refused, Err(OidcError::UnknownSubject), "{verified}");
+    }
+    for odd in [
+        "alice@evil@example.org",
+        "alice@example.org@evil.org",
+        "alice@example.org.evil.org",
+        "alice@sub.example.org",
+        "alice@example.org ",
+        "\"alice@x\"@example.org",
+        "@example.org",
+        "alice",
+    ] {
+        assert_eq!(show(odd, json!(true)).await, Err(OidcError::UnknownSubject), "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn a_subject_that_is_nobody_here_is_refused() {
-    assert_eq!(refusal_with("sub", json!("Alice")).await, OidcError::UnknownSubject);
     let provider = TestProvider::start("ES256").await;
     let nobody = SubjectMap::by(UserClaim::Listed);
     let verifier = OidcVerifier::new(provider.provider(), AUDIENCE, nobody);

@@ -77,6 +77,8 @@ pub(super) type AcquireCredFrom = unsafe extern "C" fn(
     *mut *mut OidSet,
     *mut u32,
 ) -> u32;
+pub(super) type InquireCred =
+    unsafe extern "C" fn(*mut u32, Handle, *mut Handle, *mut u32, *mut c_int, *mut *mut OidSet) -> u32;
 pub(super) type InitSecContext = unsafe extern "C" fn(
     *mut u32,
     Handle,
