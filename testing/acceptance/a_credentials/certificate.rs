@@ -1,10 +1,12 @@
 //! Certificates of our issuer, whose keys sign or open envelopes, and those of an authority that policy admits.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::middleman::{CONTEXT_FIRST, Middleman};
-use symbolon_acceptance::{Authority, Finished, Gateway, LIMIT, Person, scenario, step, until};
+use symbolon_acceptance::{Authority, Finished, Gateway, HttpServer, LIMIT, Person, scenario, step, until};
 
 use crate::scene::{GATEWAY, Scene, reaches_the_web_server, refused, signed_in_by};
 
@@ -134,7 +136,7 @@ fn a_revoked_certificate_ends_its_session_and_opens_no_other() -> Result<()> {
 #[test]
 fn another_issuer_follows_and_nobody_enrols_again() -> Result<()> {
     scenario!("the issuer is replaced while Ann is signed in");
-    let mut scene = Scene::with("", &[])?;
+    let scene = Scene::with("", &[])?;
     let ann = Person::enrolled("ann", &scene.gateway)?;
     scene.gateway.grant("user:ann", "web")?;
     ann.login()?;
@@ -146,12 +148,20 @@ fn another_issuer_follows_and_nobody_enrols_again() -> Result<()> {
     reaches_the_web_server(&ann, "challenge", "software", "substantial")?;
     ensure!(ann.status()?["session"]["id"] == session, "her session went on");
 
-    step!("the old issuer is gone for good, and the node has started anew");
-    scene.gateway.admin(&["ca", "rotate", "--finish"])?;
-    scene.gateway.stop()?;
-    scene.gateway.up()?;
-    ann.until_status("the agent to be back", |s| (s["link"] == "connected").then_some(()))?;
+    step!("the old issuer is gone for good, in the middle of a request and without a start of the node");
+    let (_open, port) = ann.connect("web")?;
+    let mut request = TcpStream::connect(("127.0.0.1", port))?;
+    request.write_all(b"GET / HTTP/1.0\r\n")?;
+    ann.until_status("a stream", |s| s["streams"].as_array().filter(|all| !all.is_empty()).map(drop))?;
+    let sent = scene.gateway.admin_json(&["ca", "rotate", "--finish"])?;
+    ensure!(scene.gateway.admin_json(&["status"])?["issuer"] == sent["new"], "{sent}");
+    request.write_all(b"\r\n")?;
+    let mut answer = String::new();
+    request.read_to_string(&mut answer)?;
+    ensure!(answer.ends_with(HttpServer::GREETING), "{answer}");
+    ensure!(ann.status()?["session"]["id"] == session, "her session went on");
     reaches_the_web_server(&ann, "challenge", "software", "substantial")?;
+    ensure!(!scene.gateway.log().contains("stopped"), "{}", scene.gateway.log());
     ann.machine().ok(["logout"])?;
     ann.login()?;
     reaches_the_web_server(&ann, "challenge", "software", "substantial")?;
