@@ -3,6 +3,8 @@
 
 #[path = "a_credentials/certificate.rs"]
 mod certificate;
+#[path = "a_credentials/cve.rs"]
+mod cve;
 #[path = "a_credentials/kerberos.rs"]
 mod kerberos;
 #[path = "a_credentials/oidc.rs"]

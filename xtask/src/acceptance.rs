@@ -17,6 +17,10 @@ const FILES: &[(&str, &[&str])] = &[
     ("signals", &["signals"]),
 ];
 
+/// Crates whose tests of classes of faults (`cve_…`) need real parts too: a KDC, a slapd, a provider, PAM, C callers.
+/// They run with file `a`.
+const WITH_REAL_PARTS: &[&str] = &["symbolon-tickets", "symbolon-directory", "symbolon-gss"];
+
 /// Runs the files of `name`, or all; the last line printed is `N passed, N failed`.
 pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
     let chosen: Vec<_> = FILES.iter().filter(|(short, _)| name.is_none_or(|n| n == *short)).collect();
@@ -26,23 +30,40 @@ pub(crate) fn run(name: Option<&str>) -> Result<ExitCode> {
     }
     build_release()?;
     let mut total = Tally::default();
+    let with_a = chosen.iter().any(|(short, _)| *short == "a");
     for target in chosen.into_iter().flat_map(|(_, targets)| *targets) {
         println!("\n# {target}: testing/acceptance/{target}.rs");
-        let mut tally = Tally::default();
-        let succeeded = watch(&mut command(target)?, &mut |line| {
-            if let Some(more) = Tally::of_line(line) {
-                tally += more;
-                return None;
-            }
-            readable(line)
-        })?;
-        if !succeeded {
-            tally.failed = tally.failed.max(1);
-        }
-        total += tally;
+        total += tallied(&mut command(target)?, readable)?;
+    }
+    if with_a {
+        println!("\n# classes of faults, with real parts: `cve_` in {}", WITH_REAL_PARTS.join(", "));
+        total += tallied(&mut classes_of_faults(), |line| Some(line.to_owned()))?;
     }
     println!("\n{total}");
     Ok(if total.failed == 0 && total.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs tests, shows of each line what `shown` makes of it, and counts.
+fn tallied(command: &mut Command, shown: fn(&str) -> Option<String>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    let succeeded = watch(command, &mut |line| match Tally::of_line(line) {
+        Some(more) => {
+            tally += more;
+            None
+        }
+        None => shown(line),
+    })?;
+    if !succeeded {
+        tally.failed = tally.failed.max(1);
+    }
+    Ok(tally)
+}
+
+fn classes_of_faults() -> Command {
+    let mut command = cargo();
+    command.arg("test").args(WITH_REAL_PARTS.iter().flat_map(|name| ["--package", name]));
+    command.args(["--test", "it", "--", "cve_"]);
+    command
 }
 
 fn command(target: &str) -> Result<Command> {

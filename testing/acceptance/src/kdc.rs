@@ -76,6 +76,22 @@ impl Realm {
         self.kdc.take().map_or(Ok(()), |kdc| kdc.stop().map(drop))
     }
 
+    /// Makes the KDC hang, as a machine does that swaps itself to death: connections are taken and nothing is answered.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn hang(&self) -> Result<()> {
+        self.kdc.as_ref().context("it is down")?.hang()
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn go_on(&self) -> Result<()> {
+        self.kdc.as_ref().context("it is down")?.go_on()
+    }
+
     /// The processor time that the KDC has taken, in steps of a clock tick.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{Running, curl, program};
@@ -53,12 +53,36 @@ impl IdProvider {
         self.running.take().map_or(Ok(()), |running| running.stop().map(drop))
     }
 
+    /// Makes it hang, as a machine does that swaps itself to death: connections are taken and nothing is answered.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn hang(&self) -> Result<()> {
+        self.running.as_ref().context("it is down")?.hang()
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn go_on(&self) -> Result<()> {
+        self.running.as_ref().context("it is down")?.go_on()
+    }
+
     /// Takes a new key, and forgets the old one.
     ///
     /// # Errors
     /// When it does not answer.
     pub fn rotate(&self) -> Result<()> {
         curl(&format!("{}/rotate", self.issuer()), &[])?.success().map(drop)
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.running.as_ref().context("it is down")?.pid())
     }
 
     /// What it calls itself.

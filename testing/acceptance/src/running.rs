@@ -146,6 +146,31 @@ impl Running {
         kill_process(pid, signal).with_context(|| format!("{} has ended", self.name))
     }
 
+    /// Makes the process hang: returns when every thread of it stands still.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn hang(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        let tasks = format!("/proc/{}/task", self.pid());
+        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+            // The state follows the name, which stands in brackets (proc(5)). A thread that is gone is still too.
+            let stat = task.and_then(|t| std::fs::read_to_string(t.path().join("stat")));
+            stat.is_ok_and(|s| s.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T')))
+        };
+        until(LIMIT, &format!("{} to stand still", self.name), || {
+            std::fs::read_dir(&tasks).ok()?.all(stands).then_some(())
+        })
+    }
+
+    /// Lets a process that hangs go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Asks the process to end and waits until it has.
     ///
     /// # Errors
@@ -163,6 +188,8 @@ impl Drop for Running {
         }
         // Errors here mean that it has just ended by itself.
         let _ = self.signal(self.farewell);
+        // One that hangs would never hear of it.
+        let _ = self.go_on();
         if until(PATIENCE, "the end", || self.child.try_wait().transpose()).is_err() {
             let _ = self.child.kill();
         }

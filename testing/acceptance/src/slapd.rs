@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{Authority, LIMIT, Running, finish, free_port, program, until};
@@ -87,6 +87,22 @@ impl Slapd {
     /// When it goes on.
     pub fn down(&mut self) -> Result<()> {
         self.running.take().map_or(Ok(()), |running| running.stop().map(drop))
+    }
+
+    /// Makes it hang, as a machine does that swaps itself to death: connections are taken and nothing is answered.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn hang(&self) -> Result<()> {
+        self.running.as_ref().context("it is down")?.hang()
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it is down.
+    pub fn go_on(&self) -> Result<()> {
+        self.running.as_ref().context("it is down")?.go_on()
     }
 
     /// Where it listens, `host:port`.

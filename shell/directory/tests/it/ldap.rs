@@ -2,6 +2,8 @@
 
 use symbolon_directory::{Checked, GroupSource, Groups, LdapDirectory, PasswordBackend, Searcher, Users};
 
+use symbolon_policy::CanonName;
+
 use crate::slapd::{Slapd, ask, by_dn, by_search, group, groups_by_search, right};
 
 #[tokio::test]
@@ -74,6 +76,44 @@ async fn cve_ldap_escapes_of_an_entrys_own_name() {
 }
 
 #[tokio::test]
+async fn cve_ldap_escapes_in_a_name_that_somebody_claims() {
+    let slapd = Slapd::start();
+    let directories = [
+        slapd.directory(by_dn()),
+        slapd.directory(by_search("(uid={user})")),
+        slapd.directory(by_search("(&(objectClass=person)(|(uid={user})(mail={user})))")),
+    ];
+    for claimed in [
+        "*",
+        "al*",
+        "*)(uid=alice",
+        "alice)(|(uid=*",
+        "alice)(objectClass=*",
+        "\\61lice",
+        "\\2a",
+        "alice\0",
+        "alice,ou=people,dc=example,dc=org",
+        "nobody,uid=alice",
+        "x+uid=alice",
+        "alice;x",
+        "#616c696365",
+        " alice",
+        "alice@example.org",
+    ] {
+        // No such text is a name of a user; that is the first barrier, and ours alone.
+        assert!(CanonName::parse(claimed).is_err(), "{claimed:?}");
+    }
+    // What a name may have beside letters has a meaning neither in a filter nor in a name of an entry.
+    for claimed in ["al-ice", "al.ice", "al_ice", "alice.", "61lice", "ålice"] {
+        for directory in &directories {
+            let Ok(user) = CanonName::parse(claimed) else { continue };
+            let said = ask(directory, user.as_str(), "alice-pw").await;
+            assert_eq!(said, Ok(Checked::Wrong), "{claimed:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn many_checks_at_once_share_the_connections() {
     let slapd = Slapd::start();
     let mut config = slapd.config(by_search("(uid={user})"));
@@ -94,7 +134,7 @@ async fn many_checks_at_once_share_the_connections() {
 async fn a_back_end_is_one_of_several_behind_one_interface() {
     let slapd = Slapd::start();
     let backend: Box<dyn PasswordBackend> = Box::new(slapd.directory(by_dn()));
-    let user = symbolon_policy::CanonName::parse("alice").unwrap();
+    let user = CanonName::parse("alice").unwrap();
     let password = symbolon_crypto::SecretBytes::from("alice-pw".to_owned());
     assert!(backend.check(&user, &password).await.unwrap().is_right());
 }

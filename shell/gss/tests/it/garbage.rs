@@ -139,6 +139,21 @@ fn cve_garbage_nulls_to_every_gss_entry_point() {
 }
 
 #[test]
+fn cve_garbage_leaves_no_gss_entry_point_out() {
+    let here: String = include_str!("garbage.rs").split_whitespace().collect();
+    let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src/abi");
+    let mut count = 0;
+    for file in std::fs::read_dir(sources).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for function in source.split("extern \"C\" fn ").skip(1).filter_map(|s| s.split('(').next()) {
+            assert!(here.contains(&format!("{function}(null_mut(),")), "{function} is given no nulls");
+            count += 1;
+        }
+    }
+    assert!(count > 35, "only {count} functions were found");
+}
+
+#[test]
 fn cve_garbage_huge_lengths_to_gss_entry_points() {
     let (one, other) = open(0);
     let (user, service) = (Credential::password(PASSWORD), Credential::service());
