@@ -117,6 +117,7 @@ impl Report for Told<Status> {
                     .unwrap_or_default(),
             ),
             ("suite", session.as_ref().map(|s| s.suite.clone()).unwrap_or_default()),
+            ("keys", session.as_ref().and_then(|s| s.keys_from).map(|k| k.to_string()).unwrap_or_default()),
             ("latency", latency.map(|us| format!("{}.{} ms", us / 1000, us / 100 % 10)).unwrap_or_default()),
         ]);
         if !streams.is_empty() {
@@ -190,6 +191,7 @@ impl Report for Told<WhoAmI> {
             ("gateway", who.gateway.clone()),
             ("issuer", who.issuer.clone()),
             ("suite", who.suite.clone()),
+            ("keys", who.keys_from.map(|k| k.to_string()).unwrap_or_default()),
             ("told: account", reported.user.clone()),
             ("told: machine", reported.machine.clone()),
             ("told: system", reported.system.clone()),

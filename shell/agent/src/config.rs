@@ -10,6 +10,8 @@
 //! kerberos_service = "symbolon/gw.example@EXAMPLE.ORG"  # the gateway's principal (A5)
 //! id_token_command = ["get-id-token"]   # finds a nonce in SYMBOLON_NONCE and prints an ID token (A5)
 //! oidc = { provider = "https://id.example", client = "symbolon", authorities = "ca.pem" }  # by the browser
+//! key_sets = "/srv/keysets"             # a folder or https:// address with the keys of gateways (A1)
+//! key_sets_authorities = "ca.pem"       # the certificates that vouch for that server
 //! suites = ["x-wing"]                   # acceptable suites, best first
 //! pkcs11_module = "/opt/token.so"       # the module of the device that holds the token's keys
 //! ```
@@ -50,6 +52,11 @@ pub struct UserConfig {
     pub id_token_command: Vec<OsString>,
     /// The provider where the user signs in by the browser, where no program gets ID tokens.
     pub oidc: Option<OpenId>,
+    /// A directory where the keys of gateways are found without asking them: a folder, or the address of
+    /// a place on a web server, by HTTPS or on this machine.
+    pub key_sets: Option<String>,
+    /// File with the certificates, PEM, that vouch for that server.
+    pub key_sets_authorities: Option<PathBuf>,
     /// Acceptable suites, best first.
     pub suites: Vec<Suite>,
     /// The PKCS#11 module of the device that holds the token's keys, if not the one that is found by itself.
@@ -83,6 +90,8 @@ struct Written {
     #[serde(default)]
     id_token_command: Vec<String>,
     oidc: Option<OpenId>,
+    key_sets: Option<String>,
+    key_sets_authorities: Option<PathBuf>,
     suites: Option<Vec<WrittenSuite>>,
     pkcs11_module: Option<PathBuf>,
 }
@@ -129,6 +138,11 @@ impl UserConfig {
                 authorities: oidc.authorities.map(|p| paths.config.with_file_name(p)),
                 ..oidc
             }),
+            key_sets: written.key_sets.map(|place| match place.contains("://") {
+                true => place,
+                false => paths.config.with_file_name(place).display().to_string(),
+            }),
+            key_sets_authorities: written.key_sets_authorities.map(|p| paths.config.with_file_name(p)),
             suites: match written.suites {
                 None => vec![Suite::XWing],
                 Some(suites) if suites.is_empty() => return Err(wrong("suites must name one".into())),

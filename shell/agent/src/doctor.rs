@@ -3,9 +3,11 @@
 mod credentials;
 
 use crate::connection::Connection;
+use crate::directory::Directory;
 use crate::files::is_open_to_others;
 use crate::gateway::{Misfit, Trust, meet};
 use crate::issuers::Issuers;
+use crate::sign_in::published;
 use crate::status::{SCHEMA, Status};
 use crate::{AgentError, Client, Link, Paths, UserConfig, clock, device, token};
 use serde::{Deserialize, Serialize};
@@ -35,7 +37,7 @@ pub enum Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// What: `configuration`, `token`, `permissions`, `attempts`, `device`, `kerberos`, `oidc`, `certificate`,
-    /// `ticket`, `agent`, `socket`, `session`, `gateway`, `certificates`, `clock`.
+    /// `ticket`, `agent`, `socket`, `session`, `directory`, `gateway`, `certificates`, `clock`.
     pub name: String,
     /// How it is.
     pub finding: Finding,
@@ -119,7 +121,11 @@ pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Di
         None => config.as_ref().and_then(|c| c.trusted_issuer().ok().flatten()),
     };
     let issuers = issuer.map(|issuer| Arc::new(Issuers::load(paths, issuer)));
-    look_at_gateway(address.or(from_agent).or(from_config), issuers, &mut found).await;
+    let gateway = address.or(from_agent).or(from_config);
+    if let (Some(config), Some((_, name)), Some(issuers)) = (&config, &gateway, &issuers) {
+        look_at_directory(config, name, issuers, &mut found).await;
+    }
+    look_at_gateway(gateway, issuers, &mut found).await;
     found
 }
 
@@ -236,7 +242,13 @@ async fn look_at_agent(paths: &Paths, found: &mut Diagnosis) -> Option<Status> {
                 found.add("session", Finding::Warn, "signed in, but you may reach nothing yet", fix);
             } else {
                 let more = if destinations == 1 { "" } else { "s" };
-                found.ok("session", format!("signed in until {until}, {destinations} destination{more}"));
+                let keys = session
+                    .and_then(|s| s.keys_from)
+                    .map_or_else(String::new, |k| format!("; its gateway's keys were {k}"));
+                found.ok(
+                    "session",
+                    format!("signed in until {until}, {destinations} destination{more}{keys}"),
+                );
             }
         }
         Link::Connecting | Link::Reconnecting => {
@@ -256,6 +268,31 @@ fn seconds(time: &str) -> String {
 
 fn mode(path: &Path) -> Option<u32> {
     Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777)
+}
+
+/// What is published about the gateway, where the configuration file names a directory.
+async fn look_at_directory(
+    config: &UserConfig,
+    name: &GatewayName,
+    issuers: &Arc<Issuers>,
+    found: &mut Diagnosis,
+) {
+    let directory = match Directory::of(config) {
+        Ok(Some(directory)) => directory,
+        Ok(None) => return,
+        Err(e) => return found.error("directory", Finding::Fail, &e),
+    };
+    match published(&directory, issuers, name).await {
+        Ok(Some(_)) => {
+            found.ok("directory", format!("{directory} has the keys of {name}, and they are in time"))
+        }
+        Ok(None) => {
+            let detail = format!("{directory} has no keys of {name} that are in time; the gateway is asked");
+            let fix = Some("see that its node publishes them: publish_key_sets in the node's configuration");
+            found.add("directory", Finding::Warn, detail, fix);
+        }
+        Err(e) => found.error("directory", Finding::Fail, &e),
+    }
 }
 
 async fn look_at_gateway(

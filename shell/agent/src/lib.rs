@@ -26,11 +26,13 @@ mod connection;
 mod credential;
 mod device;
 mod dialogue;
+mod directory;
 mod doctor;
 mod enrol;
 mod error;
 mod files;
 mod gateway;
+mod holder;
 mod id_tokens;
 mod ipc;
 mod issuers;
@@ -57,8 +59,8 @@ pub use ipc::PortNews;
 pub use kept_certificate::{CertificateInfo, certificate_info, remove_certificate};
 pub use paths::Paths;
 pub use status::{
-    DestinationInfo, Destinations, Enrolled, Link, ListenerStatus, Problem, RegistrationInfo, Reported,
-    SCHEMA, SessionStatus, Status, StreamStatus, TokenInfo, WhoAmI,
+    DestinationInfo, Destinations, Enrolled, KeysFrom, Link, ListenerStatus, Problem, RegistrationInfo,
+    Reported, SCHEMA, SessionStatus, Status, StreamStatus, TokenInfo, WhoAmI,
 };
 pub use symbolon_hardware::{DevicePin, Pkcs11Uri};
 pub use ticket::{TicketInfo, forget_ticket, kept_ticket};

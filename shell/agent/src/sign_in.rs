@@ -1,17 +1,21 @@
 //! Signing in (A2, A6, B8) and coming back to a session over another connection.
 //!
-//! With a key set at hand, and a number where the proof answers one, it is one round trip; otherwise
-//! the gateway is asked for both first. A gateway that does not know the key any more, or denies an
-//! old number, is asked once.
+//! With a key set at hand or in the directory, and a number where the proof answers one, it is one round
+//! trip; otherwise the gateway is asked for both first. A gateway that does not know the key any more, or
+//! denies an old number, is asked once. Wherever a key set comes from, it is checked before anything
+//! secret leaves (A1).
 
 use crate::connection::Connection;
+use crate::directory::Directory;
 use crate::gateway::{Trust, meet};
+use crate::holder::Holder;
 use crate::issuers::Issuers;
 use crate::proof::{Proof, open_context};
+use crate::status::KeysFrom;
 use crate::{AgentError, clock};
 use std::sync::Arc;
 use symbolon_context::Established;
-use symbolon_crypto::{GatewayName, KeySet, Suite, VerifiedKeySet};
+use symbolon_crypto::{GatewayName, KeySet, KeySetError, Suite, VerifiedKeySet};
 use symbolon_policy::TokenClass;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::Role;
@@ -26,14 +30,62 @@ pub(crate) struct Gateway {
     pub(crate) address: String,
     pub(crate) name: GatewayName,
     pub(crate) issuers: Arc<Issuers>,
+    /// Where its keys may be published.
+    pub(crate) directory: Option<Directory>,
     pub(crate) suites: Vec<Suite>,
 }
 
 /// What the last exchange with the gateway left.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct AtHand {
-    pub(crate) key_set: KeySet,
+    pub(crate) key_set: Option<KeySet>,
     pub(crate) number: Option<Number>,
+}
+
+/// A gateway's keys that were checked.
+pub(crate) struct Known {
+    pub(crate) verified: VerifiedKeySet,
+    pub(crate) key_set: KeySet,
+    pub(crate) from: KeysFrom,
+}
+
+impl Gateway {
+    /// The gateway's keys without asking it: what is at hand, or what is published. None when neither is
+    /// there and in date.
+    ///
+    /// # Errors
+    /// What is published is not what it should be: nobody is told anything then.
+    async fn without_asking(&self, at_hand: Option<KeySet>) -> Result<Option<Known>, AgentError> {
+        if let Some(key_set) = at_hand
+            && let Ok(verified) = self.issuers.verify_key_set(&key_set, &self.name)
+        {
+            return Ok(Some(Known { verified, key_set, from: KeysFrom::Pinned }));
+        }
+        match &self.directory {
+            Some(directory) => published(directory, &self.issuers, &self.name).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// A gateway's keys as a directory has them; none when they are missing or out of date.
+///
+/// # Errors
+/// What is published is not what it should be.
+pub(crate) async fn published(
+    directory: &Directory,
+    issuers: &Issuers,
+    name: &GatewayName,
+) -> Result<Option<Known>, AgentError> {
+    let Some(key_set) = directory.key_set(name).await? else { return Ok(None) };
+    match issuers.verify_key_set(&key_set, name) {
+        Ok(verified) => Ok(Some(Known { verified, key_set, from: KeysFrom::Directory })),
+        Err(KeySetError::OutsideValidity) => {
+            tracing::debug!(%directory, gateway = %name, "the published keys are out of date");
+            Ok(None)
+        }
+        Err(e) => Err(directory.refused(AgentError::key_set(&e))),
+    }
 }
 
 /// A connection on which a session is live.
@@ -56,6 +108,7 @@ pub(crate) struct SignedIn {
     pub(crate) session: ClientSession,
     pub(crate) verified: VerifiedKeySet,
     pub(crate) key_set: KeySet,
+    pub(crate) keys_from: KeysFrom,
     pub(crate) suite: Suite,
     pub(crate) subject: String,
     pub(crate) opened: Time,
@@ -72,21 +125,23 @@ pub(crate) struct Shown {
     pub(crate) class: TokenClass,
     /// The user identification code and the access control path, where a registration tells them.
     pub(crate) registered: Option<(String, String)>,
+    /// Who showed it, where that is known before the gateway says it.
+    pub(crate) holder: Option<Holder>,
 }
 
 /// Signs in.
 pub(crate) async fn sign_in(
     gateway: &Gateway,
     proof: &Proof,
-    at_hand: Option<AtHand>,
+    at_hand: AtHand,
 ) -> Result<SignedIn, AgentError> {
-    if let Some(AtHand { key_set, number }) = at_hand
-        && (number.is_some() || !proof.answers_a_number())
-        && let Ok(verified) = gateway.issuers.verify_key_set(&key_set, &gateway.name)
+    let AtHand { key_set, number } = at_hand;
+    if (number.is_some() || !proof.answers_a_number())
+        && let Some(known) = gateway.without_asking(key_set).await?
     {
         let mut connection = Connection::dial(&gateway.address).await?;
-        match open_context(&mut connection, gateway, proof, &verified, number).await? {
-            Ok(established) => return finish(connection, gateway, proof, verified, key_set, established),
+        match open_context(&mut connection, gateway, proof, &known.verified, number).await? {
+            Ok(established) => return finish(connection, gateway, proof, known, established),
             // The key was left behind, or the number became too old: both come with a new offer.
             Err(refusal)
                 if refusal.code == RefusalCode::UnknownKey
@@ -104,7 +159,9 @@ pub(crate) async fn sign_in(
         let met = meet(&mut connection, &Hello::default(), &trust, &gateway.name).await?;
         match open_context(&mut connection, gateway, proof, &met.verified, Some(met.offer.number)).await? {
             Ok(established) => {
-                return finish(connection, gateway, proof, met.verified, met.offer.key_set, established);
+                let (verified, key_set) = (met.verified, met.offer.key_set);
+                let known = Known { verified, key_set, from: KeysFrom::Sent };
+                return finish(connection, gateway, proof, known, established);
             }
             Err(refusal) if refusal.code == RefusalCode::UnknownKey && once_more => {
                 once_more = false;
@@ -119,10 +176,10 @@ fn finish(
     connection: Connection,
     gateway: &Gateway,
     proof: &Proof,
-    verified: VerifiedKeySet,
-    key_set: KeySet,
+    known: Known,
     established: Established,
 ) -> Result<SignedIn, AgentError> {
+    let Known { verified, key_set, from } = known;
     let Established { secrets, session_id, lifetime_secs, subject } = established;
     let suite = verified.key(&gateway.suites).map_err(|e| AgentError::key_set(&e))?.public.suite();
     let channel = SessionChannel::from_secrets(crypto(), Role::Initiator, Epoch::FIRST, secrets.wrap);
@@ -133,11 +190,12 @@ fn finish(
         session,
         verified,
         key_set,
+        keys_from: from,
         suite,
         subject: subject.chars().filter(|c| !c.is_control()).collect(),
         opened: clock::now(),
         lifetime_secs,
-        shown: Shown { method: proof.method(), class: proof.class(), registered: None },
+        shown: Shown { method: proof.method(), class: proof.class(), registered: None, holder: None },
     })
 }
 

@@ -119,6 +119,28 @@ pub struct Status {
     pub problems: Vec<Problem>,
 }
 
+/// How the gateway's keys came that the session was opened with (A1). They are checked alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeysFrom {
+    /// The gateway was asked and sent them.
+    Sent,
+    /// They were published in the directory that the configuration file names.
+    Directory,
+    /// They were at hand: in the token, in the ticket, or from the agent's last session.
+    Pinned,
+}
+
+impl std::fmt::Display for KeysFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sent => "sent by the gateway",
+            Self::Directory => "from the directory",
+            Self::Pinned => "at hand, in the token or from the last session",
+        })
+    }
+}
+
 /// The live session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStatus {
@@ -132,6 +154,9 @@ pub struct SessionStatus {
     pub expires: String,
     /// The suite of its context.
     pub suite: String,
+    /// How the gateway's keys came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_from: Option<KeysFrom>,
     /// Round trip to the gateway and back in microseconds, when it was measured.
     pub latency_us: Option<u64>,
     /// The version of the configuration that is applied.
@@ -226,6 +251,9 @@ pub struct WhoAmI {
     pub issuer: String,
     /// The suite of the context.
     pub suite: String,
+    /// How the gateway's keys came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_from: Option<KeysFrom>,
     /// What the gateway was told about user, machine and place (B9).
     pub reported: Reported,
 }

@@ -39,6 +39,10 @@ pub struct NodeConfig {
     /// How long a context key lasts, in seconds. Half of it, a new one is shown.
     #[serde(default = "default_context_key_lifetime")]
     pub context_key_lifetime_secs: u64,
+    /// A folder where the gateway's keys are published for clients that look there before they ask it:
+    /// public files, written at the start and whenever context keys change.
+    #[serde(default)]
+    pub publish_key_sets: Option<PathBuf>,
     /// Which other credentials are taken, and of whom.
     #[serde(default)]
     pub credentials: CredentialSettings,
@@ -62,6 +66,7 @@ impl NodeConfig {
             accept_passwords: false,
             session_lifetime_secs: default_session_lifetime(),
             context_key_lifetime_secs: default_context_key_lifetime(),
+            publish_key_sets: None,
             credentials: CredentialSettings::default(),
             limits: Limits::default(),
         }

@@ -12,6 +12,7 @@ use crate::live::LiveSessions;
 use crate::meter::Meter;
 use crate::notes::Notes;
 use crate::passwords::Passwords;
+use crate::publish::Published;
 use crate::strangers::Strangers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -63,6 +64,7 @@ pub(crate) struct Shared {
     /// The part of the node that stopped unasked, and why.
     pub(crate) failure: watch::Sender<Option<(&'static str, String)>>,
     pub(crate) notes: Notes,
+    pub(crate) published: Published,
     /// The statement that another issuer follows, while clients are told of it.
     pub(crate) issuer_change: RwLock<Option<CertificateBytes>>,
 }
@@ -131,6 +133,7 @@ impl Node {
             stopping: watch::Sender::new(false),
             failure: watch::Sender::new(None),
             notes: Notes::default(),
+            published: Published::default(),
             issuer_change: RwLock::new(None),
             config,
             gateway,
@@ -141,7 +144,7 @@ impl Node {
             default_template,
         });
         shared.review_trust().await?;
-        shared.publish_key_set()?;
+        shared.publish()?;
         shared.store.record(&shared.actor(), "node.start", "", &serde_json::json!({}), now()).await?;
         shared.store.hot().skip_streams().await?;
         let socket = admin::listen(&shared.config.dir.join("admin.sock"))?;

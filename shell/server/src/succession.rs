@@ -71,6 +71,7 @@ impl Shared {
             return Err(damaged(&home.join("identity.crt"), "it is missing"));
         };
         self.gateway.follow(Identity::load(certificate, key)?, next, now())?;
+        self.publish_what_changed();
         tracing::info!(old = %present.fingerprint(), new = %self.issuer().fingerprint(), "another issuer");
         Ok(true)
     }

@@ -116,13 +116,11 @@ impl Shared {
 
     async fn tick(&self) {
         match self.gateway.rotate_if_due(now()) {
-            Ok(true) => {
-                tracing::info!("new context keys");
-                self.publish_new_key_set();
-            }
+            Ok(true) => tracing::info!("new context keys"),
             Ok(false) => {}
             Err(e) => tracing::error!("context keys: {e}"),
         }
+        self.publish_what_changed();
         for session in self.live.sweep(now()) {
             self.expire(&session).await;
         }

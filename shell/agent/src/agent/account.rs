@@ -2,10 +2,12 @@
 
 use crate::certificate::{HeldCertificate, none_kept};
 use crate::credential::CertificateFiles;
+use crate::directory::Directory;
+use crate::holder::Holder;
 use crate::id_tokens::IdTokens;
 use crate::issuers::Issuers;
 use crate::kept_certificate::KeptCertificate;
-use crate::key::Key;
+use crate::key::{Key, blocking};
 use crate::proof::Proof;
 use crate::sign_in::{AtHand, Gateway, Shown, SignedIn, sign_in};
 use crate::ticket::{self, KeptTicket};
@@ -26,6 +28,8 @@ pub(crate) struct Account {
     /// The user identification code and the access control path, where a registration tells them.
     registered: Option<(String, String)>,
     token: Option<Arc<Mutex<OpenToken>>>,
+    /// Who signs in, where the proof does not say it.
+    holder: Holder,
     paths: Paths,
     kept: Mutex<Kept>,
 }
@@ -94,17 +98,13 @@ impl Account {
     fn new(paths: &Paths, gateway: Gateway, proof: Proof) -> Self {
         // What an agent left that broke off, if it was by the same credential.
         let ticket = KeptTicket::load(paths).ok().flatten().filter(|ticket| {
-            let same_user = match &proof {
-                Proof::Password { user, .. } => ticket.user == user.as_str(),
-                _ => true,
-            };
             ticket.gateway == gateway.name
                 && gateway.issuers.now().contains(&ticket.issuer)
                 && ticket.class == proof.class()
-                && same_user
         });
         let kept = Mutex::new(Kept { ticket, ..Kept::default() });
-        Self { gateway, proof: Some(proof), registered: None, token: None, paths: paths.clone(), kept }
+        let (proof, holder) = (Some(proof), Holder::of_this_agent());
+        Self { gateway, proof, registered: None, token: None, holder, paths: paths.clone(), kept }
     }
 
     fn of_token(
@@ -114,10 +114,12 @@ impl Account {
         config: UserConfig,
     ) -> Result<Self, AgentError> {
         let registration = choose(open.token().registrations(), named.gateway.as_ref())?;
+        let directory = Directory::of(&config)?;
         let gateway = Gateway {
             address: named.address.or(config.address).unwrap_or_else(|| registration.address.clone()),
             name: registration.gateway.clone(),
             issuers: Arc::new(Issuers::load(paths, open.token().issuer().clone())),
+            directory,
             suites: config.suites,
         };
         let proof = Proof::Key {
@@ -132,8 +134,9 @@ impl Account {
             number: registration.next_number,
             ..Kept::default()
         });
+        let holder = Holder::of_token(open.token().id());
         let token = Some(Arc::new(Mutex::new(open)));
-        Ok(Self { gateway, proof: Some(proof), registered, token, paths: paths.clone(), kept })
+        Ok(Self { gateway, proof: Some(proof), registered, token, holder, paths: paths.clone(), kept })
     }
 
     fn of_ticket(paths: &Paths, named: Named, config: UserConfig) -> Result<Self, AgentError> {
@@ -147,16 +150,18 @@ impl Account {
             .code("no-ticket")
             .fix("sign in there by another credential: symbolon login --with token"));
         }
+        let directory = Directory::of(&config)?;
         let gateway = Gateway {
             address: named.address.or(config.address).unwrap_or_else(|| ticket.address.clone()),
             name: ticket.gateway.clone(),
             issuers: Arc::new(Issuers::load(paths, ticket.issuer.clone())),
+            directory,
             suites: config.suites,
         };
         let key_set = Some(ticket.key_set.clone());
-        let registered = ticket.registered.clone();
+        let (registered, holder) = (ticket.registered.clone(), ticket.holder.clone());
         let kept = Mutex::new(Kept { key_set, ticket: Some(ticket), ..Kept::default() });
-        Ok(Self { gateway, proof: None, registered, token: None, paths: paths.clone(), kept })
+        Ok(Self { gateway, proof: None, registered, token: None, holder, paths: paths.clone(), kept })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -165,30 +170,40 @@ impl Account {
 
     /// Signs in, in one round trip where the last exchange left what that needs.
     pub(crate) async fn sign_in(&self, way: Way) -> Result<SignedIn, AgentError> {
-        match (&self.proof, way) {
-            (Some(proof), Way::Resume) if proof.is_dear() => match self.by_ticket().await {
-                Some(Ok(signed_in)) => Ok(signed_in),
-                Some(Err(e)) if e.kind == ErrorKind::Unreachable => Err(e),
-                Some(Err(e)) => {
-                    tracing::info!(error = %e, "the session ticket is not taken");
-                    self.by_proof(proof).await
-                }
-                None => self.by_proof(proof).await,
-            },
-            (Some(proof), _) => self.by_proof(proof).await,
-            (None, _) => self.by_ticket().await.ok_or_else(no_ticket)?,
+        let Some(proof) = &self.proof else {
+            return self.by_ticket(&self.holder).await.ok_or_else(no_ticket)?;
+        };
+        // Asked each time: somebody else may have said kinit.
+        let holder = match proof.is_dear() {
+            true => self.holder_now()?,
+            false => self.holder.clone(),
+        };
+        if way == Way::Resume && proof.is_dear() {
+            match self.by_ticket(&holder).await {
+                Some(Ok(signed_in)) => return Ok(signed_in),
+                Some(Err(e)) if e.kind == ErrorKind::Unreachable => return Err(e),
+                Some(Err(e)) => tracing::info!(error = %e, "the session ticket is not taken"),
+                None => {}
+            }
         }
+        self.by_proof(proof, holder).await
     }
 
-    /// By the ticket, if there is one. It is spent, unless nobody was there to take it.
-    async fn by_ticket(&self) -> Option<Result<SignedIn, AgentError>> {
-        let kept = self.kept().ticket.take()?;
+    /// Who would sign in now.
+    fn holder_now(&self) -> Result<Holder, AgentError> {
+        let shown = self.proof.as_ref().map(|proof| blocking(|| Holder::of(proof))).transpose()?.flatten();
+        Ok(shown.unwrap_or_else(|| self.holder.clone()))
+    }
+
+    /// By the ticket, if `holder` left one. It is spent, unless nobody was there to take it.
+    async fn by_ticket(&self, holder: &Holder) -> Option<Result<SignedIn, AgentError>> {
+        let kept = self.kept().ticket.take_if(|ticket| ticket.holder == *holder)?;
         if kept.is_over() {
             self.forget_ticket();
             return None;
         }
         let proof = Proof::Ticket(kept.ticket.duplicate(), kept.class);
-        let signed_in = self.by_proof(&proof).await;
+        let signed_in = self.by_proof(&proof, kept.holder.clone()).await;
         match &signed_in {
             Err(e) if e.kind == ErrorKind::Unreachable => self.kept().ticket = Some(kept),
             _ => self.forget_ticket(),
@@ -196,12 +211,12 @@ impl Account {
         Some(signed_in)
     }
 
-    async fn by_proof(&self, proof: &Proof) -> Result<SignedIn, AgentError> {
+    async fn by_proof(&self, proof: &Proof, holder: Holder) -> Result<SignedIn, AgentError> {
         let at_hand = {
             let mut kept = self.kept();
             // A number is used once; the next one comes with the session.
             let number = kept.number.take();
-            kept.key_set.clone().map(|key_set| AtHand { key_set, number })
+            AtHand { key_set: kept.key_set.clone(), number }
         };
         let renewed = match proof {
             Proof::Certificate(held) => {
@@ -211,6 +226,7 @@ impl Account {
         };
         let mut signed_in = sign_in(&self.gateway, renewed.as_ref().unwrap_or(proof), at_hand).await?;
         signed_in.shown.registered.clone_from(&self.registered);
+        signed_in.shown.holder = Some(holder);
         let mut kept = self.kept();
         kept.key_set = Some(signed_in.key_set.clone());
         kept.shown = Some(signed_in.shown.clone());
@@ -256,6 +272,7 @@ impl Account {
     pub(crate) fn keep_ticket(&self, ticket: &Ticket) {
         let mut kept = self.kept();
         let (Some(key_set), Some(shown)) = (kept.key_set.clone(), kept.shown.clone()) else { return };
+        let Some(holder) = shown.holder else { return };
         // On the disk it would open what the device is there to guard.
         if shown.class == TokenClass::Hardware {
             return;
@@ -266,6 +283,7 @@ impl Account {
             issuer: self.gateway.issuers.current(),
             key_set,
             user: kept.user.clone(),
+            holder,
             class: shown.class,
             registered: shown.registered,
             expires: ticket.expires(),
@@ -345,18 +363,20 @@ impl Named {
             })?,
         };
         config.check_issuer(issuer.fingerprint())?;
+        let directory = Directory::of(&config)?;
         let issuers = Arc::new(Issuers::load(paths, issuer));
-        Ok(Gateway { address, name, issuers, suites: config.suites })
+        Ok(Gateway { address, name, issuers, directory, suites: config.suites })
     }
 
     /// The gateway that gave the certificate which the agent keeps.
     fn gateway_of_certificate(self, paths: &Paths, config: UserConfig) -> Result<Gateway, AgentError> {
         let kept = KeptCertificate::load(paths)?.ok_or_else(none_kept)?;
         config.check_issuer(kept.issuer.fingerprint())?;
+        let directory = Directory::of(&config)?;
         let name = self.gateway.unwrap_or(kept.gateway);
         let address = self.address.or(config.address).unwrap_or(kept.address);
         let issuers = Arc::new(Issuers::load(paths, kept.issuer));
-        Ok(Gateway { address, name, issuers, suites: config.suites })
+        Ok(Gateway { address, name, issuers, directory, suites: config.suites })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::agent::streams::StreamEntry;
 use crate::agent::term::Term;
 use crate::kept_certificate::CertificateInfo;
 use crate::sign_in::{Shown, SignedIn};
-use crate::status::{Link, ListenerStatus, Problem};
+use crate::status::{KeysFrom, Link, ListenerStatus, Problem};
 use crate::{AgentError, clock};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -75,6 +75,7 @@ pub(super) struct Live {
     pub(super) opened: Time,
     pub(super) expires: Time,
     pub(super) suite: Suite,
+    pub(super) keys_from: KeysFrom,
     pub(super) shown: Shown,
     root: Arc<StreamRoot>,
     numbers: Numbers,
@@ -144,6 +145,7 @@ impl Shared {
             opened: signed_in.opened,
             expires: Term::new(signed_in.opened, signed_in.lifetime_secs).expires,
             suite: signed_in.suite,
+            keys_from: signed_in.keys_from,
             shown: signed_in.shown.clone(),
             root: Arc::new(signed_in.session.stream_root(crypto())),
             numbers: Numbers::default(),

@@ -29,6 +29,7 @@ impl Shared {
                 since: format_time(live.opened),
                 expires: format_time(live.expires),
                 suite: live.suite.to_string(),
+                keys_from: Some(live.keys_from),
                 latency_us: live.latency.and_then(|l| u64::try_from(l.as_micros()).ok()),
                 configuration: live.configuration,
                 destinations: live.destinations.len(),
@@ -81,6 +82,7 @@ impl Shared {
             gateway: self.gateway.clone(),
             issuer: self.issuer.clone(),
             suite: live.suite.to_string(),
+            keys_from: Some(live.keys_from),
             reported: Reported {
                 user: report.user.to_string(),
                 machine: report.machine.to_string(),

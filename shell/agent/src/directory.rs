@@ -1,0 +1,217 @@
+//! A directory of key sets: a folder, or a place on a web server, where gateways' keys are found without
+//! asking them (A1).
+//!
+//! ```text
+//! NAME.keyset   the keys of the gateway NAME, as it would send them
+//! ```
+//! Who keeps the directory is trusted with nothing: all in it is signed, and is checked like what a gateway
+//! sends. It can only leave something out, and then the gateway is asked.
+
+use crate::files::read_bounded;
+use crate::{AgentError, UserConfig};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+use symbolon_crypto::{GatewayName, KeySet};
+use symbolon_fetch::{FetchError, Transport};
+use symbolon_wire::Decode as _;
+
+/// How long a web server may take for one document: a sign-in waits for it.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Certificates of all authorities that a distribution knows are about 220 KB.
+const MAX_AUTHORITIES: usize = 4 * 1024 * 1024;
+
+/// What a gateway's own answer may have (`docs/protocol/context.md`).
+const MAX_KEY_SET: usize = 16 * 1024;
+
+/// Where key sets are published.
+#[derive(Clone, Debug)]
+pub(crate) enum Directory {
+    /// Files.
+    Folder(PathBuf),
+    /// Documents below an address, which ends without a slash.
+    Web(String, Transport),
+}
+
+impl Directory {
+    /// The one that the configuration file names; files that it names are read.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Usage`] for an address that is none, or that nobody vouches for.
+    pub(crate) fn of(config: &UserConfig) -> Result<Option<Self>, AgentError> {
+        let Some(place) = &config.key_sets else { return Ok(None) };
+        let wrong = |e: &dyn std::fmt::Display| {
+            AgentError::usage(format!("key_sets in the configuration file: {e}")).fix("correct that file")
+        };
+        if !place.contains("://") {
+            return Ok(Some(Self::Folder(PathBuf::from(place))));
+        }
+        let local = ["http://127.0.0.1", "http://[::1]"].iter().any(|here| {
+            place.strip_prefix(here).is_some_and(|rest| rest.starts_with(':') || rest.starts_with('/'))
+        });
+        let transport = match &config.key_sets_authorities {
+            _ if local => Transport::unprotected_http(ANSWER),
+            Some(path) => {
+                let pem = read_bounded(path, MAX_AUTHORITIES)?
+                    .ok_or_else(|| wrong(&format!("there is no file {}", path.display())))?;
+                Transport::https(&pem, ANSWER).map_err(|e| wrong(&e))?
+            }
+            None if place.starts_with("https://") => {
+                return Err(wrong(
+                    &"name in key_sets_authorities the certificates that vouch for the server",
+                ));
+            }
+            None => return Err(wrong(&"http:// is for this machine alone; use https://")),
+        };
+        let base = place.trim_end_matches('/').to_owned();
+        let address = transport.address(&base).map_err(|e| wrong(&e))?;
+        if address.query().is_some() {
+            return Err(wrong(&"an address without a question mark is needed"));
+        }
+        Ok(Some(Self::Web(base, transport)))
+    }
+
+    /// The published keys of a gateway, still to be checked; none when they are missing or cannot be had.
+    ///
+    /// # Errors
+    /// What is there is no key set.
+    pub(crate) async fn key_set(&self, name: &GatewayName) -> Result<Option<KeySet>, AgentError> {
+        let file = format!("{name}.keyset");
+        let Some(bytes) = self.document(&file, MAX_KEY_SET).await? else { return Ok(None) };
+        let set = KeySet::from_bytes(&bytes);
+        set.map(Some).map_err(|e| self.wrong(&file, &e).fix("tell whoever publishes it; nothing was sent"))
+    }
+
+    /// What the directory has under a name.
+    async fn document(&self, file: &str, longest: usize) -> Result<Option<Vec<u8>>, AgentError> {
+        let missing = |why: &dyn std::fmt::Display| {
+            tracing::debug!(directory = %self, file, "not in the directory of key sets: {why}");
+            Ok(None)
+        };
+        match self {
+            Self::Folder(folder) => match tokio::fs::metadata(folder.join(file)).await {
+                Err(e) if e.kind() == ErrorKind::NotFound => missing(&"there is no such file"),
+                Err(e) => missing(&e),
+                Ok(_) => {
+                    let path = folder.join(file);
+                    let read = tokio::task::spawn_blocking(move || read_bounded(&path, longest)).await;
+                    read.map_err(|_| AgentError::failure("reading a file broke off"))?
+                }
+            },
+            Self::Web(base, transport) => {
+                let address = transport.address(&format!("{base}/{file}"));
+                let address = address.map_err(|e| self.wrong(file, &e))?;
+                match transport.document(&address, "application/octet-stream", longest).await {
+                    Ok(bytes) => Ok(Some(bytes.to_vec())),
+                    Err(e @ FetchError::TooLong) => Err(self.wrong(file, &e)),
+                    Err(e) => missing(&e),
+                }
+            }
+        }
+    }
+
+    fn wrong(&self, file: &str, why: &dyn std::fmt::Display) -> AgentError {
+        AgentError::denied(format!("{file} in the directory of key sets ({self}) is wrong: {why}"))
+            .code("wrong-directory")
+    }
+
+    /// What is wrong with a key set from here.
+    pub(crate) fn refused(&self, e: AgentError) -> AgentError {
+        let message = format!("in the directory of key sets ({self}): {}", e.message);
+        AgentError { message, ..e }
+            .code("wrong-directory")
+            .fix("tell whoever publishes it; nothing was sent. Without key_sets in the configuration file the gateway is asked")
+    }
+}
+
+impl std::fmt::Display for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Web(base, _) => base.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use symbolon_issuer::{ContextKeys, Issuer, Validity};
+    use symbolon_wire::Encode as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    fn at(place: &str) -> Result<Option<Directory>, AgentError> {
+        Directory::of(&UserConfig { key_sets: Some(place.to_owned()), ..UserConfig::default() })
+    }
+
+    fn set_of(name: &GatewayName) -> KeySet {
+        let now = crate::clock::now();
+        let issuer = Issuer::create("Test issuer", now, 10).unwrap();
+        let identity = issuer.gateway_identity(name, Validity::starting(now, 3600)).unwrap();
+        let keys = ContextKeys::new(identity, issuer.certificate().to_vec(), 3600, now).unwrap();
+        keys.offer().clone()
+    }
+
+    #[test]
+    fn a_directory_is_a_folder_or_a_server_that_somebody_vouches_for() {
+        assert!(Directory::of(&UserConfig::default()).unwrap().is_none());
+        assert!(matches!(at("/srv/keysets"), Ok(Some(Directory::Folder(_)))));
+        for here in ["http://127.0.0.1:8000/keysets/", "http://[::1]:8000"] {
+            assert!(matches!(at(here), Ok(Some(Directory::Web(..)))), "{here}");
+        }
+        assert!(at("https://example.org/keysets").unwrap_err().message.contains("key_sets_authorities"));
+        for bad in [
+            "http://example.org",
+            "http://127.0.0.1.example.org/",
+            "ftp://127.0.0.1",
+            "http://127.0.0.1:1/?a=b",
+        ] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_folder_gives_what_is_there_and_nothing_for_what_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = at(dir.path().to_str().unwrap()).unwrap().unwrap();
+        let name = GatewayName::parse("gw.example").unwrap();
+        assert!(directory.key_set(&name).await.unwrap().is_none());
+        let set = set_of(&name);
+        let file = dir.path().join("gw.example.keyset");
+        std::fs::write(&file, set.to_bytes()).unwrap();
+        assert_eq!(directory.key_set(&name).await.unwrap(), Some(set));
+        for wrong in [b"nonsense".to_vec(), vec![0; MAX_KEY_SET + 1]] {
+            std::fs::write(&file, wrong).unwrap();
+            assert!(directory.key_set(&name).await.is_err());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_web_server_gives_what_is_there_and_nothing_for_what_is_not() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let name = GatewayName::parse("gw.example").unwrap();
+        let set = set_of(&name);
+        let bytes = set.to_bytes();
+        let server = tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut asked = [0; 1024];
+                let length = stream.read(&mut asked).await.unwrap();
+                let found = asked[..length].starts_with(b"GET /keysets/gw.example.keyset HTTP/1.1\r\n");
+                let status = if found { "200 OK" } else { "404 Not Found" };
+                let body: &[u8] = if found { &bytes } else { b"" };
+                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.write_all(body).await.unwrap();
+            }
+        });
+        let directory = at(&format!("http://127.0.0.1:{port}/keysets/")).unwrap().unwrap();
+        assert_eq!(directory.key_set(&name).await.unwrap(), Some(set));
+        let other = GatewayName::parse("other.example").unwrap();
+        assert!(directory.key_set(&other).await.unwrap().is_none());
+        server.await.unwrap();
+        assert!(directory.key_set(&name).await.unwrap().is_none(), "a server that is away gives nothing");
+    }
+}
