@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -119,5 +120,40 @@ fn odd_applications_are_as_odd_as_they_say() -> Result<()> {
     assert_eq!(heard.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
     assert_eq!(server.connections(), 1);
     assert_eq!(talk(Behaviour::SlowReader, &[0; 20_000])?.1?, b"");
+    Ok(())
+}
+
+#[test]
+fn classes_of_faults_have_the_tests_that_the_documents_name_and_no_others() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut named = Vec::new();
+    for page in ["docs/credentials.md", "docs/certificates.md"] {
+        let text = std::fs::read_to_string(root.join(page))?;
+        named.extend(
+            text.split('`').filter(|word| word.starts_with("cve_") && *word != "cve_").map(str::to_owned),
+        );
+    }
+    let mut there = Vec::new();
+    for place in ["core", "shell", "apps", "testing"] {
+        tests_of_classes(&root.join(place), &mut there)?;
+    }
+    named.sort();
+    there.sort();
+    assert_eq!(named, there);
+    assert!(there.len() > 90, "only {} were found", there.len());
+    Ok(())
+}
+
+fn tests_of_classes(directory: &Path, found: &mut Vec<String>) -> Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            tests_of_classes(&path, found)?;
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let source = std::fs::read_to_string(&path)?;
+            let heads = source.lines().filter_map(|line| line.trim().split_once("fn cve_"));
+            found.extend(heads.filter_map(|(_, rest)| Some(format!("cve_{}", rest.split_once('(')?.0))));
+        }
+    }
     Ok(())
 }
