@@ -55,10 +55,11 @@ impl SignInArgs {
         Ok(AgentOptions { gateway, address, place, patience, ..AgentOptions::new(paths, credential) })
     }
 
-    /// Whether a ticket of the last session spares a person the PIN.
+    /// Whether a ticket of the last session spares a person the PIN: that of another one's session does not.
     fn may_resume(&self, paths: &Paths) -> bool {
         // One that cannot be read is no reason not to ask.
-        let ticket = symbolon_agent::kept_ticket(paths).ok().flatten().filter(|ticket| !ticket.over);
+        let ticket = symbolon_agent::kept_ticket(paths).ok().flatten();
+        let ticket = ticket.filter(|ticket| !ticket.over && ticket.of_this_token);
         let here = |gateway: &str| self.gateway.as_ref().is_none_or(|wanted| wanted.as_str() == gateway);
         self.credential.is_left_open() && ticket.is_some_and(|ticket| here(&ticket.gateway))
     }

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! "SYMBOLON SESSION TICKET\n" | version 1 (1) | gateway <8> | address <16> | issuer's certificate <16>
-//!     | key set <24> | user's name <16> | class of the credential <8> | 0, or 1 and user code <16> and access path <16>
-//!     | ticket and its secret <16>
+//!     | key set <24> | user's name <16> | who showed the credential <16> | class of the credential <8>
+//!     | 0, or 1 and user code <16> and access path <16> | ticket and its secret <16>
 //! ```
 //! The file lies beside the agent's socket, where nothing outlives the machine's run if the system has
 //! such a place, and only its owner reads it. It is removed before the ticket is shown again: a ticket
 //! acts once.
 
 use crate::files::{self, SecretFile};
+use crate::holder::Holder;
 use crate::status::SCHEMA;
-use crate::{AgentError, Paths, clock};
+use crate::{AgentError, Paths, clock, token};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use symbolon_crypto::{GatewayName, KeySet, SecretBytes, TrustedIssuer};
@@ -38,6 +39,8 @@ pub(crate) struct KeptTicket {
     pub(crate) key_set: KeySet,
     /// Whose session it was, as the gateway called its user.
     pub(crate) user: String,
+    /// Who showed the credential itself.
+    pub(crate) holder: Holder,
     /// What was shown when the credential itself was.
     pub(crate) class: TokenClass,
     /// The user identification code and the access control path, where a registration told them.
@@ -54,6 +57,10 @@ pub struct TicketInfo {
     pub schema: u32,
     /// The gateway whose session it is from.
     pub gateway: String,
+    /// Whose session it was, as the gateway called its user.
+    pub user: String,
+    /// Whether it was opened by the token that is in use now.
+    pub of_this_token: bool,
     /// What was shown when that session, or the first of a row, was opened.
     pub token_class: String,
     /// When it ends, RFC 3339.
@@ -71,12 +78,17 @@ fn file(paths: &Paths) -> PathBuf {
 /// # Errors
 /// When its file cannot be read or is none.
 pub fn kept_ticket(paths: &Paths) -> Result<Option<TicketInfo>, AgentError> {
-    Ok(KeptTicket::load(paths)?.map(|kept| TicketInfo {
+    let Some(kept) = KeptTicket::load(paths)? else { return Ok(None) };
+    // Where there is no token, or none that can be read, it is another's.
+    let token = token::read(&paths.token).ok().flatten();
+    Ok(Some(TicketInfo {
         schema: SCHEMA,
         gateway: kept.gateway.to_string(),
+        of_this_token: token.is_some_and(|token| Holder::of_token(token.id()) == kept.holder),
+        over: kept.is_over(),
+        user: kept.user,
         token_class: kept.class.to_string(),
         expires: format_time(Time::from_secs(kept.expires.secs())),
-        over: kept.is_over(),
     }))
 }
 
@@ -110,6 +122,7 @@ impl KeptTicket {
         w.bytes16(self.issuer.certificate());
         w.bytes24(&self.key_set.to_bytes());
         w.text16(&self.user);
+        w.text16(self.holder.as_str());
         w.text8(self.class.as_str());
         w.flag(self.registered.is_some());
         if let Some((code, path)) = &self.registered {
@@ -126,11 +139,12 @@ impl KeptTicket {
             .map_err(|_| WireError::BadValue("issuer's certificate"))?;
         let key_set = KeySet::from_bytes(r.bytes24()?)?;
         let user = r.text16("user's name")?.to_owned();
+        let holder = Holder::parse(r.text16("holder")?)?;
         let class = r.text8("token class")?.parse().map_err(|_| WireError::BadValue("token class"))?;
         let registered =
             if r.flag()? { Some((r.text16("code")?.to_owned(), r.text16("path")?.to_owned())) } else { None };
         let ticket = SecretBytes::new(r.bytes16()?.to_vec());
         let expires = Ticket::from_secret_bytes(&ticket)?.expires();
-        Ok(Self { gateway, address, issuer, key_set, user, class, registered, expires, ticket })
+        Ok(Self { gateway, address, issuer, key_set, user, holder, class, registered, expires, ticket })
     }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use symbolon_acceptance::{Finished, Person, Realm, scenario, step};
+use symbolon_acceptance::{Finished, LIMIT, Person, Realm, Running, scenario, step, until};
 
-use crate::scene::{PASSWORD, Scene, reaches_the_web_server, refused, signed_in_by};
+use crate::scene::{PASSWORD, Scene, kill_agent, reaches_the_web_server, refused, signed_in_by};
+use crate::ticket::ticket;
 
 const SERVICE: &str = "symbolon/gw.example";
 
@@ -72,6 +73,38 @@ fn a_kerberos_ticket_signs_in_and_the_gateway_sees_no_password() -> Result<()> {
     refused(login(&ann, &realm)?, 2, "kinit")?;
     ensure!(!scene.gateway.log().contains("canary-of-kerberos"));
     Ok(())
+}
+
+#[test]
+fn what_a_session_left_is_not_for_the_next_person_at_the_machine() -> Result<()> {
+    scenario!("Ann and Eve share an account of one machine; Ann's session breaks off, and Eve says kinit");
+    let mut realm = Realm::start()?;
+    let scene = scene(&realm)?;
+    let shared = scene.person("ann", "")?;
+    scene.gateway.admin(&["users", "add", "eve"])?;
+    for name in ["ann", "eve"] {
+        realm.add_person(name, "canary-of-kerberos")?;
+    }
+    // a service, which spares people what it can
+    let breaks_off = |name: &str, by: &str| -> Result<()> {
+        realm.kinit(name, "canary-of-kerberos", &cache(&shared))?;
+        let mut service = shared.machine().symbolon(["agent", "--with", "kerberos"]);
+        service.envs(realm.environment_of(&cache(&shared)));
+        let _service = Running::start("agent", &mut service)?;
+        let who = until(LIMIT, name, || shared.machine().json(["whoami"]).ok())?;
+        ensure!(
+            who["user"] == name && who["signed_in_by"] == by && who["token_class"] == "kerberos",
+            "{who}"
+        );
+        until(LIMIT, "a session ticket", || ticket(&shared).exists().then_some(()))?;
+        kill_agent(&shared)
+    };
+    breaks_off("ann", "kerberos")?;
+    breaks_off("eve", "kerberos")?;
+    step!("she herself goes on with it");
+    breaks_off("eve", "ticket")?;
+    step!("who says nothing of Kerberos is not taken for her");
+    refused(shared.machine().run(["login"])?, 2, "there is no token")
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use anyhow::{Result, ensure};
 use symbolon_acceptance::{Finished, IdProvider, LIMIT, Person, scenario, step, until};
 
-use crate::scene::{Scene, reaches_the_web_server, refused, signed_in_by};
+use crate::scene::{Scene, kill_agent, reaches_the_web_server, refused, signed_in_by};
+use crate::ticket::ticket;
 
 fn scene(provider: &IdProvider) -> Result<Scene> {
     Scene::with(
@@ -53,6 +54,24 @@ fn an_id_token_signs_in_before_and_after_its_provider_has_a_new_key() -> Result<
     until(LIMIT, "the node to have the new key", || (login(&ann).ok()?.code == Some(0)).then_some(()))?;
     signed_in_by(&ann, "oidc", "oidc", "low")?;
     ann.machine().ok(["logout"]).map(drop)
+}
+
+#[test]
+fn what_a_session_left_is_not_for_whoever_the_provider_names_next() -> Result<()> {
+    scenario!("Ann's session breaks off, and the next agent at the machine gets Eve's ID tokens");
+    let provider = IdProvider::start()?;
+    let scene = scene(&provider)?;
+    let shared = person(&scene, "ann")?;
+    scene.gateway.admin(&["users", "add", "eve"])?;
+    for name in ["ann", "eve"] {
+        gets(&shared, &provider.script(name, ""))?;
+        let _service = shared.machine().start(["agent", "--with", "oidc"])?;
+        let who = until(LIMIT, name, || shared.machine().json(["whoami"]).ok())?;
+        ensure!(who["user"] == name && who["signed_in_by"] == "oidc", "{who}");
+        until(LIMIT, "a session ticket", || ticket(&shared).exists().then_some(()))?;
+        kill_agent(&shared)?;
+    }
+    Ok(())
 }
 
 #[test]

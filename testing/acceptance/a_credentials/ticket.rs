@@ -8,7 +8,8 @@ use symbolon_acceptance::{Gateway, LIMIT, Person, scenario, step, until};
 
 use crate::scene::{GATEWAY, PASSWORD, Scene, kill_agent, reaches_the_web_server, refused, signed_in_by};
 
-fn ticket(person: &Person) -> PathBuf {
+/// Where an agent leaves the ticket of its session.
+pub(crate) fn ticket(person: &Person) -> PathBuf {
     person.machine().path("run/symbolon/ticket")
 }
 
