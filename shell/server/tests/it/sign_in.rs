@@ -4,12 +4,13 @@ use crate::client::{
 };
 use crate::world::World;
 use symbolon_context::{Initiator, InitiatorOptions, PasswordToken};
-use symbolon_crypto::SecretBytes;
+use symbolon_crypto::{CryptoError, InitiatorToken, PresentedToken, SecretBytes, TokenKind, TranscriptHash};
 use symbolon_policy::{CanonName, PasswordGateways};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::EndReason;
 use symbolon_token::{Hello, InvitationLink, SoftwareKey};
 use symbolon_wire::{FrameKind, RefusalCode, Time};
+use tokio::net::TcpSocket;
 
 fn first(world: &World) -> InvitationLink {
     InvitationLink::parse(&world.first_invitation).unwrap()
@@ -185,6 +186,50 @@ async fn cve_lockout_bypass_by_many_guesses() {
         assert_eq!(with_password(&world, "bob", "wrong horse").await.unwrap().code, RefusalCode::Denied);
     }
     assert_eq!(with_password(&world, "bob", "wrong horse").await.unwrap().code, RefusalCode::Busy);
+}
+
+/// A name exactly as somebody spells it, with a password.
+struct Spelt(&'static str);
+
+impl InitiatorToken for Spelt {
+    fn present(&mut self, _: &TranscriptHash) -> Result<PresentedToken, CryptoError> {
+        let body = SecretBytes::written(64, |w| {
+            w.text16(self.0);
+            w.bytes16(b"wrong horse");
+        });
+        Ok(PresentedToken { kind: TokenKind::Password, body, contribution: None })
+    }
+}
+
+/// Guesses a password from one of this machine's addresses, 127.0.0.`place`.
+async fn guess(world: &World, place: u8, name: &'static str) -> RefusalCode {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, place], 0).into()).unwrap();
+    let mut stream = socket.connect(world.config.listen).await.unwrap();
+    let offer = offer(&mut stream, &Hello::default()).await;
+    let gateway = verified(&offer, &first(world));
+    let options = InitiatorOptions::default();
+    let (_, bytes) =
+        Initiator::begin(crypto(), &mut SystemEntropy, &gateway, &options, Spelt(name), now()).unwrap();
+    send(&mut stream, FrameKind::ContextFirst, bytes).await;
+    refusal(receive(&mut stream).await).code
+}
+
+#[tokio::test]
+async fn cve_lockout_bypass_by_another_spelling() {
+    let world = World::with(|c| {
+        c.accept_passwords = true;
+        c.limits.wrong_passwords = 3;
+    })
+    .await;
+    // Never twice from one place, so that the name alone is counted.
+    for (place, name) in [(2, "bob"), (3, "BOB"), (4, "\u{ff22}ob")] {
+        assert_eq!(guess(&world, place, name).await, RefusalCode::Denied, "{name}");
+    }
+    for (place, name) in [(5, "bob"), (6, "Bob"), (7, "bo\u{ff42}")] {
+        assert_eq!(guess(&world, place, name).await, RefusalCode::Busy, "{name}");
+    }
+    assert_eq!(guess(&world, 8, "carol").await, RefusalCode::Denied, "somebody else is not locked out");
 }
 
 #[tokio::test]
