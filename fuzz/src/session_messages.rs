@@ -124,6 +124,7 @@ fn state() -> SessionState {
         user_name: CanonName::parse("alice").expect("a name"),
         token_class: TokenClass::Software,
         method: TokenKind::Challenge,
+        certificates: Vec::new(),
         proved: NOW,
         gateway: GatewayName::parse("gateway.example").expect("a DNS name"),
         opened: NOW,

@@ -35,8 +35,8 @@ pub use primitives::{Aead, Crypto, CryptoError, Entropy, MlKem768Key, Primitives
 pub use proof::{InitiatorToken, PresentedToken, TokenKind, TokenProof};
 pub use secret::{Secret, SecretBytes, constant_time_eq};
 pub use x509::{
-    DEVICE_USAGE, ForeignAuthority, ForeignUsage, IssuerChange, IssuerChangeError, IssuerFingerprint,
-    IssuerSet, LapsedSubject, NameRule, PERSON_USAGE, Revocation, RevocationList, SignatureKey,
-    SignatureKind, SubjectError, SubjectId, SubjectKey, SubjectName, SubjectProfile, SubjectTrust,
-    TrustedIssuer, VerdictCache, VerifiedSubject, X509Error,
+    CertificateNumber, DEVICE_USAGE, ForeignAuthority, ForeignUsage, IssuerChange, IssuerChangeError,
+    IssuerFingerprint, IssuerSet, LapsedSubject, NameRule, PERSON_USAGE, Revocation, RevocationList,
+    SignatureKey, SignatureKind, SubjectError, SubjectId, SubjectKey, SubjectName, SubjectProfile,
+    SubjectTrust, TrustedIssuer, VerdictCache, VerifiedSubject, X509Error,
 };

@@ -21,7 +21,7 @@ mod verdicts;
 
 pub use change::{IssuerChange, IssuerChangeError, IssuerSet};
 pub use error::SubjectError;
-pub use revocation::RevocationList;
+pub use revocation::{CertificateNumber, RevocationList};
 pub use rule::NameRule;
 pub use subject::{LapsedSubject, SubjectName, VerifiedSubject};
 pub use subject_id::{DEVICE_USAGE, PERSON_USAGE, SubjectId, SubjectProfile};

@@ -1,12 +1,14 @@
 //! What a node keeps of a session, so that another can carry it on.
 
 use crate::{Line, RegistrationId, Report, SessionId, SessionSecret, UserId};
-use symbolon_crypto::{GatewayName, Secret, SecretBytes, TokenKind};
+use symbolon_crypto::{CertificateNumber, GatewayName, Secret, SecretBytes, TokenKind};
 use symbolon_policy::{CanonName, TokenClass};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 /// The version of the encoding.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// The longest path to an authority: the subject's certificate and those between.
+const MAX_PATH: usize = 8;
 
 /// A live session as the store keeps it, sealed. Epoch, owner and the counter of stream numbers
 /// stand beside it in the store, which changes them atomically.
@@ -24,6 +26,8 @@ pub struct SessionState {
     pub token_class: TokenClass,
     /// By what kind of token it was opened.
     pub method: TokenKind,
+    /// The certificates that it rests on, the subject's first; none unless it was opened by one.
+    pub certificates: Vec<CertificateNumber>,
     /// When the credential itself was shown: before `opened` for a session ticket.
     pub proved: Time,
     /// The gateway that accepted the context.
@@ -65,6 +69,7 @@ impl SessionState {
         self.user_name.encode(&mut w);
         self.token_class.encode(&mut w);
         self.method.encode(&mut w);
+        w.list16(&self.certificates, |w, c| c.encode(w));
         self.proved.encode(&mut w);
         self.gateway.encode(&mut w);
         self.opened.encode(&mut w);
@@ -96,6 +101,7 @@ impl SessionState {
             user_name: CanonName::decode(r)?,
             token_class: TokenClass::decode(r)?,
             method: TokenKind::decode(r)?,
+            certificates: r.list16("certificates", MAX_PATH, CertificateNumber::decode)?,
             proved: Time::decode(r)?,
             gateway: GatewayName::decode(r)?,
             opened: Time::decode(r)?,

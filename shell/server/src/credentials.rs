@@ -31,7 +31,8 @@ use crate::refusal::Refused;
 use std::sync::{Arc, Mutex, RwLock};
 use symbolon_context::Fresh;
 use symbolon_crypto::{
-    Crypto, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer, VerdictCache, VerifiedSubject,
+    CertificateNumber, Crypto, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer, VerdictCache,
+    VerifiedSubject,
 };
 use symbolon_directory::PasswordBackend;
 use symbolon_policy::{CanonName, TokenClass};
@@ -62,12 +63,23 @@ pub(crate) struct SignedIn {
     pub(crate) follows: Option<SessionId>,
     /// The certificate, where it was one: it may be revoked before the session is there.
     pub(crate) certificate: Option<VerifiedSubject>,
+    /// The certificates that it rests on, also those behind a session ticket.
+    pub(crate) rests_on: Vec<CertificateNumber>,
 }
 
 impl SignedIn {
     /// By a credential that was shown just now and of which nothing else is to be said.
     fn just_now(user: User, class: TokenClass) -> Self {
-        Self { user, registration: None, class, proved: now(), until: None, follows: None, certificate: None }
+        Self {
+            user,
+            registration: None,
+            class,
+            proved: now(),
+            until: None,
+            follows: None,
+            certificate: None,
+            rests_on: Vec::new(),
+        }
     }
 }
 

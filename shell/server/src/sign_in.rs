@@ -12,7 +12,7 @@ use crate::refusal::{Ended, Refused};
 use serde_json::json;
 use std::sync::Arc;
 use symbolon_context::{Authenticated, Grant, Opened};
-use symbolon_crypto::{Purpose, TokenKind, VerifiedSubject};
+use symbolon_crypto::{CertificateNumber, Purpose, TokenKind, VerifiedSubject};
 use symbolon_policy::Standing;
 use symbolon_provider::SystemEntropy;
 use symbolon_record::Role;
@@ -66,7 +66,7 @@ impl Shared {
         authenticated: Authenticated<SignedIn>,
     ) -> Result<Confirming, Ended> {
         let (method, signed_in) = (authenticated.method(), authenticated.subject().clone());
-        let SignedIn { user, registration, class, proved, until, follows, certificate } = signed_in;
+        let SignedIn { user, registration, class, proved, until, follows, certificate, rests_on } = signed_in;
         // A certificate by itself proves nothing (A7): nobody's session gives way to it.
         let bare = method == TokenKind::KemCertificate;
         // What follows a session takes its place.
@@ -105,6 +105,7 @@ impl Shared {
             user_name: user.subject.name.clone(),
             token_class: class,
             method,
+            certificates: rests_on.clone(),
             proved,
             gateway: self.gateway.name().clone(),
             opened: now,
@@ -137,7 +138,7 @@ impl Shared {
             streams: STREAMS_AT_ONCE,
         };
         let epoch = self.store.hot().open_session(&new, now).await?;
-        if let Err(refused) = self.take_effect(follows, certificate.as_ref()).await {
+        if let Err(refused) = self.take_effect(follows, certificate.as_ref(), &rests_on).await {
             let ending = self.ending(EndReason::ProtocolError);
             let _ = self.store.hot().end_session(new.id, None, ending).await;
             return Err(refused.into());
@@ -157,6 +158,7 @@ impl Shared {
         &self,
         follows: Option<symbolon_store::SessionId>,
         certificate: Option<&VerifiedSubject>,
+        rests_on: &[CertificateNumber],
     ) -> Result<(), Refused> {
         if let Some(follows) = follows {
             let ended = self.store.hot().end_session(follows, None, self.ending(EndReason::Replaced)).await;
@@ -168,6 +170,7 @@ impl Shared {
         }
         // Another node may have made the user a moment ago, or revoked the certificate.
         self.review().await?;
-        certificate.map_or(Ok(()), |subject| self.still_counts(subject))
+        certificate.map_or(Ok(()), |subject| self.still_counts(subject))?;
+        self.still_unlisted(rests_on)
     }
 }

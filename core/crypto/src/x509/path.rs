@@ -2,7 +2,9 @@
 
 use super::certificate::StrictCertificate;
 use super::subject::Facts;
-use super::{Revocation, SubjectError, SubjectName, SubjectTrust, VerifiedSubject, unix_time};
+use super::{
+    CertificateNumber, Revocation, SubjectError, SubjectName, SubjectTrust, VerifiedSubject, unix_time,
+};
 use crate::Crypto;
 use rustls_pki_types::CertificateDer;
 use std::cell::RefCell;
@@ -52,6 +54,7 @@ impl<'a> Presented<'a> {
 pub(super) struct Verdict {
     from: Time,
     until: Time,
+    path: Vec<CertificateNumber>,
 }
 
 impl Verdict {
@@ -75,6 +78,7 @@ impl Verdict {
             certificate_hash: crypto.sha256(&[&leaf.der]),
             key_hash: crypto.sha256(&[&key_info]),
             serial: leaf.read.serial().to_vec(),
+            path: self.path,
             from: leaf.read.from,
             until: leaf.read.until,
             verdict_from: self.from,
@@ -147,7 +151,7 @@ impl SubjectTrust {
         if depth.is_some_and(|most| used.len() > usize::from(most)) {
             return Err(SubjectError::NotAnAuthority);
         }
-        let mut verdict = Verdict { from: anchor.from, until: anchor.until };
+        let mut verdict = Verdict { from: anchor.from, until: anchor.until, path: Vec::new() };
         let mut path: Vec<&StrictCertificate> = vec![leaf];
         path.extend(used);
         path.push(anchor);
@@ -162,6 +166,8 @@ impl SubjectTrust {
                 return Err(SubjectError::Revoked);
             }
             let issuer_key = issuer.public_key_info()?;
+            let (name, serial) = (certificate.issuer(), certificate.serial());
+            verdict.path.push(CertificateNumber::new(crypto, name, &issuer_key, serial)?);
             match self.lists.iter().find(|l| l.is_of(certificate.issuer(), &issuer_key)) {
                 Some(list) if list.is_revoked(certificate.serial()) => return Err(SubjectError::Revoked),
                 Some(list) if !list.is_current(now) => return Err(SubjectError::RevocationUnknown),

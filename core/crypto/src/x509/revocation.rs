@@ -7,7 +7,7 @@ use crate::Crypto;
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
 use std::collections::BTreeSet;
-use symbolon_wire::Time;
+use symbolon_wire::{Decode as WireDecode, Encode as WireEncode, Reader, Time, WireError, Writer};
 use x509_cert::crl::CertificateList;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, CrlNumber};
 use x509_cert::ext::{Extension, Extensions};
@@ -19,11 +19,56 @@ const MAX_LIST: usize = 4 * 1024 * 1024;
 const AUTHORITY_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.35");
 const CRL_NUMBER: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.20");
 
+/// The longest serial number that is read back, in bytes: more than the 20 of RFC 5280 §4.1.2.2.
+const MAX_SERIAL: usize = 32;
+
+/// A certificate as revocation lists speak of it: by its number, and by who gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateNumber {
+    authority: [u8; 32],
+    serial: Vec<u8>,
+}
+
+impl CertificateNumber {
+    /// `serial` is big-endian, `key` the authority's SubjectPublicKeyInfo.
+    pub(super) fn new(
+        crypto: Crypto,
+        authority: &Name,
+        key: &[u8],
+        serial: &[u8],
+    ) -> Result<Self, SubjectError> {
+        Ok(Self { authority: authority_hash(crypto, authority, key)?, serial: serial.to_vec() })
+    }
+}
+
+/// Of a name and a key, both DER, so that where the one ends is plain.
+fn authority_hash(crypto: Crypto, name: &Name, key: &[u8]) -> Result<[u8; 32], SubjectError> {
+    Ok(crypto.sha256(&[&name.to_der()?, key]))
+}
+
+impl WireEncode for CertificateNumber {
+    fn encode(&self, w: &mut Writer) {
+        w.fixed(&self.authority);
+        w.bytes8(&self.serial);
+    }
+}
+
+impl WireDecode for CertificateNumber {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, WireError> {
+        let (authority, serial) = (r.fixed()?, r.bytes8()?);
+        if serial.is_empty() || serial.len() > MAX_SERIAL {
+            return Err(WireError::BadValue("serial number"));
+        }
+        Ok(Self { authority, serial: serial.to_vec() })
+    }
+}
+
 /// A revocation list whose signature was checked.
 #[derive(Clone)]
 pub struct RevocationList {
     issuer: Name,
     signer_key: Vec<u8>,
+    authority: [u8; 32],
     hash: [u8; 32],
     number: Vec<u8>,
     from: Time,
@@ -83,6 +128,7 @@ impl RevocationList {
         }
         let list = Self {
             issuer: tbs.issuer.clone(),
+            authority: authority_hash(crypto, &tbs.issuer, &signer_key)?,
             signer_key,
             hash: crypto.sha256(&[der]),
             number,
@@ -113,14 +159,20 @@ impl RevocationList {
         self.serials.contains(serial)
     }
 
-    /// Until when it is in date.
+    /// Whether this certificate is on it.
+    pub(crate) fn revokes(&self, certificate: &CertificateNumber) -> bool {
+        self.authority == certificate.authority && self.is_revoked(&certificate.serial)
+    }
+
+    /// Until when it is in date: its next update.
     #[must_use]
     pub const fn until(&self) -> Time {
         self.until
     }
 
-    /// When it was made.
-    pub(crate) const fn from(&self) -> Time {
+    /// From when on it is in date: its "this update".
+    #[must_use]
+    pub const fn from(&self) -> Time {
         self.from
     }
 

@@ -1,6 +1,6 @@
 //! Whom a certificate is for, once it was checked.
 
-use super::{SubjectId, SubjectKey};
+use super::{CertificateNumber, SubjectId, SubjectKey};
 use std::sync::Arc;
 use symbolon_wire::Time;
 
@@ -31,6 +31,7 @@ pub(crate) struct Facts {
     pub(crate) certificate_hash: [u8; 32],
     pub(crate) key_hash: [u8; 32],
     pub(crate) serial: Vec<u8>,
+    pub(crate) path: Vec<CertificateNumber>,
     pub(crate) from: Time,
     pub(crate) until: Time,
     /// Until when nothing that the verdict rests on ends: certificates, lists.
@@ -78,6 +79,12 @@ impl VerifiedSubject {
     #[must_use]
     pub fn serial(&self) -> &[u8] {
         &self.0.serial
+    }
+
+    /// What a later list may name: the certificate itself first, then the authorities below the anchor.
+    #[must_use]
+    pub fn path(&self) -> &[CertificateNumber] {
+        &self.0.path
     }
 
     /// The certificate's first and last moment.

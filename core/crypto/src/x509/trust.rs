@@ -3,8 +3,8 @@
 use super::certificate::MAX_CERTIFICATE;
 use super::path::{Anchor, Moments, Presented};
 use super::{
-    LapsedSubject, NameRule, RevocationList, SubjectError, SubjectId, SubjectKey, SubjectName,
-    SubjectProfile, TrustedIssuer, VerifiedSubject,
+    CertificateNumber, LapsedSubject, NameRule, RevocationList, SubjectError, SubjectId, SubjectKey,
+    SubjectName, SubjectProfile, TrustedIssuer, VerifiedSubject,
 };
 use crate::{Crypto, Suite};
 use der::asn1::ObjectIdentifier;
@@ -153,6 +153,12 @@ impl SubjectTrust {
     #[must_use]
     pub fn blocks(&self, subject: &VerifiedSubject) -> bool {
         self.blocked.contains(subject.key_hash())
+    }
+
+    /// Whether one of these certificates is on a list by now.
+    #[must_use]
+    pub fn revokes(&self, certificates: &[CertificateNumber]) -> bool {
+        certificates.iter().any(|c| self.lists.iter().any(|l| l.revokes(c)))
     }
 
     /// A hash of everything that a verdict depends on besides the certificate and the time.

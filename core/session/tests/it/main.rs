@@ -41,6 +41,7 @@ fn state() -> SessionState {
         token_class: TokenClass::Software,
         method: TokenKind::Challenge,
         proved: NOW,
+        certificates: Vec::new(),
         gateway: GatewayName::parse("gw.example").unwrap(),
         opened: NOW,
         expires: NOW.plus_secs(3600),

@@ -2,17 +2,17 @@
 
 use crate::state;
 use proptest::prelude::*;
-use symbolon_crypto::SecretBytes;
+use symbolon_crypto::{CertificateNumber, SecretBytes};
 use symbolon_session::{Line, SessionState};
-use symbolon_wire::{Time, WireError};
+use symbolon_wire::{Decode as _, Time, WireError};
 
 #[test]
 fn a_state_of_a_newer_program_is_told_from_a_damaged_one() {
     let mut bytes = state().to_secret_bytes().expose().to_vec();
-    bytes[0] = 3;
+    bytes[0] = 4;
     let newer = SessionState::from_secret_bytes(&SecretBytes::new(bytes.clone()));
-    assert_eq!(newer.err(), Some(WireError::UnknownVersion(3)));
-    bytes[0] = 2;
+    assert_eq!(newer.err(), Some(WireError::UnknownVersion(4)));
+    bytes[0] = 3;
     for cut in 0..bytes.len() {
         assert!(SessionState::from_secret_bytes(&SecretBytes::new(bytes[..cut].to_vec())).is_err());
     }
@@ -32,12 +32,18 @@ proptest! {
         numbers in any::<[u64; 4]>(),
         source in "[ -~éß中]{0,80}",
         by_password in any::<bool>(),
+        path in proptest::collection::vec((any::<[u8; 32]>(), 1_u8..=20), 0..=5),
     ) {
         let mut state = state();
         let [opened, expires, applied, attach] = numbers;
         (state.opened, state.expires) = (Time(opened), Time(expires));
         (state.configuration_applied, state.last_attach) = (applied, attach);
         state.source = Line::lossy(&source);
+        let number = |(authority, length): &([u8; 32], u8)| {
+            let serial = vec![7; usize::from(*length)];
+            CertificateNumber::from_bytes(&[&authority[..], &[*length], &serial].concat()).unwrap()
+        };
+        state.certificates = path.iter().map(number).collect();
         if by_password {
             state.registration = None;
         }

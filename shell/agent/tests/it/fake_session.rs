@@ -59,6 +59,7 @@ impl Session {
             user_name,
             token_class: TokenClass::Software,
             method: TokenKind::Challenge,
+            certificates: Vec::new(),
             proved: now(),
             gateway,
             opened: now(),

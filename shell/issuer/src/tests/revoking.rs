@@ -37,7 +37,11 @@ fn what_is_on_the_list_counts_no_more_and_all_else_does() {
     let mut trust = world.trust();
     let list = world.read(&world.list(1, &[lost.serial()], NOW), NOW).unwrap();
     assert!(list.is_revoked(lost.serial()) && list.number_is(1) && list.len() == 1);
+    let [lost_path, kept_path] =
+        [&lost, &kept].map(|c| trust.verify(crypto(), &[c.der()], NOW).unwrap().path().to_vec());
+    assert!(!trust.revokes(&lost_path));
     assert!(trust.admit_list(crypto(), list));
+    assert!(trust.revokes(&lost_path) && !trust.revokes(&kept_path), "those who came before, too");
     let verify =
         |trust: &SubjectTrust, der: &[u8]| trust.verify(crypto(), &[der], NOW).map(|s| s.code().to_owned());
     assert_eq!(verify(&trust, lost.der()), Err(SubjectError::Revoked));

@@ -6,7 +6,7 @@ use crate::node::Shared;
 use crate::refusal::Refused;
 use std::sync::PoisonError;
 use symbolon_context::{ClaimedCertificate, Fresh};
-use symbolon_crypto::{SubjectName, VerifiedSubject};
+use symbolon_crypto::{CertificateNumber, SubjectName, VerifiedSubject};
 use symbolon_policy::{CanonName, TokenClass, UserCode};
 use symbolon_store::{StoreError, User};
 use symbolon_wire::RefusalCode;
@@ -26,6 +26,7 @@ impl Shared {
         let (_, until) = subject.validity();
         let signed_in = SignedIn {
             until: Some(until),
+            rests_on: subject.path().to_vec(),
             certificate: Some(subject),
             ..SignedIn::just_now(user, TokenClass::Certificate)
         };
@@ -62,6 +63,15 @@ impl Shared {
         let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
         if trust.blocks(subject) {
             return Err(Refused::denied(format!("the certificate of {} was just revoked", subject.code())));
+        }
+        Ok(())
+    }
+
+    /// The same for certificates that a list of another authority may name since.
+    pub(crate) fn still_unlisted(&self, certificates: &[CertificateNumber]) -> Result<(), Refused> {
+        let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
+        if trust.revokes(certificates) {
+            return Err(Refused::denied("the certificate behind the session is on a revocation list"));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use crate::clock::now;
 use crate::node::Shared;
 use crate::refusal::Refused;
 use symbolon_context::Fresh;
-use symbolon_crypto::{Entropy, TokenKind};
+use symbolon_crypto::{CertificateNumber, Entropy, TokenKind};
 use symbolon_policy::TokenClass;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ClaimedTicket, IssuedTicket, SessionState, TicketOwner};
@@ -63,7 +63,7 @@ impl Shared {
             .map_err(|e| Refused::malformed(format!("malformed session ticket: {e}")))?
             .verify(crypto, &self.credentials.tickets, fresh.binding(), now())
             .map_err(|_| Refused::denied("no session ticket of this domain, or its time is over"))?;
-        let ends = self.end_of_ticket(proved.owner()).await?;
+        let (ends, rests_on) = self.session_of_ticket(proved.owner()).await?;
         let key = TicketKey(proved.use_key(crypto));
         let absent = self.store.spend_ticket(key, proved.remember_until(), now()).await?;
         let (owner, redeemed) = proved
@@ -101,15 +101,24 @@ impl Shared {
             until: Some(until),
             follows: Some(SessionId(owner.session.0)),
             certificate: None,
+            rests_on,
         };
         Ok((Box::new(redeemed), signed_in))
     }
 
-    /// The end of the session that a ticket is from, and so of whatever the ticket opens. One that was ended,
-    /// by its user, by an administrator or with the credential that opened it, takes its tickets along.
-    async fn end_of_ticket(&self, owner: &TicketOwner) -> Result<Time, Refused> {
-        match self.store.hot().session(SessionId(owner.session.0), now()).await {
-            Ok(session) if session.user.0 == owner.user.0 => Ok(session.expires),
+    /// The end of the session that a ticket is from, and so of whatever the ticket opens, and the certificates
+    /// that it rests on. One that was ended, by its user, by an administrator or with the credential that opened
+    /// it, takes its tickets along.
+    async fn session_of_ticket(
+        &self,
+        owner: &TicketOwner,
+    ) -> Result<(Time, Vec<CertificateNumber>), Refused> {
+        match self.store.hot().look(SessionId(owner.session.0), now()).await {
+            Ok(seen) if seen.session.user.0 == owner.user.0 => {
+                let state = SessionState::from_secret_bytes(&seen.state)
+                    .map_err(|e| Refused::new(RefusalCode::Internal, format!("state of a session: {e}")))?;
+                Ok((seen.session.expires, state.certificates))
+            }
             Ok(_) | Err(StoreError::NotFound { .. }) => {
                 Err(Refused::denied("the session of that ticket is over"))
             }
