@@ -78,7 +78,7 @@ fn a_kerberos_ticket_signs_in_and_the_gateway_sees_no_password() -> Result<()> {
 #[test]
 fn what_a_session_left_is_not_for_the_next_person_at_the_machine() -> Result<()> {
     scenario!("Ann and Eve share an account of one machine; Ann's session breaks off, and Eve says kinit");
-    let mut realm = Realm::start()?;
+    let realm = Realm::start()?;
     let scene = scene(&realm)?;
     let shared = scene.person("ann", "")?;
     scene.gateway.admin(&["users", "add", "eve"])?;
