@@ -52,6 +52,10 @@ id!(
     /// The registration of the token that opened the session.
     RegistrationId
 );
+id!(
+    /// A connection whose ledger lets another process carry it on.
+    ConnectionId
+);
 
 /// Counts who carries a session: it grows each time a connection takes the session over, and what
 /// belongs to a smaller one has no effect any more (the fencing number).

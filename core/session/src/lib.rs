@@ -31,6 +31,9 @@
 //! [`Attachment`] are the two sides of coming back; [`StreamRoot`] opens and authenticates streams,
 //! [`StreamNumbers`] and [`StreamClaims`] see to it that each number acts once; [`EndReason`] says
 //! why something is over. Exact bytes: `docs/protocol/session.md`.
+//!
+//! [`ledger`] is for the other kind of session, whose connection itself outlives the process that
+//! carries it. Exact bytes: `docs/protocol/ledger.md`.
 
 mod attach;
 mod channel;
@@ -39,6 +42,7 @@ mod client;
 mod control;
 mod error;
 mod ids;
+pub mod ledger;
 mod numbers;
 mod reason;
 mod report;
@@ -53,9 +57,9 @@ pub use attach::{AttachRequest, Attachment, AwaitAttached, ClaimedSession, Verif
 pub use channel::SessionChannel;
 pub use claims::{MAX_GRANTS, StreamClaims};
 pub use client::ClientSession;
-pub use control::{CertificateBytes, ConfigurationBytes, ControlMessage, RenewalBytes, Sender};
+pub use control::{CertificateBytes, ConfigurationBytes, ControlMessage, RenewalBytes, RevocationListBytes, Sender};
 pub use error::{AttachError, ChannelError, ClaimError, GrantError, StreamError};
-pub use ids::{Epoch, NodeId, RegistrationId, SessionId, UserId};
+pub use ids::{ConnectionId, Epoch, NodeId, RegistrationId, SessionId, UserId};
 pub use numbers::{MAX_RANGE, StreamNumber, StreamNumbers, StreamRange};
 pub use reason::EndReason;
 pub use report::Report;

@@ -5,6 +5,7 @@
 
 mod attach;
 mod control;
+mod ledger;
 mod state;
 mod streams;
 mod tickets;
@@ -40,8 +41,8 @@ fn state() -> SessionState {
         user_name: CanonName::parse("alice").unwrap(),
         token_class: TokenClass::Software,
         method: TokenKind::Challenge,
-        proved: NOW,
         certificates: Vec::new(),
+        proved: NOW,
         gateway: GatewayName::parse("gw.example").unwrap(),
         opened: NOW,
         expires: NOW.plus_secs(3600),

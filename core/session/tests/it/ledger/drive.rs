@@ -1,0 +1,275 @@
+//! One process after the other carries the model's connection.
+
+use super::kernel::{Fuel, Got, Kernel, Socket, Stores};
+use super::record::{self, Sealed, Toy};
+use std::collections::HashMap;
+use symbolon_crypto::{Aead, Secret};
+use symbolon_provider::{SystemEntropy, crypto};
+use symbolon_session::ConnectionId;
+use symbolon_session::ledger::{
+    Carrier, Ended, Geometry, Interest, KeySeal, Ledger, LedgerError, LedgerMemory, Numbers, Opened, Step,
+    Truncation,
+};
+
+pub(crate) const RING: usize = 64;
+const SENDING: u64 = 0x0123_4567_89AB_CDEF;
+const RECEIVING: u64 = 0xFEDC_BA98_7654_3211;
+
+/// What the client does, in order.
+#[derive(Clone, Debug)]
+pub(crate) enum Says {
+    Data(Vec<u8>),
+    KeyUpdate {
+        reply: bool,
+    },
+    CloseNotify,
+    Alert(u16),
+    /// Bytes that are no record.
+    Garbage(Vec<u8>),
+}
+
+/// Both ends of a connection, and how the network cuts what they send.
+#[derive(Clone, Debug)]
+pub(crate) struct Story {
+    pub(crate) client: Vec<Says>,
+    pub(crate) application: Vec<u8>,
+    pub(crate) client_pieces: Vec<usize>,
+    pub(crate) application_pieces: Vec<usize>,
+    pub(crate) truncation: Truncation,
+    pub(crate) application_resets_at: Option<usize>,
+}
+
+impl Story {
+    /// What the application must get.
+    pub(crate) fn upload(&self) -> Vec<u8> {
+        let data = |says: &Says| if let Says::Data(data) = says { data.clone() } else { vec![] };
+        self.client.iter().flat_map(data).collect()
+    }
+
+    /// What the client's socket carries.
+    fn ciphertext(&self) -> Vec<u8> {
+        let (mut key, mut number, mut bytes) = (RECEIVING, 0, vec![]);
+        for says in &self.client {
+            let (kind, body) = match says {
+                Says::Data(data) => (1, data.clone()),
+                Says::KeyUpdate { reply } => (2, vec![u8::from(*reply)]),
+                Says::CloseNotify => (3, vec![]),
+                Says::Alert(alert) => (4, alert.to_le_bytes().to_vec()),
+                Says::Garbage(garbage) => {
+                    bytes.extend(garbage);
+                    continue;
+                }
+            };
+            record::seal(key, number, kind, &body, &mut bytes);
+            (key, number) = if kind == 2 { (record::next_key(key), 0) } else { (key, number + 1) };
+        }
+        bytes
+    }
+
+    fn kernel(&self) -> Kernel {
+        let mut application = Socket::new(self.application.clone(), &self.application_pieces, 1);
+        if let Some(at) = self.application_resets_at {
+            application = application.resetting_at(at);
+        }
+        Kernel {
+            client: Socket::new(self.ciphertext(), &self.client_pieces, 0),
+            application,
+            memory: super::kernel::Memory::new(RING),
+        }
+    }
+}
+
+/// What the client made of what it got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ClientSaw {
+    pub(crate) data: Vec<u8>,
+    pub(crate) key_updates: usize,
+    pub(crate) closed: bool,
+    pub(crate) alert: Option<u16>,
+    /// A record did not open, or came after the last.
+    pub(crate) wrong: bool,
+    /// A part of a record is left.
+    pub(crate) cut: bool,
+}
+
+/// Opens what the client got, as a client does.
+pub(crate) fn client_saw(mut bytes: &[u8]) -> ClientSaw {
+    let (mut key, mut number, mut saw) = (SENDING, 0, ClientSaw::default());
+    while let Some(length) = record::length(bytes).filter(|&length| length <= bytes.len()) {
+        let (now, rest) = bytes.split_at(length);
+        let Some((kind, body)) =
+            record::open(key, number, now).filter(|_| !saw.closed && saw.alert.is_none())
+        else {
+            saw.wrong = true;
+            return saw;
+        };
+        (bytes, number) = (rest, number + 1);
+        match kind {
+            1 => saw.data.extend(body),
+            2 => (saw.key_updates, key, number) = (saw.key_updates + 1, record::next_key(key), 0),
+            3 => saw.closed = true,
+            _ => saw.alert = body.try_into().ok().map(u16::from_le_bytes),
+        }
+    }
+    saw.cut = !bytes.is_empty();
+    saw
+}
+
+/// How a process came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    Killed,
+    Ended(Ended),
+    /// It could not take over.
+    Refused(LedgerError),
+}
+
+/// The world of one connection, and everything that happens to it.
+pub(crate) struct World {
+    pub(crate) kernel: Kernel,
+    pub(crate) fuel: Fuel,
+    sealed: Sealed,
+    family: Box<dyn Aead>,
+    truncation: Truncation,
+    /// The negative control: commits after the first change nothing.
+    pub(crate) forgetful: bool,
+    /// How many system calls and stores a connection may take before it counts as stuck.
+    patience: u64,
+}
+
+impl World {
+    pub(crate) fn new(story: &Story, every_word: bool) -> Self {
+        Self {
+            kernel: story.kernel(),
+            fuel: Fuel::new(u64::MAX, every_word),
+            sealed: Sealed::new(HashMap::new().into()),
+            family: crypto().aes256_gcm(&Secret::new([3; 32])),
+            truncation: story.truncation,
+            forgetful: false,
+            patience: 100_000,
+        }
+    }
+
+    /// The first process. Its fuel also counts the stores that begin the ledger.
+    pub(crate) fn begin(&mut self) -> Process {
+        let geometry = Geometry::new(ConnectionId([9; 16]), RING, RING).unwrap();
+        let ledger = Ledger::begin(&mut Stores(&mut self.kernel.memory, &self.fuel), geometry);
+        let toy = Toy::new(SENDING, RECEIVING, self.sealed.clone());
+        let (client, application) = (self.kernel.client.counters(), self.kernel.application.counters());
+        let numbers = Numbers { sending: 0, receiving: 0 };
+        self.drive(Carrier::begin(ledger, toy, numbers, self.truncation, client, application))
+    }
+
+    /// The next process.
+    pub(crate) fn adopt(&mut self) -> Process {
+        for _ in 0..self.fuel.used() % 3 {
+            // meanwhile, things arrive
+            self.kernel.client.tick();
+            self.kernel.application.tick();
+        }
+        let opened = {
+            let memory = Stores(&mut self.kernel.memory, &self.fuel);
+            Ledger::open(&memory, &KeySeal::new(&*self.family, &mut SystemEntropy))
+        };
+        let Opened { ledger, entry, keys } = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Process::Refused(error),
+        };
+        let toy = Toy::from_keys(&keys, self.sealed.clone()).unwrap();
+        let (client, application) = (self.kernel.client.counters(), self.kernel.application.counters());
+        match Carrier::adopt(ledger, entry, toy, client, application, &self.kernel.memory) {
+            Ok(carrier) => self.drive(carrier),
+            Err(lost) => Process::Ended(Ended::Lost(lost)),
+        }
+    }
+
+    fn drive(&mut self, mut carrier: Carrier<Toy>) -> Process {
+        let mut committed = false;
+        loop {
+            if self.fuel.is_dead() {
+                return Process::Killed;
+            }
+            self.patience = self.patience.checked_sub(1).expect("the connection comes to its end");
+            let step = carrier.next(&self.kernel.memory);
+            if let Step::Ended(ended) = step {
+                return Process::Ended(ended);
+            }
+            if step == Step::Commit {
+                let mut memory = Stores(&mut self.kernel.memory, &self.fuel);
+                let mut entropy = SystemEntropy;
+                let seal = &mut KeySeal::new(&*self.family, &mut entropy);
+                if self.forgetful && (committed || carrier.entry().epoch > 0) {
+                    carrier.commit(&mut Nowhere, seal);
+                } else {
+                    carrier.commit(&mut memory, seal);
+                }
+                committed = true;
+                continue;
+            }
+            if let Step::Wait(interest) = step {
+                assert_ne!(interest, Interest::default(), "it waits for something");
+                self.kernel.client.tick();
+                self.kernel.application.tick();
+                carrier.ready(interest);
+                continue;
+            }
+            if self.fuel.spend() {
+                self.call(&mut carrier, step);
+            }
+        }
+    }
+
+    /// One system call.
+    fn call(&mut self, carrier: &mut Carrier<Toy>, step: Step) {
+        let kernel = &mut self.kernel;
+        let (got, what) = match step {
+            Step::ReadClient { position, room } => (
+                kernel.read_client(position, room),
+                Interest { client_readable: true, ..Interest::default() },
+            ),
+            Step::ReadApplication { position, room } => (
+                kernel.read_application(position, room),
+                Interest { application_readable: true, ..Interest::default() },
+            ),
+            Step::WriteClient => (
+                kernel.client.write(carrier.for_client()),
+                Interest { client_writable: true, ..Interest::default() },
+            ),
+            Step::WriteApplication => (
+                kernel.application.write(carrier.for_application()),
+                Interest { application_writable: true, ..Interest::default() },
+            ),
+            Step::EndClient => {
+                kernel.client.own_end = true;
+                return carrier.ended_client();
+            }
+            Step::EndApplication => {
+                kernel.application.own_end = true;
+                return carrier.ended_application();
+            }
+            Step::Commit | Step::Wait(_) | Step::Ended(_) => unreachable!("done by the caller"),
+        };
+        match (step, got) {
+            (_, Got::WouldBlock) => carrier.blocked(what),
+            (Step::ReadClient { .. }, Got::Bytes(count)) => carrier.read_client(count),
+            (Step::ReadApplication { .. }, Got::Bytes(count)) => carrier.read_application(count),
+            (Step::WriteClient, Got::Bytes(count)) => carrier.wrote_client(count),
+            (_, Got::Bytes(count)) => carrier.wrote_application(count),
+            (Step::ReadClient { .. } | Step::WriteClient, Got::Failed) => carrier.client_failed(),
+            (_, Got::Failed) => carrier.end_with(80),
+        }
+    }
+}
+
+/// A memory that keeps nothing.
+struct Nowhere;
+
+impl LedgerMemory for Nowhere {
+    fn load(&self, _: usize) -> u64 {
+        0
+    }
+
+    fn store(&mut self, _: usize, _: u64) {}
+
+    fn publish(&mut self, _: usize, _: u64) {}
+}
