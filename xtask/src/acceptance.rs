@@ -12,7 +12,7 @@ use crate::workspace::{cargo, release_binary, root};
 /// The names that a person types, and the test targets they stand for.
 const FILES: &[(&str, &[&str])] = &[
     ("story", &["story"]),
-    ("a", &["a_context", "a_credentials", "a_gss"]),
+    ("a", &["a_context", "a_credentials", "a_gateway", "a_gss"]),
     ("b", &["b_token", "b_hardware"]),
     ("signals", &["signals"]),
 ];
