@@ -12,8 +12,8 @@
 //! and [`ClaimedCertificate::prove`] takes nothing less.
 
 use symbolon_crypto::{
-    Crypto, CryptoError, InitiatorToken, KemPrivateKey, KemPublicKey, PresentedToken, Secret, SecretBytes,
-    Signer, SubjectKey, TokenKind, TokenProof, TranscriptHash, VerifiedSubject, label,
+    Crypto, CryptoError, InitiatorToken, KemPrivateKey, KemPublicKey, LapsedSubject, PresentedToken, Secret,
+    SecretBytes, Signer, SubjectKey, TokenKind, TokenProof, TranscriptHash, VerifiedSubject, label,
 };
 use symbolon_wire::{Reader, WireError, Writer};
 
@@ -177,11 +177,34 @@ impl ClaimedCertificate {
         subject: &VerifiedSubject,
         binding: &TranscriptHash,
     ) -> Result<CertificateProved, CryptoError> {
+        self.prove_key(crypto, subject.certificate_hash(), subject.key(), binding)
+    }
+
+    /// The same with a certificate whose time is over, for whoever is let renew it.
+    ///
+    /// # Errors
+    /// As [`ClaimedCertificate::prove`].
+    pub fn prove_lapsed(
+        &self,
+        crypto: Crypto,
+        subject: &LapsedSubject,
+        binding: &TranscriptHash,
+    ) -> Result<CertificateProved, CryptoError> {
+        self.prove_key(crypto, subject.certificate_hash(), subject.key(), binding)
+    }
+
+    fn prove_key(
+        &self,
+        crypto: Crypto,
+        certificate: &[u8; 32],
+        key: &SubjectKey,
+        binding: &TranscriptHash,
+    ) -> Result<CertificateProved, CryptoError> {
         let hash = self.hash(crypto);
-        if *subject.certificate_hash() != hash {
+        if *certificate != hash {
             return Err(CryptoError::Forged);
         }
-        let envelope_to = match (subject.key(), &self.signature) {
+        let envelope_to = match (key, &self.signature) {
             (SubjectKey::Signature(key), Some(signature)) => {
                 key.verify(crypto, &signed_message(binding, &hash), signature)?;
                 None

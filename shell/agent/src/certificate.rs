@@ -97,6 +97,11 @@ impl HeldCertificate {
         }
     }
 
+    /// Whether it is the one that the agent keeps, and renews.
+    pub(crate) const fn is_kept(&self) -> bool {
+        matches!(self.files, CertificateFiles::Kept)
+    }
+
     /// How it may be named.
     pub(crate) fn naming(&self) -> Naming {
         if self.seen.load(Ordering::Relaxed) { Naming::Hash } else { Naming::Whole }

@@ -31,8 +31,8 @@ use crate::refusal::Refused;
 use std::sync::{Arc, Mutex, RwLock};
 use symbolon_context::Fresh;
 use symbolon_crypto::{
-    CertificateNumber, Crypto, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer, VerdictCache,
-    VerifiedSubject,
+    CertificateNumber, Crypto, LapsedSubject, Secret, SubjectTrust, TokenKind, TokenProof, TrustedIssuer,
+    VerdictCache, VerifiedSubject,
 };
 use symbolon_directory::PasswordBackend;
 use symbolon_policy::{CanonName, TokenClass};
@@ -86,6 +86,26 @@ impl SignedIn {
 /// What the check of a credential gave.
 pub(crate) type Checked = (Box<dyn TokenProof>, SignedIn);
 
+/// A device that came back with a certificate of ours whose time is over: it may renew that, and nothing else.
+pub(crate) struct CameBack {
+    pub(crate) user: User,
+    pub(crate) certificate: LapsedSubject,
+}
+
+/// What may go on with an exchange.
+pub(crate) enum Admitted {
+    /// A credential that opens a session.
+    SignedIn(Box<dyn TokenProof>, Box<SignedIn>),
+    /// One that opens none any more.
+    CameBack(Box<dyn TokenProof>, Box<CameBack>),
+}
+
+impl From<Checked> for Admitted {
+    fn from((proof, signed_in): Checked) -> Self {
+        Self::SignedIn(proof, Box::new(signed_in))
+    }
+}
+
 /// What a node needs to check credentials, beside its directory.
 pub(crate) struct Credentials {
     pub(crate) trust: RwLock<SubjectTrust>,
@@ -106,6 +126,7 @@ impl Credentials {
         domain_key: &Secret<32>,
     ) -> Result<Self, NodeError> {
         let settings = &config.credentials;
+        settings.check()?;
         Ok(Self {
             trust: RwLock::new(settings.trust(crypto, issuer, now())?),
             verdicts: Mutex::new(VerdictCache::new(VERDICTS)),
@@ -120,16 +141,17 @@ impl Credentials {
 
 impl Shared {
     /// Checks the credential in a first message.
-    pub(crate) async fn check(&self, fresh: &Fresh, connection: &Connection) -> Result<Checked, Refused> {
-        match fresh.token_kind() {
+    pub(crate) async fn check(&self, fresh: &Fresh, connection: &Connection) -> Result<Admitted, Refused> {
+        let checked = match fresh.token_kind() {
+            TokenKind::Certificate | TokenKind::KemCertificate => return self.by_certificate(fresh).await,
             TokenKind::Challenge => self.by_token(fresh).await,
             TokenKind::Password => self.by_password(fresh, connection).await,
-            TokenKind::Certificate | TokenKind::KemCertificate => self.by_certificate(fresh).await,
             TokenKind::Kerberos => self.by_kerberos(fresh).await,
             TokenKind::Jwt => self.by_jwt(fresh).await,
             TokenKind::SessionTicket => self.by_session_ticket(fresh).await,
             kind => Err(not_taken(kind)),
-        }
+        };
+        checked.map(Admitted::from)
     }
 
     /// The user of a name that somebody else vouched for.

@@ -186,7 +186,8 @@ impl Shared {
                 }
                 FrameKind::ContextFirst => {
                     let confirming = match self.sign_in(connection, frame.body).await {
-                        Ok(opened) => opened,
+                        Ok(Some(opened)) => opened,
+                        Ok(None) => return Ok(Proved::Nothing),
                         // The client holds an old key: it may ask for the present ones at once.
                         Err(Ended::Refused(refused)) if refused.code == RefusalCode::UnknownKey => {
                             self.tell_refusal(connection, refused).await?;

@@ -26,6 +26,7 @@ mod draw;
 mod error;
 mod gateway;
 mod keys;
+mod lapsed;
 mod live;
 mod meter;
 mod node;

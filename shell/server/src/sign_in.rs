@@ -3,7 +3,7 @@
 use crate::carry::STREAMS_AT_ONCE;
 use crate::clock::now;
 use crate::connection::Connection;
-use crate::credentials::SignedIn;
+use crate::credentials::{Admitted, SignedIn};
 use crate::draw::draw;
 use crate::gateway::Opening;
 use crate::live::LiveSession;
@@ -19,7 +19,7 @@ use symbolon_record::Role;
 use symbolon_session::{
     ControlMessage, EndReason, Epoch, Line, Report, SessionChannel, SessionId, SessionSecret, SessionState,
 };
-use symbolon_store::{Actor, HotStore as _, NewSession, StoreError};
+use symbolon_store::{Actor, HotStore as _, NewSession, StoreError, User};
 use symbolon_wire::FrameKind;
 
 /// A session that was just opened, and its first wrapped message if that was said already.
@@ -31,12 +31,13 @@ pub(crate) struct Confirming {
 
 impl Shared {
     /// Opens a context for whoever sent `first`. The session lives from then on in the store, but
-    /// nothing acts before its first wrapped message.
+    /// nothing acts before its first wrapped message. There is none for a certificate that has lapsed: it
+    /// is renewed meanwhile.
     pub(crate) async fn sign_in(
         &self,
         connection: &mut Connection,
         mut first: Vec<u8>,
-    ) -> Result<Confirming, Ended> {
+    ) -> Result<Option<Confirming>, Ended> {
         let content = loop {
             match self.gateway.open(&first, Purpose::Context, connection.source(), now())? {
                 Opening::Content(content) => break content,
@@ -52,12 +53,22 @@ impl Shared {
         if *fresh.channel_bindings() != [0; 32] {
             return Err(Refused::denied("bound to a channel, and there is none here").into());
         }
-        let (proof, signed_in) = self.check(&fresh, connection).await?;
-        if signed_in.user.subject.standing == Standing::Locked {
-            return Err(Refused::denied(format!("user {} is locked", signed_in.user.subject.name)).into());
+        let not_locked = |user: &User| match user.subject.standing {
+            Standing::Locked => Err(Refused::denied(format!("user {} is locked", user.subject.name))),
+            _ => Ok(()),
+        };
+        match self.check(&fresh, connection).await? {
+            Admitted::SignedIn(proof, signed_in) => {
+                not_locked(&signed_in.user)?;
+                let authenticated = fresh.authenticate(proof, *signed_in).map_err(Refused::from)?;
+                self.open_session(connection, authenticated).await.map(Some)
+            }
+            Admitted::CameBack(proof, came_back) => {
+                not_locked(&came_back.user)?;
+                let authenticated = fresh.authenticate(proof, *came_back).map_err(Refused::from)?;
+                self.renew_lapsed(connection, authenticated).await.map(|()| None)
+            }
         }
-        let authenticated = fresh.authenticate(proof, signed_in).map_err(Refused::from)?;
-        self.open_session(connection, authenticated).await
     }
 
     async fn open_session(
@@ -138,7 +149,7 @@ impl Shared {
             streams: STREAMS_AT_ONCE,
         };
         let epoch = self.store.hot().open_session(&new, now).await?;
-        if let Err(refused) = self.take_effect(follows, certificate.as_ref(), &rests_on).await {
+        if let Err(refused) = self.take_effect(&actor, follows, certificate.as_ref(), &rests_on).await {
             let ending = self.ending(EndReason::ProtocolError);
             let _ = self.store.hot().end_session(new.id, None, ending).await;
             return Err(refused.into());
@@ -156,6 +167,7 @@ impl Shared {
     /// looked at: whoever withdraws it from now on finds the session and ends it.
     async fn take_effect(
         &self,
+        actor: &Actor,
         follows: Option<symbolon_store::SessionId>,
         certificate: Option<&VerifiedSubject>,
         rests_on: &[CertificateNumber],
@@ -170,7 +182,9 @@ impl Shared {
         }
         // Another node may have made the user a moment ago, or revoked the certificate.
         self.review().await?;
-        certificate.map_or(Ok(()), |subject| self.still_counts(subject))?;
-        self.still_unlisted(rests_on)
+        self.still_unlisted(rests_on)?;
+        let Some(subject) = certificate else { return Ok(()) };
+        self.still_counts(subject)?;
+        Ok(self.store.certificate_used(actor, subject.serial(), now()).await?)
     }
 }

@@ -2,8 +2,8 @@
 //! (`requests`) and what it publishes (`published`).
 //!
 //! ```text
-//! pending ── the envelope was opened ──> active ── renewed ──> superseded
-//!    └──────────────── revoked <────────────┴──────────────────────┘
+//! pending ── confirmed, or used ──> active ── renewed ──> superseded
+//!    └──────────────── revoked <───────┴──────────────────────┘
 //! ```
 //! A certificate is in force while it is active or superseded, not revoked, and in its time. That it is
 //! superseded only means that it is renewed no more: what came after it is.
@@ -23,7 +23,7 @@ use symbolon_wire::Time;
 /// How far a certificate has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateState {
-    /// Made for a key that has not proved itself yet.
+    /// Its subject has not said yet that it has it.
     Pending,
     /// In force, and the last of its line.
     Active,
@@ -74,8 +74,7 @@ pub struct NewCertificate {
     pub replaces: Option<Vec<u8>>,
     /// The token with which it was got over a session, or with which the one that it renews was.
     pub registration: Option<RegistrationId>,
-    /// SHA-256 of what its subject returns when it opened the envelope; a certificate without it was
-    /// proved by its request.
+    /// SHA-256 of what its subject returns when it has it; without, it is in force at once.
     pub confirmation: Option<[u8; 32]>,
 }
 
@@ -180,7 +179,34 @@ impl Store {
         if let Some(old) = row.maybe_bytes("replaces")? {
             supersede(&mut change, &old).await?;
         }
-        change.commit("certificate.confirm", &hex::encode(serial), &json!({})).await
+        change.commit("certificate.confirm", &hex::encode(serial), &json!({ "by": "answer" })).await
+    }
+
+    /// Puts a pending certificate into force whose subject proved its key in using it: its answer was
+    /// lost. Of any other nothing is changed, nor of one that is not in the register.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn certificate_used(&self, by: &Actor, serial: &[u8], now: Time) -> Result<()> {
+        match self.certificate(serial).await {
+            Ok(found) if found.state == CertificateState::Pending => {}
+            Ok(_) | Err(StoreError::NotFound { .. }) => return Ok(()),
+            Err(e) => return Err(e),
+        }
+        let mut change = self.change(by, now).await?;
+        let row = sqlx::query(
+            "UPDATE certificates SET state = 'active', confirmation = NULL
+             WHERE serial = $1 AND state = 'pending' RETURNING replaces",
+        )
+        .bind(serial.to_vec())
+        .fetch_optional(change.conn())
+        .await?;
+        // Confirmed, or revoked, since.
+        let Some(row) = row else { return Ok(()) };
+        if let Some(old) = row.maybe_bytes("replaces")? {
+            supersede(&mut change, &old).await?;
+        }
+        change.commit("certificate.confirm", &hex::encode(serial), &json!({ "by": "use" })).await
     }
 
     /// Revokes a certificate, and every other with the same key: what is lost is a key. Tells which.

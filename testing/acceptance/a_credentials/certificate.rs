@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::middleman::{CONTEXT_FIRST, Middleman};
-use symbolon_acceptance::{Authority, Finished, Gateway, HttpServer, LIMIT, Person, scenario, step, until};
+use symbolon_acceptance::{
+    Authority, Finished, Gateway, HttpServer, LIMIT, Person, clock_from, scenario, step, until,
+};
 
 use crate::scene::{GATEWAY, Scene, reaches_the_web_server, refused, signed_in_by};
 
@@ -210,4 +212,45 @@ fn a_certificate_of_an_authority_that_policy_admits_signs_in() -> Result<()> {
     ))?;
     let (certificate, key) = partner.issue("three", P256, "clientAuth", "email:ann@example.org")?;
     refused(login(&ann, &certificate, &key, &[])?, 3, "denied")
+}
+
+#[test]
+fn a_device_that_was_off_for_ten_times_its_certificates_life_comes_back_by_itself() -> Result<()> {
+    scenario!("Ann's laptop lies in a drawer for ten days; its certificate is good for one");
+    let clocks = tempfile::tempdir()?;
+    let clock = clocks.path().join("clock");
+    std::fs::write(&clock, "+0d")?;
+    let clocks = clock_from(&clock)?;
+    let mut scene = Scene::with("", &clocks)?;
+    let ann = Person::enrolled("ann", &scene.gateway)?;
+    scene.gateway.grant("user:ann", "web")?;
+    let by_certificate = ["login", "--with", "certificate"];
+    let mut later = |days: &str| -> Result<()> {
+        scene.gateway.stop()?;
+        std::fs::write(&clock, days)?;
+        scene.gateway.up()
+    };
+    for (kind, days) in [("x-wing", "+10d"), ("ed25519", "+20d")] {
+        ann.try_login(&[], &clocks)?.success()?;
+        let given = ann.machine().json(["certificate", "request", "--key", kind, "--device", "laptop"])?;
+        ann.machine().ok(["logout"])?;
+        later(days)?;
+        step!("{days}: no administrator, no PIN, no password");
+        ann.symbolon(&by_certificate, &clocks)?.success()?;
+        reaches_the_web_server(&ann, "certificate", "certificate", "substantial")?;
+        let renewed = ann.symbolon(&["certificate", "show", "--json"], &clocks)?.success()?.text();
+        let renewed: serde_json::Value = serde_json::from_str(&renewed)?;
+        ensure!(renewed["subject"] == given["subject"] && renewed["until"] != given["until"], "{renewed}");
+        ann.machine().ok(["logout"])?;
+    }
+    step!("after eleven times its life it is told the one command that helps");
+    later("+40d")?;
+    let over = ann.symbolon(&by_certificate, &clocks)?;
+    ensure!(over.complaint().contains("symbolon admin tokens invite"), "{}", over.complaint());
+    refused(over, 3, "too long ago")?;
+    let link = scene.gateway.invite(&["ann"])?;
+    let words = ["enrol", &link, "--answers", "answers.toml", "--pin-file", "pin", "--replace"];
+    ann.symbolon(&words, &clocks)?.success()?;
+    ann.try_login(&[], &clocks)?.success()?;
+    reaches_the_web_server(&ann, "challenge", "software", "substantial")
 }

@@ -1,5 +1,6 @@
 //! What the agent signs in with, and what it keeps for the next time.
 
+use crate::agent::certificates;
 use crate::certificate::{HeldCertificate, none_kept};
 use crate::credential::CertificateFiles;
 use crate::directory::Directory;
@@ -218,13 +219,10 @@ impl Account {
             let number = kept.number.take();
             AtHand { key_set: kept.key_set.clone(), number }
         };
-        let renewed = match proof {
-            Proof::Certificate(held) => {
-                Some(Proof::Certificate(held.current(&self.paths, &self.gateway.name)?))
-            }
-            _ => None,
-        };
-        let mut signed_in = sign_in(&self.gateway, renewed.as_ref().unwrap_or(proof), at_hand).await?;
+        let mut signed_in = self.shown_alike(proof, at_hand).await?;
+        if signed_in.lifetime_secs == 0 {
+            signed_in = self.come_back(proof, signed_in).await?;
+        }
         signed_in.shown.registered.clone_from(&self.registered);
         signed_in.shown.holder = Some(holder);
         let mut kept = self.kept();
@@ -232,6 +230,51 @@ impl Account {
         kept.shown = Some(signed_in.shown.clone());
         kept.user.clone_from(&signed_in.subject);
         drop(kept);
+        Ok(signed_in)
+    }
+
+    /// Signs in with the proof as it is now: a certificate may have been renewed.
+    async fn shown_alike(&self, proof: &Proof, at_hand: AtHand) -> Result<SignedIn, AgentError> {
+        let Proof::Certificate(held) = proof else { return sign_in(&self.gateway, proof, at_hand).await };
+        let current = Proof::Certificate(held.current(&self.paths, &self.gateway.name)?);
+        sign_in(&self.gateway, &current, at_hand).await.map_err(|e| match e.kind {
+            ErrorKind::Denied => self.explained(held, e),
+            _ => e,
+        })
+    }
+
+    /// Says of a certificate that was denied if that is no wonder.
+    fn explained(&self, held: &HeldCertificate, denied: AgentError) -> AgentError {
+        let kept = || KeptCertificate::load(&self.paths).ok()??.info(&self.paths).ok();
+        match kept().filter(|info| held.is_kept() && info.over) {
+            Some(info) => AgentError::denied(format!(
+                "the certificate of this device ended at {}, too long ago to be renewed without an administrator, \
+                 or was revoked",
+                info.until
+            ))
+            .code("certificate-over")
+            .fix("an administrator runs: symbolon admin tokens invite; what that prints, you run here"),
+            None => denied,
+        }
+    }
+
+    /// The gateway opened a context without a session: for a certificate that has lapsed, to be renewed in
+    /// it. One of the user's own files is renewed by whoever made it.
+    async fn come_back(&self, proof: &Proof, opened: SignedIn) -> Result<SignedIn, AgentError> {
+        let over =
+            |fix: &str| AgentError::denied("the certificate has ended").code("certificate-over").fix(fix);
+        match proof {
+            Proof::Certificate(held) if held.is_kept() => {}
+            Proof::Certificate(_) => return Err(over("renew it: symbolon admin ca renew")),
+            _ => return Err(AgentError::failure("the gateway opened a session that is over already")),
+        }
+        let SignedIn { carried, key_set, .. } = opened;
+        certificates::renew_lapsed(&self.paths, &self.gateway, carried).await?;
+        tracing::info!("the certificate had ended, and was renewed");
+        let signed_in = self.shown_alike(proof, AtHand { key_set: Some(key_set), number: None }).await?;
+        if signed_in.lifetime_secs == 0 {
+            return Err(over("correct this machine's clock or the gateway's"));
+        }
         Ok(signed_in)
     }
 

@@ -4,7 +4,7 @@
 //! agent                                                      gateway
 //!   ── 1 | PKCS #10 ───────────────────────────────────────────>
 //!   <─────────── 1 | certificate, or 2 | SealedCertificate ──────
-//!   ── confirmation (32), where it came in an envelope ─────────>
+//!   ── confirmation (32), once it is kept ──────────────────────>
 //!
 //!   ── 2 | certificate ────────────────────────────────────────>   renewal
 //!   <───────────────────────────────── 3 | RenewalChallenge ─────
@@ -14,8 +14,9 @@
 //! Each key is made here and never leaves. What comes is checked like any other certificate, and is
 //! for the key and the subject that were asked for, or it is not kept.
 
+use crate::connection;
 use crate::kept_certificate::{CertificateInfo, KeptCertificate};
-use crate::sign_in::Gateway;
+use crate::sign_in::{Carried, Gateway};
 use crate::{AgentError, Paths, clock};
 use std::time::Duration;
 use symbolon_crypto::{Revocation, SubjectId, SubjectName, SubjectTrust, TrustedIssuer};
@@ -23,7 +24,9 @@ use symbolon_issuer::{CertificateRequest, RenewalChallenge, RequestedName, Seale
 use symbolon_provider::{SubjectKeyKind, SubjectPrivateKey, crypto};
 use symbolon_session::{CertificateBytes, ControlMessage};
 use symbolon_wire::{Decode, Encode, Time};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// The shortest pause before a renewal is tried again, in seconds.
 const PAUSE_SECS: u64 = 60;
@@ -162,8 +165,9 @@ impl Certificates {
         match *tag {
             OPEN => {
                 let wish = self.wish.take().ok_or_else(foreign)?;
+                let confirm = bytes_of(crypto().sha256(&[rest]).to_vec())?;
                 self.keep(paths, gateway, wish, rest.to_vec())?;
-                Ok(None)
+                Ok(Some(ControlMessage::CertificateConfirm(confirm)))
             }
             SEALED => {
                 let wish = self.wish.take().ok_or_else(foreign)?;
@@ -241,6 +245,46 @@ impl Certificates {
         if let Some(reply) = self.reply.take() {
             let _ = reply.send(result);
         }
+    }
+}
+
+/// Renews a certificate that has lapsed: `carried` is the context that it opened, in which nothing else
+/// can be done.
+pub(crate) async fn renew_lapsed(
+    paths: &Paths,
+    gateway: &Gateway,
+    carried: Carried,
+) -> Result<(), AgentError> {
+    let Carried { mut stream, mut reader, mut channel } = carried;
+    let broke = |e: &dyn std::fmt::Display| {
+        AgentError::unreachable(format!("renewing the certificate broke off: {e}"))
+    };
+    let mut certificates = Certificates::default();
+    let mut next = certificates.renew(paths)?;
+    loop {
+        let message = next.ok_or_else(|| AgentError::failure("there is no certificate to renew"))?;
+        let last = matches!(message, ControlMessage::CertificateConfirm(_));
+        let frame = channel.seal(&message).map_err(|e| broke(&e))?;
+        match timeout(connection::ANSWER, stream.write_all(&frame)).await {
+            Ok(sent) => sent.map_err(|e| broke(&e))?,
+            Err(_) => return Err(broke(&"the gateway does not read")),
+        }
+        let heard = match timeout(connection::ANSWER, reader.next(&mut stream)).await {
+            // It closes when it has put the certificate into force.
+            Ok(Ok(None)) if last => return Ok(()),
+            Ok(Ok(Some(frame))) => frame,
+            Ok(Ok(None)) => return Err(broke(&"the gateway closed it")),
+            Ok(Err(e)) => return Err(broke(&e)),
+            Err(_) => return Err(broke(&"the gateway does not answer")),
+        };
+        let mut body = heard.body;
+        next = match channel.open(&mut body).map_err(|e| broke(&e))? {
+            ControlMessage::Certificate(bytes) => certificates.receive(paths, gateway, bytes.as_bytes())?,
+            ControlMessage::CertificateRefused { detail } => {
+                return Err(certificates.refused(detail.as_str()));
+            }
+            other => return Err(broke(&format!("the gateway says {other:?}"))),
+        };
     }
 }
 

@@ -72,10 +72,12 @@ fn view(c: &RegisteredCertificate) -> CertificateView {
 }
 
 pub(super) async fn list(State(node): Node) -> Answer<Vec<CertificateView>> {
-    // revoked ones also after their end: somebody wants to know what became of theirs
-    let mut certificates = node.store.certificates(at()).await?;
+    // with those that have ended and may come back, and revoked ones also after that: somebody wants to
+    // know what became of theirs
+    let since = at().minus_secs(node.config.credentials.longest_grace_secs());
+    let mut certificates = node.store.certificates(since).await?;
     let ended = node.store.revoked_certificates(symbolon_wire::Time(0)).await?;
-    certificates.extend(ended.into_iter().filter(|c| c.made.until < at()));
+    certificates.extend(ended.into_iter().filter(|c| c.made.until < since));
     Ok(Json(certificates.iter().map(view).collect()))
 }
 

@@ -30,7 +30,7 @@ use symbolon_policy::format_time;
 use symbolon_store::Actor;
 use tokio::net::UnixListener;
 
-pub(crate) use ca_session::Certifying;
+pub(crate) use ca_session::{Applicant, Certifying, Entitled};
 pub(crate) use tokens::InvitationTerms;
 
 type Node = State<Arc<Shared>>;

@@ -1,40 +1,59 @@
 //! With a certificate of our issuer, or of an authority that policy admits (A3, A7).
 
-use super::{Checked, SignedIn, not_taken};
+use super::{Admitted, CameBack, SignedIn, not_taken};
 use crate::clock::now;
 use crate::node::Shared;
 use crate::refusal::Refused;
 use std::sync::PoisonError;
 use symbolon_context::{ClaimedCertificate, Fresh};
-use symbolon_crypto::{CertificateNumber, SubjectName, VerifiedSubject};
+use symbolon_crypto::{CertificateNumber, LapsedSubject, SubjectError, SubjectName, VerifiedSubject};
+use symbolon_issuer::RenewalTiming;
 use symbolon_policy::{CanonName, TokenClass, UserCode};
 use symbolon_store::{StoreError, User};
 use symbolon_wire::RefusalCode;
 
+/// What a certificate is worth.
+enum LookedAt {
+    Counts(VerifiedSubject),
+    /// Its time is over, and policy lets it be renewed still.
+    Lapsed(LapsedSubject),
+}
+
 impl Shared {
-    pub(super) async fn by_certificate(&self, fresh: &Fresh) -> Result<Checked, Refused> {
+    pub(super) async fn by_certificate(&self, fresh: &Fresh) -> Result<Admitted, Refused> {
         if !self.config.credentials.certificates {
             return Err(not_taken(fresh.token_kind()));
         }
         let claimed = ClaimedCertificate::parse(fresh.token_kind(), fresh.token())
             .map_err(|e| Refused::malformed(format!("malformed certificate token: {e}")))?;
-        let subject = self.verified_subject(&claimed)?;
-        let proof = claimed
-            .prove(self.gateway.crypto, &subject, fresh.binding())
-            .map_err(|_| Refused::denied(format!("no proof of the key of {}", subject.code())))?;
-        let user = self.user_of(&subject).await?;
-        let (_, until) = subject.validity();
-        let signed_in = SignedIn {
-            until: Some(until),
-            rests_on: subject.path().to_vec(),
-            certificate: Some(subject),
-            ..SignedIn::just_now(user, TokenClass::Certificate)
-        };
-        Ok((Box::new(proof), signed_in))
+        let no_proof = |code: &str| Refused::denied(format!("no proof of the key of {code}"));
+        match self.looked_at(&claimed)? {
+            LookedAt::Counts(subject) => {
+                let proof = claimed
+                    .prove(self.gateway.crypto, &subject, fresh.binding())
+                    .map_err(|_| no_proof(subject.code()))?;
+                let user = self.user_of(subject.name()).await?;
+                let (_, until) = subject.validity();
+                let signed_in = SignedIn {
+                    until: Some(until),
+                    rests_on: subject.path().to_vec(),
+                    certificate: Some(subject),
+                    ..SignedIn::just_now(user, TokenClass::Certificate)
+                };
+                Ok(Admitted::SignedIn(Box::new(proof), Box::new(signed_in)))
+            }
+            LookedAt::Lapsed(certificate) => {
+                let proof = claimed
+                    .prove_lapsed(self.gateway.crypto, &certificate, fresh.binding())
+                    .map_err(|_| no_proof("a certificate that has lapsed"))?;
+                let user = self.user_of(certificate.name()).await?;
+                Ok(Admitted::CameBack(Box::new(proof), Box::new(CameBack { user, certificate })))
+            }
+        }
     }
 
     /// A certificate that is known costs no check of its path; one that is not must be there.
-    fn verified_subject(&self, claimed: &ClaimedCertificate) -> Result<VerifiedSubject, Refused> {
+    fn looked_at(&self, claimed: &ClaimedCertificate) -> Result<LookedAt, Refused> {
         let (crypto, now) = (self.gateway.crypto, now());
         let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
         let known = {
@@ -42,7 +61,7 @@ impl Shared {
             verdicts.known(&trust, &claimed.hash(crypto), now)
         };
         if let Some(subject) = known {
-            return Ok(subject);
+            return Ok(LookedAt::Counts(subject));
         }
         let chain = claimed.chain().ok_or_else(|| {
             Refused::new(
@@ -50,11 +69,22 @@ impl Shared {
                 "a certificate by its hash, which is not known here",
             )
         })?;
-        let subject =
-            trust.verify(crypto, &chain, now).map_err(|e| Refused::denied(format!("certificate: {e}")))?;
-        let mut verdicts = self.credentials.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        verdicts.remember(&trust, &subject);
-        Ok(subject)
+        let refused = |e: &dyn std::fmt::Display| Refused::denied(format!("certificate: {e}"));
+        match trust.verify(crypto, &chain, now) {
+            Ok(subject) => {
+                let mut verdicts = self.credentials.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+                verdicts.remember(&trust, &subject);
+                Ok(LookedAt::Counts(subject))
+            }
+            Err(SubjectError::OutsideValidity) if chain.len() == 1 => {
+                let lapsed = trust.verify_for_renewal(crypto, chain[0], now).map_err(|e| refused(&e))?;
+                match self.config.credentials.renewal().timing(lapsed.validity(), now) {
+                    RenewalTiming::Grace => Ok(LookedAt::Lapsed(lapsed)),
+                    _ => Err(refused(&SubjectError::OutsideValidity)),
+                }
+            }
+            Err(e) => Err(refused(&e)),
+        }
     }
 
     /// That the certificate of a session that stands in the store by now was not revoked meanwhile: whoever
@@ -76,8 +106,8 @@ impl Shared {
         Ok(())
     }
 
-    async fn user_of(&self, subject: &VerifiedSubject) -> Result<User, Refused> {
-        match subject.name() {
+    async fn user_of(&self, subject: &SubjectName) -> Result<User, Refused> {
+        match subject {
             SubjectName::Ours(id) => {
                 let nobody = || Refused::denied(format!("a certificate of {id}, who is no user here"));
                 let code = UserCode::parse(id.code()).map_err(|_| nobody())?;

@@ -13,6 +13,7 @@ use symbolon_directory::{
     Address, DnTemplate, FilterTemplate, LdapConfig, LdapDirectory, Pam, PamConfig, PamService,
     PasswordBackend, Protection, Searcher, UserSearch, Users,
 };
+use symbolon_issuer::{DEFAULT_SUBJECT_SECS, MAX_SUBJECT_SECS, RenewalPolicy};
 use symbolon_policy::CanonName;
 use symbolon_tickets::Spelling;
 use symbolon_tickets::kerberos::{KerberosAcceptor, Keytab, Principal, PrincipalMap, ServicePrincipal};
@@ -33,6 +34,11 @@ const ASKED_AT_ONCE: usize = 16;
 pub struct Credentials {
     /// Whether certificates of our own issuer are taken.
     pub certificates: bool,
+    /// How long a certificate is good that a device gets over its session, in seconds, 90 days at most.
+    pub certificate_secs: u64,
+    /// For how many of its lives after its end a device's certificate is still renewed for who proves its
+    /// key; 0 for none.
+    pub renewal_grace_lives: u32,
     /// Whether sessions give tickets, and these are taken.
     pub tickets: bool,
     /// How long a session ticket is good, in seconds, a day at most.
@@ -53,6 +59,8 @@ impl Default for Credentials {
     fn default() -> Self {
         Self {
             certificates: true,
+            certificate_secs: DEFAULT_SUBJECT_SECS,
+            renewal_grace_lives: 10,
             tickets: true,
             ticket_secs: 3600,
             authority: Vec::new(),
@@ -203,6 +211,26 @@ fn default_pam_directory() -> PathBuf {
 }
 
 impl Credentials {
+    /// When certificates that devices got are renewed.
+    pub(crate) const fn renewal(&self) -> RenewalPolicy {
+        RenewalPolicy { grace_lives: self.renewal_grace_lives }
+    }
+
+    /// How long after its end a certificate that a device got may be renewed, in seconds.
+    pub(crate) fn longest_grace_secs(&self) -> u64 {
+        self.certificate_secs.saturating_mul(self.renewal_grace_lives.into())
+    }
+
+    pub(super) fn check(&self) -> Result<(), NodeError> {
+        if (1..=MAX_SUBJECT_SECS).contains(&self.certificate_secs) {
+            return Ok(());
+        }
+        let secs = self.certificate_secs;
+        Err(NodeError::Config(format!(
+            "credentials.certificate_secs: {secs} is not between 1 and {MAX_SUBJECT_SECS}"
+        )))
+    }
+
     pub(super) fn trust(
         &self,
         crypto: Crypto,

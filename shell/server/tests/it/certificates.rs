@@ -163,6 +163,10 @@ async fn a_device_gets_its_certificate_over_a_session_of_its_token_and_renews_it
     let made = world.ok("POST", CERTIFICATES, Some(half_over)).await;
     let old = bytes(&made["certificate"]);
     for attempt in ["lost on its way", "kept"] {
+        let confirms = |der: &[u8]| {
+            let hash = CertificateBytes::new(crypto().sha256(&[der]).to_vec()).unwrap();
+            ControlMessage::CertificateConfirm(hash)
+        };
         let (tag, challenge) = asked(&mut session, 2, &old).await.unwrap();
         assert_eq!(tag, 3);
         let challenge = RenewalChallenge::from_bytes(&challenge).unwrap();
@@ -173,7 +177,15 @@ async fn a_device_gets_its_certificate_over_a_session_of_its_token_and_renews_it
         assert_eq!((tag, code_of(&world, &renewed)), (1, code.to_owned()), "{attempt}");
         let again = asked(&mut session, 3, &answer.to_bytes()).await.unwrap_err();
         assert!(again.contains("no request"), "an answer is good once: {again}");
+        if attempt == "kept" {
+            session.say(&confirms(&renewed)).await;
+            session.say(&ControlMessage::Ping(1)).await;
+            session.until(|m| *m == ControlMessage::Pong(1)).await;
+        }
     }
+    let mut all = states(&world).await;
+    all.sort();
+    assert_eq!(all, ["active", "pending", "pending", "superseded"], "the first was never confirmed");
     let stranger = SubjectPrivateKey::generate(SubjectKeyKind::Ed25519);
     let (_, challenge) = asked(&mut session, 2, &old).await.unwrap();
     let challenge = RenewalChallenge::from_bytes(&challenge).unwrap();

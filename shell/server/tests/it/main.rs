@@ -9,6 +9,7 @@ mod certificates;
 mod client;
 mod credentials;
 mod hostile;
+mod lapsed;
 mod registration;
 mod sessions;
 mod sign_in;

@@ -67,6 +67,33 @@ pub(crate) async fn a_certificate_for_a_key_that_cannot_sign_waits_for_its_confi
     assert_eq!(confirm(7).await, Err(GONE), "once");
 }
 
+pub(crate) async fn a_certificate_whose_confirmation_was_lost_is_in_force_when_it_is_used(home: Home) {
+    let store = home.open().await;
+    store.add_certificate(&admin(), &certificate(1, 1), NOW).await.unwrap();
+    for serial in [2, 3] {
+        let next = NewCertificate {
+            replaces: Some(vec![1; 16]),
+            confirmation: Some([7; 32]),
+            ..certificate(serial, serial)
+        };
+        store.add_certificate(&admin(), &next, NOW).await.unwrap();
+    }
+    let used = async |serial| store.certificate_used(&admin(), &[serial; 16], NOW).await.unwrap();
+    used(2).await;
+    assert_eq!(
+        (state(&store, 1).await, state(&store, 2).await),
+        (CertificateState::Superseded, CertificateState::Active)
+    );
+    assert_eq!(store.confirm_certificate(&admin(), &[2; 16], [7; 32], NOW).await, Err(GONE));
+    store.revoke_certificate(&admin(), &[3; 16], "key-compromise", NOW).await.unwrap();
+    let entries = store.audit_page(0, 100).await.unwrap().len();
+    for serial in [1, 2, 3, 9] {
+        used(serial).await;
+    }
+    assert_eq!(state(&store, 3).await, CertificateState::Revoked);
+    assert_eq!(store.audit_page(0, 100).await.unwrap().len(), entries, "nothing else was changed");
+}
+
 pub(crate) async fn what_is_lost_is_a_key_with_all_its_certificates(home: Home) {
     let store = home.open().await;
     for (serial, key) in [(1, 1), (2, 1), (3, 2)] {

@@ -79,6 +79,7 @@ behaviours! {
     certificates::{
         a_certificate_is_entered_once_and_renewed_once,
         a_certificate_for_a_key_that_cannot_sign_waits_for_its_confirmation,
+        a_certificate_whose_confirmation_was_lost_is_in_force_when_it_is_used,
         what_is_lost_is_a_key_with_all_its_certificates,
         revocation_lists_have_growing_numbers,
         every_node_learns_that_another_issuer_follows,
