@@ -39,7 +39,9 @@ impl TokenIdentity {
         }
     }
 
-    pub(crate) fn fits(&self, uri: &Pkcs11Uri) -> bool {
+    /// Whether a URI may mean this token; what it leaves out may be anything.
+    #[must_use]
+    pub fn fits(&self, uri: &Pkcs11Uri) -> bool {
         fits(&uri.token, &self.label)
             && fits(&uri.manufacturer, &self.manufacturer)
             && fits(&uri.serial, &self.serial)

@@ -26,6 +26,12 @@ impl DeviceKey {
         self.trouble.take()
     }
 
+    /// The device that holds it.
+    #[must_use]
+    pub const fn device(&self) -> &OpenDevice {
+        &self.device
+    }
+
     /// Its id in the device.
     #[must_use]
     pub const fn object(&self) -> &ObjectId {

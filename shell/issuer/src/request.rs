@@ -81,14 +81,32 @@ impl std::fmt::Display for RequestedName {
 }
 
 /// The key for which a certificate is asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum RequestKey<'a> {
     /// Signs the request.
     P256(&'a P256SigningKey),
+    /// Signs the request in the device that holds it.
+    P256InDevice {
+        /// Its public half: an uncompressed point, 65 bytes.
+        public_point: &'a [u8],
+        /// What signs with it.
+        signer: &'a dyn Signer,
+    },
     /// Signs the request.
     Ed25519(&'a Ed25519SigningKey),
     /// Cannot sign.
     Kem(&'a KemPublicKey),
+}
+
+impl std::fmt::Debug for RequestKey<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::P256(_) => "P256",
+            Self::P256InDevice { .. } => "P256InDevice",
+            Self::Ed25519(_) => "Ed25519",
+            Self::Kem(_) => "Kem",
+        })
+    }
 }
 
 impl<'a> From<&'a SubjectPrivateKey> for RequestKey<'a> {
@@ -135,6 +153,9 @@ impl CertificateRequest {
         let (public_key, algorithm, signer): (_, _, Option<&dyn Signer>) = match key {
             RequestKey::P256(key) => {
                 (certificate::p256_public_key(key.public_point())?, ECDSA_WITH_SHA_256, Some(key))
+            }
+            RequestKey::P256InDevice { public_point, signer } => {
+                (certificate::p256_public_key(public_point)?, ECDSA_WITH_SHA_256, Some(signer))
             }
             RequestKey::Ed25519(key) => {
                 (certificate::ed25519_public_key(key.public_key())?, ID_ED25519, Some(key))

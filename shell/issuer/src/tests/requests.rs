@@ -48,6 +48,7 @@ fn a_request_is_read_as_it_was_made() {
         (P256SigningKey::generate(), Ed25519SigningKey::generate(), kem(Suite::XWing));
     for (key, possession) in [
         (RequestKey::P256(&p256), Possession::Signed),
+        (RequestKey::P256InDevice { public_point: p256.public_point(), signer: &p256 }, Possession::Signed),
         (RequestKey::Ed25519(&ed25519), Possession::Signed),
         (RequestKey::Kem(x_wing.public()), Possession::ByEnvelope),
     ] {
