@@ -1,6 +1,6 @@
 //! What a record may hold.
 
-use crate::{CallerMisused, PeerMisbehaved};
+use crate::PeerMisbehaved;
 
 /// The type of a record's content, hidden behind the encryption (RFC 8446 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +31,20 @@ impl ContentType {
 /// The outer type of every protected record (RFC 8446 §5.2).
 pub(crate) const OUTER_TYPE: u8 = ContentType::ApplicationData as u8;
 
-/// The close_notify alert, at the level that everybody sends (RFC 8446 §6.1).
-pub(crate) const CLOSE_NOTIFY: [u8; 2] = [1, 0];
-
 /// The description of an alert's two bytes.
 pub(crate) fn alert_description(payload: &[u8]) -> Result<u8, PeerMisbehaved> {
     match payload {
         [_level, description] => Ok(*description),
+        _ => Err(PeerMisbehaved::Malformed("alert")),
+    }
+}
+
+/// Whether an alert's two bytes call it a warning. Only TLS 1.2 asks.
+pub(crate) fn alert_is_warning(payload: &[u8]) -> Result<bool, PeerMisbehaved> {
+    match payload {
+        [1, _] => Ok(true),
+        [2, _] => Ok(false),
+        [_, _] => Err(PeerMisbehaved::IllegalValue("alert")),
         _ => Err(PeerMisbehaved::Malformed("alert")),
     }
 }
@@ -58,12 +65,20 @@ impl KeyUpdateRequest {
         [24, 0, 0, 1, self as u8]
     }
 
+    /// RFC 8446 §4.6.3: other values are illegal.
+    pub(crate) const fn from_byte(byte: u8) -> Result<Self, PeerMisbehaved> {
+        match byte {
+            0 => Ok(Self::NotRequested),
+            1 => Ok(Self::Requested),
+            _ => Err(PeerMisbehaved::IllegalValue("key update")),
+        }
+    }
+
     /// Reads a handshake record's content, which must be one KeyUpdate and nothing else: no
     /// message may straddle a change of keys (RFC 8446 §5.1).
     pub(crate) fn from_message(payload: &[u8]) -> Result<Self, PeerMisbehaved> {
         match payload {
-            [24, 0, 0, 1, 0] => Ok(Self::NotRequested),
-            [24, 0, 0, 1, 1] => Ok(Self::Requested),
+            [24, 0, 0, 1, request] => Self::from_byte(*request),
             [24, ..] => Err(PeerMisbehaved::Malformed("key update")),
             _ => Err(PeerMisbehaved::UnexpectedContent(ContentType::Handshake as u8)),
         }
@@ -123,12 +138,6 @@ impl StreamEnd {
     }
 }
 
-/// The five bytes before `sealed` bytes of ciphertext and tag.
-pub(crate) fn outer_header(sealed: usize) -> Result<[u8; 5], CallerMisused> {
-    let [high, low] = u16::try_from(sealed).map_err(|_| CallerMisused::PayloadTooLong)?.to_be_bytes();
-    Ok([OUTER_TYPE, 3, 3, high, low])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,8 +165,9 @@ mod tests {
         for request in [KeyUpdateRequest::NotRequested, KeyUpdateRequest::Requested] {
             assert_eq!(KeyUpdateRequest::from_message(&request.message()), Ok(request));
         }
+        let illegal = Err(PeerMisbehaved::IllegalValue("key update"));
+        assert_eq!(KeyUpdateRequest::from_message(&[24, 0, 0, 1, 2]), illegal);
         let malformed = Err(PeerMisbehaved::Malformed("key update"));
-        assert_eq!(KeyUpdateRequest::from_message(&[24, 0, 0, 1, 2]), malformed);
         assert_eq!(KeyUpdateRequest::from_message(&[24, 0, 0, 1, 0, 24, 0, 0, 1, 0]), malformed);
         assert_eq!(KeyUpdateRequest::from_message(&[1, 0, 0, 0]), Err(PeerMisbehaved::UnexpectedContent(22)));
     }

@@ -1,5 +1,7 @@
 //! Everything that can go wrong, by who erred.
 
+use crate::Alert;
+
 /// Why a record was not sealed or opened. None of them is recoverable within the stream but
 /// [`RecordError::CallerMisused`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,15 +27,27 @@ impl RecordError {
     /// The alert that tells the peer (RFC 8446 §6), where it should be told: the one place that
     /// decides it.
     #[must_use]
-    pub const fn alert(&self) -> Option<u8> {
-        match self {
-            Self::PeerMisbehaved(PeerMisbehaved::Forged) => Some(20), // bad_record_mac
-            Self::PeerMisbehaved(PeerMisbehaved::Oversized) => Some(22), // record_overflow
-            Self::PeerMisbehaved(PeerMisbehaved::Malformed(_) | PeerMisbehaved::Undersized) => Some(50), // decode_error
-            Self::PeerMisbehaved(_) => Some(10), // unexpected_message
-            Self::Exhausted => Some(80),         // internal_error
-            Self::PeerGaveUp(_) | Self::Truncated | Self::CallerMisused(_) => None,
-        }
+    pub const fn alert(&self) -> Option<Alert> {
+        let Self::PeerMisbehaved(fault) = self else {
+            return match self {
+                Self::Exhausted => Some(Alert::InternalError),
+                _ => None,
+            };
+        };
+        Some(match fault {
+            // RFC 8446 §5.2: what cannot be decrypted, whatever the cause
+            PeerMisbehaved::Forged | PeerMisbehaved::Undersized => Alert::BadRecordMac,
+            PeerMisbehaved::Oversized => Alert::RecordOverflow,
+            PeerMisbehaved::Malformed(_) => Alert::DecodeError,
+            PeerMisbehaved::IllegalValue(_) => Alert::IllegalParameter,
+            PeerMisbehaved::NotARecord
+            | PeerMisbehaved::NoContent
+            | PeerMisbehaved::UnexpectedContent(_)
+            | PeerMisbehaved::UnexpectedHandshake(_)
+            | PeerMisbehaved::AfterClose
+            | PeerMisbehaved::TooManyKeyUpdates
+            | PeerMisbehaved::TooManyWithoutData => Alert::UnexpectedMessage,
+        })
     }
 }
 
@@ -58,6 +72,12 @@ pub enum PeerMisbehaved {
     /// A content type that has no meaning here.
     #[error("unexpected content type {0}")]
     UnexpectedContent(u8),
+    /// A handshake message that has no place on a connection whose handshake is over, or not here.
+    #[error("unexpected handshake message {0}")]
+    UnexpectedHandshake(u8),
+    /// A field of a message with a value that it may not have.
+    #[error("an illegal value in a {0}")]
+    IllegalValue(&'static str),
     /// An alert, handshake message or end that does not have the form of one.
     #[error("a malformed {0}")]
     Malformed(&'static str),
@@ -67,6 +87,9 @@ pub enum PeerMisbehaved {
     /// Keys were changed again and again with no data between.
     #[error("too many key updates")]
     TooManyKeyUpdates,
+    /// Record after record came with no data in it.
+    #[error("too many records without data")]
+    TooManyWithoutData,
 }
 
 /// What our caller did.
@@ -81,6 +104,24 @@ pub enum CallerMisused {
     /// Sending after close or end.
     #[error("this direction is closed")]
     AlreadyClosed,
+    /// A message that TLS 1.2 does not have.
+    #[error("this version has no such message")]
+    NotInThisVersion,
+    /// Pinning a second time before the first was sent.
+    #[error("something else is pinned")]
+    PinnedBefore,
+    /// Sealing or sending what was not pinned.
+    #[error("nothing is pinned")]
+    NothingPinned,
+    /// Sealing another payload than was pinned.
+    #[error("the payload is not what was pinned")]
+    NotAsPinned,
+    /// Sending data before what is owed to the peer.
+    #[error("something else must be sent first")]
+    OwesAnother,
+    /// Opening a record under the next key before the change of keys was received.
+    #[error("a change of keys must be received first")]
+    ReceiveFirst,
     /// Going on after an error that ended the stream.
     #[error("the stream has failed before")]
     AlreadyFailed,

@@ -1,139 +1,242 @@
-//! From a traffic secret to a key, an IV and the next secret (RFC 8446 §7.1–7.3).
+//! The key of one direction: sealing and opening of records under numbers that the caller gives.
 
-use symbolon_crypto::{Aead, Crypto, CryptoError, Secret, TAG};
+use crate::frame::{Form, Frame};
+use crate::{CallerMisused, Cipher, ContentType, MAX_PLAINTEXT, PeerMisbehaved, RecordError, TrafficSecret};
+use symbolon_crypto::{Aead, Crypto, Secret, TAG};
 
-/// An AES-256-GCM key and the IV that its nonces start from (RFC 8446 §5.3, §7.3).
+/// A key and an IV as they are, for a direction that has no traffic secret, or beside it so that whoever
+/// carries on need not derive them again.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct KeyAndIv {
+    /// As long as the cipher's key, and zeros.
+    pub(crate) key: Secret<32>,
+    pub(crate) iv: Secret<12>,
+}
+
+impl KeyAndIv {
+    /// Those of `secret` (RFC 8446 §7.3).
+    pub(crate) fn derive(crypto: Crypto, cipher: Cipher, secret: &TrafficSecret) -> Self {
+        let key = if cipher.key_length() == 16 {
+            let half: Secret<16> = secret.expand_label(crypto, b"key");
+            Secret::new(std::array::from_fn(|i| half.expose().get(i).copied().unwrap_or(0)))
+        } else {
+            secret.expand_label(crypto, b"key")
+        };
+        Self { key, iv: secret.expand_label(crypto, b"iv") }
+    }
+
+    pub(crate) const fn duplicate(&self) -> Self {
+        Self { key: self.key.duplicate(), iv: self.iv.duplicate() }
+    }
+}
+
+/// The keys of one direction of a connection, and the secret from which the next come.
 ///
-/// Both protections of this crate are this one key; they differ in how the secret was made.
-pub(crate) struct TrafficKey {
-    aead: Box<dyn Aead>,
-    iv: Secret<12>,
-}
-
-impl TrafficKey {
-    /// The traffic key of `secret` (RFC 8446 §7.3).
-    pub(crate) fn new(crypto: Crypto, secret: &Secret<32>) -> Self {
-        Self {
-            aead: crypto.aes256_gcm(&expand_label(crypto, secret, b"key")),
-            iv: expand_label(crypto, secret, b"iv"),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn seal(&self, sequence: u64, aad: &[u8], in_out: &mut [u8]) -> [u8; TAG] {
-        self.aead.seal(&self.nonce(sequence), aad, in_out)
-    }
-
-    #[inline]
-    pub(crate) fn open(&self, sequence: u64, aad: &[u8], in_out: &mut [u8]) -> Result<usize, CryptoError> {
-        self.aead.open(&self.nonce(sequence), aad, in_out)
-    }
-
-    /// RFC 8446 §5.3: the sequence number, padded to the left, exclusive or the IV.
-    #[inline]
-    fn nonce(&self, sequence: u64) -> [u8; 12] {
-        let mut nonce = *self.iv.expose();
-        for (n, s) in nonce[4..].iter_mut().zip(sequence.to_be_bytes()) {
-            *n ^= s;
-        }
-        nonce
-    }
-}
-
-/// The key of one direction of a stream, and the secret from which the next comes.
+/// Sealing and opening have no other input than what they are given: the same keys, number, type and
+/// content give the same bytes. So whoever remembers what was meant can make a record again, and
+/// another content under the same number would break the key.
 pub struct RecordKeys {
     crypto: Crypto,
-    secret: Secret<32>,
-    key: TrafficKey,
+    cipher: Cipher,
+    form: Form,
+    secret: Option<TrafficSecret>,
+    raw: KeyAndIv,
+    aead: Box<dyn Aead>,
 }
 
 impl RecordKeys {
-    /// The keys of `secret`. Whoever holds the secret and a sequence number can carry on.
+    /// The keys of native records: AES-256-GCM with SHA-256. Whoever holds the secret and a sequence
+    /// number can carry on.
     #[must_use]
     pub fn from_traffic_secret(crypto: Crypto, secret: Secret<32>) -> Self {
-        let key = TrafficKey::new(crypto, &secret);
-        Self { crypto, secret, key }
+        Self::derive(crypto, Cipher::Aes256Gcm, TrafficSecret::Sha256(secret))
     }
 
-    /// The secret, to be remembered with the sequence number by whoever shall carry on.
+    /// The keys of TLS 1.3 records under `secret` (RFC 8446 §7.3).
     #[must_use]
-    pub const fn traffic_secret(&self) -> &Secret<32> {
-        &self.secret
+    pub fn derive(crypto: Crypto, cipher: Cipher, secret: TrafficSecret) -> Self {
+        let raw = KeyAndIv::derive(crypto, cipher, &secret);
+        Self::of_tls13(crypto, cipher, secret, raw)
+    }
+
+    /// The same, with key and IV derived before.
+    pub(crate) fn of_tls13(crypto: Crypto, cipher: Cipher, secret: TrafficSecret, raw: KeyAndIv) -> Self {
+        let aead = cipher.keyed(crypto, &raw.key);
+        Self { crypto, cipher, form: Form::Tls13, secret: Some(secret), raw, aead }
+    }
+
+    /// The keys of TLS 1.2 records.
+    pub(crate) fn of_tls12(crypto: Crypto, cipher: Cipher, raw: KeyAndIv) -> Self {
+        let form = match cipher {
+            Cipher::Aes128Gcm | Cipher::Aes256Gcm => Form::Tls12ExplicitNonce,
+            Cipher::ChaCha20Poly1305 => Form::Tls12,
+        };
+        let aead = cipher.keyed(crypto, &raw.key);
+        Self { crypto, cipher, form, secret: None, raw, aead }
+    }
+
+    /// The secret, to be remembered with the sequence number by whoever shall carry on. None in
+    /// TLS 1.2, whose keys do not change.
+    #[must_use]
+    pub const fn traffic_secret(&self) -> Option<&TrafficSecret> {
+        self.secret.as_ref()
+    }
+
+    /// The cipher.
+    #[must_use]
+    pub const fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
+    /// Bytes of a record before its content: 5, or 13 in TLS 1.2 with GCM.
+    #[must_use]
+    pub const fn head(&self) -> usize {
+        self.form.head()
+    }
+
+    /// Bytes of a record after its content: 17, or 16 in TLS 1.2.
+    #[must_use]
+    pub const fn tail(&self) -> usize {
+        self.form.tail()
     }
 
     /// `application_traffic_secret_N+1` and its keys (RFC 8446 §7.2).
-    #[must_use]
-    pub(crate) fn next(&self) -> Self {
-        Self::from_traffic_secret(self.crypto, expand_label(self.crypto, &self.secret, b"traffic upd"))
+    pub(crate) fn next(&self) -> Result<Self, CallerMisused> {
+        let secret = self.secret.as_ref().ok_or(CallerMisused::NotInThisVersion)?;
+        Ok(Self::derive(self.crypto, self.cipher, secret.next(self.crypto)))
     }
 
-    pub(crate) const fn key(&self) -> &TrafficKey {
-        &self.key
+    pub(crate) const fn form(&self) -> Form {
+        self.form
+    }
+
+    pub(crate) const fn raw(&self) -> &KeyAndIv {
+        &self.raw
+    }
+
+    /// Seals, under `sequence`, the `payload` bytes at `buffer[self.head()..]` and returns the record,
+    /// which begins at the start of `buffer` and has [`RecordKeys::tail`] bytes after the payload.
+    ///
+    /// # Errors
+    /// [`CallerMisused::NoRoom`], [`CallerMisused::PayloadTooLong`].
+    #[inline]
+    pub fn seal_in_place<'b>(
+        &self,
+        sequence: u64,
+        content: ContentType,
+        buffer: &'b mut [u8],
+        payload: usize,
+    ) -> Result<&'b [u8], CallerMisused> {
+        let frame = self.sealing(sequence, content, payload)?;
+        let record = buffer.get_mut(..self.head() + payload + self.tail()).ok_or(CallerMisused::NoRoom)?;
+        let (head, body) = record.split_at_mut(self.head());
+        head.copy_from_slice(frame.head());
+        let (inner, tag) = body.split_at_mut(body.len() - TAG);
+        if self.form == Form::Tls13 {
+            inner[payload] = content as u8;
+        }
+        tag.copy_from_slice(&self.aead.seal(&frame.nonce, frame.aad(), inner));
+        Ok(record)
+    }
+
+    /// Seals `payload` under `sequence` to the beginning of `out` and returns the record's length.
+    ///
+    /// # Errors
+    /// As [`RecordKeys::seal_in_place`].
+    #[inline]
+    pub fn seal_from(
+        &self,
+        sequence: u64,
+        content: ContentType,
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Result<usize, CallerMisused> {
+        let frame = self.sealing(sequence, content, payload.len())?;
+        let length = self.head() + payload.len() + self.tail();
+        let record = out.get_mut(..length).ok_or(CallerMisused::NoRoom)?;
+        let (head, body) = record.split_at_mut(self.head());
+        head.copy_from_slice(frame.head());
+        let kind = [content as u8];
+        let last: &[u8] = if self.form == Form::Tls13 { &kind } else { &[] };
+        self.aead.seal_from(&frame.nonce, frame.aad(), payload, last, body);
+        Ok(length)
+    }
+
+    /// Opens one whole record, header included, under `sequence`, and returns the type and the content,
+    /// which stands within `record`. Padding is accepted and left out.
+    ///
+    /// # Errors
+    /// [`PeerMisbehaved::Forged`], [`PeerMisbehaved::NotARecord`], [`PeerMisbehaved::Undersized`],
+    /// [`PeerMisbehaved::Oversized`], [`PeerMisbehaved::NoContent`],
+    /// [`PeerMisbehaved::UnexpectedContent`]. `record` then holds nothing of use.
+    #[inline]
+    pub fn open_in_place<'r>(
+        &self,
+        sequence: u64,
+        record: &'r mut [u8],
+    ) -> Result<(ContentType, &'r mut [u8]), PeerMisbehaved> {
+        let frame = self.opening(sequence, record)?;
+        let body = &mut record[self.head()..];
+        let length = self.aead.open(&frame.nonce, frame.aad(), body).map_err(|_| PeerMisbehaved::Forged)?;
+        let (content, length) = self.content(&frame, &body[..length])?;
+        Ok((content, &mut body[..length]))
+    }
+
+    /// Opens one whole record to the beginning of `out`, which is as long as the record or longer, and
+    /// returns the type and the content. `record` stays as it was.
+    ///
+    /// # Errors
+    /// As [`RecordKeys::open_in_place`], and [`CallerMisused::NoRoom`].
+    #[inline]
+    pub fn open_from<'o>(
+        &self,
+        sequence: u64,
+        record: &[u8],
+        out: &'o mut [u8],
+    ) -> Result<(ContentType, &'o mut [u8]), RecordError> {
+        if out.len() < record.len() {
+            return Err(CallerMisused::NoRoom.into());
+        }
+        let frame = self.opening(sequence, record)?;
+        let length = self
+            .aead
+            .open_from(&frame.nonce, frame.aad(), &record[self.head()..], out)
+            .map_err(|_| PeerMisbehaved::Forged)?;
+        let (content, length) = self.content(&frame, &out[..length])?;
+        Ok((content, &mut out[..length]))
+    }
+
+    #[inline]
+    fn sealing(&self, sequence: u64, content: ContentType, payload: usize) -> Result<Frame, CallerMisused> {
+        Frame::sealing(self.form, self.raw.iv.expose(), sequence, content, payload)
+    }
+
+    #[inline]
+    fn opening(&self, sequence: u64, record: &[u8]) -> Result<Frame, PeerMisbehaved> {
+        Frame::opening(self.form, self.raw.iv.expose(), sequence, record)
+    }
+
+    /// Type and length of the content of what was decrypted.
+    #[inline]
+    fn content(&self, frame: &Frame, inner: &[u8]) -> Result<(ContentType, usize), PeerMisbehaved> {
+        let (kind, length) = if self.form == Form::Tls13 {
+            // RFC 8446 §5.2: the content with its type, without the padding, has at most 2^14 + 1 bytes;
+            // §5.4 counts the padding in.
+            if inner.len() > MAX_PLAINTEXT + 1 {
+                return Err(PeerMisbehaved::Oversized);
+            }
+            let last = inner.iter().rposition(|b| *b != 0).ok_or(PeerMisbehaved::NoContent)?;
+            (inner[last], last)
+        } else {
+            (frame.outer_type(), inner.len())
+        };
+        let content = ContentType::from_byte(kind).ok_or(PeerMisbehaved::UnexpectedContent(kind))?;
+        Ok((content, length))
     }
 }
 
 impl std::fmt::Debug for RecordKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RecordKeys")
-    }
-}
-
-/// HKDF-Expand-Label with an empty context (RFC 8446 §7.1).
-fn expand_label<const N: usize>(crypto: Crypto, secret: &Secret<32>, label: &[u8]) -> Secret<N> {
-    const PREFIX: &[u8] = b"tls13 ";
-    let length = (N as u16).to_be_bytes();
-    let label_length = [(PREFIX.len() + label.len()) as u8];
-    crypto.expand(secret, &[&length, &label_length, PREFIX, label, &[0]])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use symbolon_provider::crypto;
-
-    fn secret(hex: &str) -> Secret<32> {
-        Secret::from_slice(&bytes(hex)).unwrap()
-    }
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
-    }
-
-    /// RFC 8448 §3: secret, key and IV of a cipher with 16-byte keys and SHA-256.
-    #[test]
-    fn keys_and_ivs_are_those_of_rfc_8448() {
-        for (traffic, key, iv) in [
-            (
-                "b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21",
-                "dbfaa693d1762c5b666af5d950258d01",
-                "5bd3c71b836e0b76bb73265f",
-            ),
-            (
-                "b67b7d690cc16c4e75e54213cb2d37b4e9c912bcded9105d42befd59d391ad38",
-                "3fce516009c21727d0f2e4e86ee403bc",
-                "5d313eb2671276ee13000b30",
-            ),
-            (
-                "a11af9f05531f856ad47116b45a950328204b4f44bfb6b3a4b4f1f3fcb631643",
-                "9f02283b6c9c07efc26bb9f2ac92e356",
-                "cf782b88dd83549aadf1e984",
-            ),
-        ] {
-            let traffic = secret(traffic);
-            let derived: Secret<16> = expand_label(crypto(), &traffic, b"key");
-            assert_eq!(derived.expose()[..], bytes(key));
-            let derived: Secret<12> = expand_label(crypto(), &traffic, b"iv");
-            assert_eq!(derived.expose()[..], bytes(iv));
-        }
-    }
-
-    #[test]
-    fn the_sequence_number_enters_the_last_eight_bytes_of_the_nonce() {
-        let key = TrafficKey::new(crypto(), &Secret::new([3; 32]));
-        let (zero, high) = (key.nonce(0), key.nonce(0x0102_0304_0506_0708));
-        assert_eq!(zero, *key.iv.expose());
-        assert_eq!(zero[..4], high[..4]);
-        let difference: Vec<u8> = zero[4..].iter().zip(&high[4..]).map(|(a, b)| a ^ b).collect();
-        assert_eq!(difference, [1, 2, 3, 4, 5, 6, 7, 8]);
+        write!(f, "RecordKeys({:?})", self.cipher)
     }
 }

@@ -1,16 +1,17 @@
 #![forbid(unsafe_code)]
-//! Two protections for bytes on their way, both AES-256-GCM with explicit sequence numbers, both in
-//! place, both without a socket: **records** for streams and **wrapped messages** for the rest.
+//! Two protections for bytes on their way, both with explicit sequence numbers, both without a socket:
+//! **records** for streams and **wrapped messages** for the rest.
 //!
 //! # Records
-//! Byte for byte the records of TLS 1.3 (RFC 8446 §5), so that TLS connections can share the code
-//! and what must be remembered to carry one on: a traffic secret and a sequence number.
+//! Byte for byte the records of TLS 1.3 (RFC 8446 §5), so that TLS connections share the code and what
+//! must be remembered to carry one on: keys and a sequence number. Native streams have one cipher,
+//! AES-256-GCM.
 //!
 //! ```text
 //!   traffic secret ──HKDF-Expand-Label "key", "iv"──> RecordKeys ──"traffic upd"──> the next
 //!
-//!   23 | 3 3 | length | AES-256-GCM( content | type | 0… )         nonce = iv XOR sequence
-//!   └─ 5 bytes, AAD ─┘                └ 21 alert, 22 handshake, 23 data, 69 end with a reason
+//!   23 | 3 3 | length | AEAD( content | type | 0… )                nonce = iv XOR sequence
+//!   └─ 5 bytes, AAD ─┘          └ 21 alert, 22 handshake, 23 data, 69 end with a reason
 //!
 //!   SendHalf                                               ReceiveHalf
 //!   seal_data ── data ───────────────────────────────────> room, filled, next_event → Data
@@ -19,8 +20,13 @@
 //!   end ── end {code, reason} ───────────────────────────> Ended (both ways are over)
 //!   connection lost ─────────────────────────────────────> end_of_input → Truncated
 //! ```
-//! [`RecordSealer`] and [`RecordOpener`] are the arithmetic, [`Deframer`] finds records in a
-//! stream of bytes, [`StreamRecords`] and its halves keep the rules of a stream.
+//! [`RecordKeys`] is the arithmetic, [`RecordSealer`] and [`RecordOpener`] count with it, [`Deframer`]
+//! finds records in a stream of bytes, [`StreamRecords`] and its halves keep the rules of a stream.
+//!
+//! # TLS connections
+//! Those of clients that we did not write, in TLS 1.3 and 1.2: another library does the handshake,
+//! [`TlsState::after_handshake`] takes its keys over, and [`TlsSession`] goes on, in this process or,
+//! from the [`TlsState`] of [`TLS_STATE`] bytes that was remembered last, in any other.
 //!
 //! # Wrapped messages (A8)
 //! For messages that keep their bounds: control messages of a session, users of a context.
@@ -34,20 +40,26 @@
 //!
 //! The exact bytes are in `docs/protocol/record.md`.
 
+mod alert;
+mod cipher;
 mod content;
 mod deframe;
 mod error;
+mod frame;
 mod keys;
 mod open;
 mod receive;
 mod seal;
 mod send;
 mod stream;
+mod tls;
 mod unwrap;
 mod window;
 mod wrap;
 mod wrap_keys;
 
+pub use alert::Alert;
+pub use cipher::{Cipher, TrafficSecret};
 pub use content::{ContentType, KeyUpdateRequest, MAX_END_REASON, StreamEnd};
 pub use deframe::{Deframer, RECEIVE_BUFFER};
 pub use error::{CallerMisused, PeerMisbehaved, RecordError, WrapError};
@@ -57,6 +69,10 @@ pub use receive::{ReceiveHalf, StreamEvent};
 pub use seal::RecordSealer;
 pub use send::{DATA_ROOM, DATA_TAIL, KEY_UPDATE_AFTER, SendHalf};
 pub use stream::StreamRecords;
+pub use tls::{
+    Ahead, HandedOver, HandoverError, MAX_PINNED, MAX_WITHOUT_DATA, Outgoing, TLS_OVERHEAD, TLS_STATE,
+    TlsEvent, TlsRole, TlsSession, TlsState, TlsSuite, TlsVersion,
+};
 pub use unwrap::{Delivery, Unwrapper};
 pub use window::WINDOW;
 pub use wrap::{MESSAGES_PER_KEY, WRAP_HEADER, WRAP_OVERHEAD, Wrapper};
@@ -65,7 +81,7 @@ pub use wrap_keys::{Role, WrapSecrets};
 /// What stands before a record: type, version and length, in bytes (RFC 8446 §5.2).
 pub const RECORD_HEADER: usize = 5;
 
-/// What a record is longer than its content: header, type and tag, in bytes.
+/// What a native record is longer than its content: header, type and tag, in bytes.
 pub const RECORD_OVERHEAD: usize = RECORD_HEADER + 1 + symbolon_crypto::TAG;
 
 /// The longest content of a record in bytes (RFC 8446 §5.1).

@@ -134,7 +134,7 @@ fn read_event<'b>(
         (Receiving::Open, ContentType::ApplicationData) => Ok(Some(StreamEvent::Data(payload))),
         (Receiving::Open, ContentType::Handshake) => {
             let request = KeyUpdateRequest::from_message(payload)?;
-            opener.update_key();
+            opener.update_key()?;
             Ok(Some(StreamEvent::KeyUpdated(request)))
         }
         (Receiving::Open | Receiving::Closed, ContentType::StreamEnd) => {

@@ -1,11 +1,10 @@
 //! Making records.
 
-use crate::content::{KeyUpdateRequest, outer_header};
-use crate::{CallerMisused, ContentType, MAX_PLAINTEXT, RECORD_HEADER, RECORD_OVERHEAD, RECORDS_PER_KEY};
-use crate::{RecordError, RecordKeys};
+use crate::content::KeyUpdateRequest;
+use crate::{CallerMisused, ContentType, RECORD_HEADER, RECORD_OVERHEAD, RecordError, RecordKeys};
 use symbolon_crypto::{Crypto, Secret};
 
-/// Seals the records of one direction, each under the next sequence number.
+/// Seals the native records of one direction, each under the next sequence number.
 ///
 /// Sealing is deterministic: the same keys, sequence number, type and content give the same bytes,
 /// so a successor that knows what was meant can make them again (`docs/protocol/record.md`).
@@ -46,7 +45,7 @@ impl RecordSealer {
     ///
     /// # Errors
     /// [`CallerMisused::NoRoom`], [`CallerMisused::PayloadTooLong`],
-    /// [`RecordError::Exhausted`] after [`RECORDS_PER_KEY`] records.
+    /// [`RecordError::Exhausted`] after [`crate::RECORDS_PER_KEY`] records.
     #[inline]
     pub fn seal_in_place<'b>(
         &mut self,
@@ -54,7 +53,7 @@ impl RecordSealer {
         payload: usize,
         content: ContentType,
     ) -> Result<&'b [u8], RecordError> {
-        if self.sequence >= RECORDS_PER_KEY {
+        if self.sequence >= self.keys.cipher().records_per_key() {
             return Err(RecordError::Exhausted);
         }
         self.seal(buffer, payload, content)
@@ -94,8 +93,9 @@ impl RecordSealer {
             .get_mut(RECORD_HEADER..RECORD_HEADER + message.len())
             .ok_or(CallerMisused::NoRoom)?
             .copy_from_slice(&message);
+        let next = self.keys.next()?;
         self.seal(buffer, message.len(), ContentType::Handshake)?;
-        self.keys = self.keys.next();
+        self.keys = next;
         self.sequence = 0;
         Ok(())
     }
@@ -107,16 +107,8 @@ impl RecordSealer {
         payload: usize,
         content: ContentType,
     ) -> Result<&'b [u8], RecordError> {
-        if payload > MAX_PLAINTEXT {
-            return Err(CallerMisused::PayloadTooLong.into());
-        }
         let next = self.sequence.checked_add(1).ok_or(RecordError::Exhausted)?;
-        let record = buffer.get_mut(..payload + RECORD_OVERHEAD).ok_or(CallerMisused::NoRoom)?;
-        let header = outer_header(record.len() - RECORD_HEADER)?;
-        record[..RECORD_HEADER].copy_from_slice(&header);
-        let (inner, tag) = record[RECORD_HEADER..].split_at_mut(payload + 1);
-        inner[payload] = content as u8;
-        tag.copy_from_slice(&self.keys.key().seal(self.sequence, &header, inner));
+        let record = self.keys.seal_in_place(self.sequence, content, buffer, payload)?;
         self.sequence = next;
         Ok(record)
     }

@@ -1,7 +1,8 @@
 //! The sending half of a stream.
 
-use crate::content::CLOSE_NOTIFY;
-use crate::{CallerMisused, ContentType, KeyUpdateRequest, RECORD_HEADER, RECORD_OVERHEAD, RecordError};
+use crate::{
+    Alert, CallerMisused, ContentType, KeyUpdateRequest, RECORD_HEADER, RECORD_OVERHEAD, RecordError,
+};
 use crate::{RecordSealer, StreamEnd};
 
 /// A KeyUpdate as a record: 27 bytes.
@@ -85,7 +86,7 @@ impl SendHalf {
         if self.state != Sending::Open {
             return Err(CallerMisused::AlreadyClosed.into());
         }
-        let out = self.control(ContentType::Alert, &CLOSE_NOTIFY)?;
+        let out = self.control(ContentType::Alert, &Alert::CloseNotify.content())?;
         self.state = Sending::Closed;
         Ok(out)
     }
@@ -107,10 +108,9 @@ impl SendHalf {
     /// Tells the peer by a fatal alert that it broke the protocol, where it should be told. Returns
     /// the record, after which the connection is to be closed.
     pub fn fail(&mut self, error: &RecordError) -> Option<Vec<u8>> {
-        const FATAL: u8 = 2;
         let alert = error.alert().filter(|_| self.state != Sending::Ended)?;
         self.state = Sending::Ended;
-        self.control(ContentType::Alert, &[FATAL, alert]).ok()
+        self.control(ContentType::Alert, &alert.content()).ok()
     }
 
     /// Goes over to the next key now, without waiting for [`KEY_UPDATE_AFTER`], and asks the peer
@@ -176,7 +176,7 @@ mod tests {
         let mut both = half.seal_data(&mut buffer, 3).unwrap().to_vec();
         let (update, data) = both.split_at_mut(KEY_UPDATE_RECORD);
         assert_eq!(opener.open_in_place(update).unwrap().0, ContentType::Handshake);
-        opener.update_key();
+        opener.update_key().unwrap();
         assert_eq!(opener.open_in_place(data), Ok((ContentType::ApplicationData, &mut [8, 8, 8][..])));
         assert_eq!(half.sequence(), 1);
     }

@@ -1,8 +1,9 @@
 //! The secrets of both directions of wrapped messages, and the generations of their keys.
 
-use crate::keys::TrafficKey;
+use crate::cipher::expand_label;
+use crate::frame::nonce;
 use crate::{Delivery, Unwrapper, WrapError, Wrapper};
-use symbolon_crypto::{Crypto, Secret, label};
+use symbolon_crypto::{Aead, Crypto, CryptoError, Secret, TAG, label};
 
 /// Which side of a context one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,31 @@ impl WrapSecrets {
     }
 }
 
+/// An AES-256-GCM key and the IV that its nonces start from, as records have them (RFC 8446 §5.3).
+pub(crate) struct TrafficKey {
+    aead: Box<dyn Aead>,
+    iv: Secret<12>,
+}
+
+impl TrafficKey {
+    fn of_secret(crypto: Crypto, secret: &Secret<32>) -> Self {
+        Self {
+            aead: crypto.aes256_gcm(&expand_label(crypto, secret, b"key")),
+            iv: expand_label(crypto, secret, b"iv"),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn seal(&self, sequence: u64, aad: &[u8], in_out: &mut [u8]) -> [u8; TAG] {
+        self.aead.seal(&nonce(self.iv.expose(), sequence), aad, in_out)
+    }
+
+    #[inline]
+    pub(crate) fn open(&self, sequence: u64, aad: &[u8], in_out: &mut [u8]) -> Result<usize, CryptoError> {
+        self.aead.open(&nonce(self.iv.expose(), sequence), aad, in_out)
+    }
+}
+
 /// The key of one generation, and the secret from which the next comes.
 pub(crate) struct Generation {
     crypto: Crypto,
@@ -53,7 +79,7 @@ pub(crate) struct Generation {
 
 impl Generation {
     pub(crate) fn new(crypto: Crypto, secret: Secret<32>, number: u16) -> Self {
-        let key = TrafficKey::new(crypto, &secret);
+        let key = TrafficKey::of_secret(crypto, &secret);
         Self { crypto, secret, number, key }
     }
 

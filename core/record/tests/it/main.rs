@@ -6,5 +6,6 @@
 mod oracle;
 mod records;
 mod streams;
+mod tls;
 mod vectors;
 mod wrapped;

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use symbolon_crypto::Secret;
 use symbolon_provider::crypto;
 use symbolon_record::{
-    CallerMisused, ContentType, Deframer, MAX_PLAINTEXT, MAX_RECORD, PeerMisbehaved, RECORD_HEADER,
-    RECORD_OVERHEAD, RecordError, RecordKeys, RecordOpener, RecordSealer,
+    Alert, CallerMisused, Cipher, ContentType, Deframer, MAX_PLAINTEXT, MAX_RECORD, PeerMisbehaved,
+    RECORD_HEADER, RECORD_OVERHEAD, RecordError, RecordKeys, RecordOpener, RecordSealer,
 };
 
 const SECRET: [u8; 32] = [1; 32];
@@ -26,9 +26,8 @@ fn data(sealer: &mut RecordSealer, payload: &[u8]) -> Vec<u8> {
 
 /// A record around any inner plaintext, which a peer with the key could send.
 fn sealed_by_hand(inner: &[u8]) -> Vec<u8> {
-    let keys = RecordKeys::from_traffic_secret(crypto(), Secret::new(SECRET));
-    let key: Secret<32> = expand(keys.traffic_secret(), b"key");
-    let iv: Secret<12> = expand(keys.traffic_secret(), b"iv");
+    let key: Secret<32> = expand(b"key");
+    let iv: Secret<12> = expand(b"iv");
     let [high, low] = u16::try_from(inner.len() + 16).unwrap().to_be_bytes();
     let mut record = vec![23, 3, 3, high, low];
     let header = record.clone();
@@ -38,8 +37,8 @@ fn sealed_by_hand(inner: &[u8]) -> Vec<u8> {
     record
 }
 
-fn expand<const N: usize>(secret: &Secret<32>, label: &[u8]) -> Secret<N> {
-    crypto().expand(secret, &[&[0, N as u8, 6 + label.len() as u8], b"tls13 ", label, &[0]])
+fn expand<const N: usize>(label: &[u8]) -> Secret<N> {
+    crypto().expand(&Secret::new(SECRET), &[&[0, N as u8, 6 + label.len() as u8], b"tls13 ", label, &[0]])
 }
 
 fn peer(fault: PeerMisbehaved) -> RecordError {
@@ -64,9 +63,9 @@ fn a_record_is_sealed_and_opened_where_it_stands() {
 fn a_successor_with_secret_and_number_makes_the_same_bytes() {
     let mut first = sealer();
     data(&mut first, b"one");
-    let secret = first.keys().traffic_secret().duplicate();
-    let mut successor =
-        RecordSealer::at_sequence(RecordKeys::from_traffic_secret(crypto(), secret), first.sequence());
+    let secret = first.keys().traffic_secret().unwrap().duplicate();
+    let keys = RecordKeys::derive(crypto(), Cipher::Aes256Gcm, secret);
+    let mut successor = RecordSealer::at_sequence(keys, first.sequence());
     assert_eq!(data(&mut first, b"two"), data(&mut successor, b"two"));
     assert_eq!(first.sequence(), successor.sequence());
 }
@@ -162,10 +161,13 @@ fn a_payload_that_does_not_fit_is_the_callers_fault() {
 #[test]
 fn the_peer_is_told_by_the_alert_that_fits() {
     let alerts = [
-        (peer(PeerMisbehaved::Forged), Some(20)),
-        (peer(PeerMisbehaved::Oversized), Some(22)),
-        (peer(PeerMisbehaved::Undersized), Some(50)),
-        (peer(PeerMisbehaved::NoContent), Some(10)),
+        (peer(PeerMisbehaved::Forged), Some(Alert::BadRecordMac)),
+        (peer(PeerMisbehaved::Oversized), Some(Alert::RecordOverflow)),
+        (peer(PeerMisbehaved::Undersized), Some(Alert::BadRecordMac)),
+        (peer(PeerMisbehaved::Malformed("alert")), Some(Alert::DecodeError)),
+        (peer(PeerMisbehaved::IllegalValue("key update")), Some(Alert::IllegalParameter)),
+        (peer(PeerMisbehaved::NoContent), Some(Alert::UnexpectedMessage)),
+        (RecordError::Exhausted, Some(Alert::InternalError)),
         (RecordError::Truncated, None),
         (RecordError::PeerGaveUp(20), None),
         (CallerMisused::NoRoom.into(), None),
