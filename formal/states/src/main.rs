@@ -1,13 +1,14 @@
 #![expect(clippy::print_stdout, reason = "a tool that talks to the person who called it")]
 //! What a symbolic checker does not see: clocks, crashes, and two nodes that decide at once.
 //!
-//! Four small machines, each explored to its last state, and each again with a part left out or in a world that
+//! Five small machines, each explored to its last state, and each again with a part left out or in a world that
 //! is worse than we ask for: there the search must find what goes wrong, so we know that it looks.
 //! What each step is in the product stands at the head of its file; docs/protocol/proofs.md has the table.
 
 mod check;
 mod clock;
 mod invitation;
+mod renewal;
 mod replay;
 mod streams;
 mod ticket;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use ticket::{Memory, Ticket};
 
 fn main() -> ExitCode {
-    let held = [replays(), tickets(), invitations(), streams()];
+    let held = [replays(), tickets(), invitations(), renewals(), streams()];
     if held.iter().flatten().all(|held| *held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -87,6 +88,20 @@ fn invitations() -> Vec<bool> {
         breaks("invitation: consumption is not checked", under(Rules::ConsumeUnchecked), NOBODY),
         breaks("invitation: neither is checked", under(Rules::NothingChecked), ONE),
         breaks("invitation: no confirmation", under(Rules::NoConfirmation), BOTH),
+    ]
+}
+
+fn renewals() -> Vec<bool> {
+    use renewal::{FOLLOWED, LINE, RETURN, Renewal, Rules};
+    let alone = |rules| Renewal { rules, thief: false };
+    let with_a_thief = |rules| Renewal { rules, thief: true };
+    vec![
+        holds("renewal: as it is", alone(Rules::Ours)),
+        holds("renewal: a thief copies the key at any moment", with_a_thief(Rules::Ours)),
+        breaks("renewal: no confirmation", alone(Rules::NoConfirmation), RETURN),
+        breaks("renewal: what was followed is renewed again", alone(Rules::FollowedAgain), FOLLOWED),
+        breaks("renewal: a confirmation is not checked", with_a_thief(Rules::ConfirmUnchecked), LINE),
+        breaks("renewal: use does not confirm", alone(Rules::UseIsNothing), RETURN),
     ]
 }
 

@@ -158,7 +158,8 @@ impl Store {
     /// Puts a pending certificate into force for who returned the right answer (its SHA-256).
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] when none is pending by that number with that answer.
+    /// [`StoreError::NotFound`] when none is pending by that number with that answer, or what it renews is not
+    /// active any more: then another one followed that.
     pub async fn confirm_certificate(
         &self,
         by: &Actor,
@@ -186,7 +187,8 @@ impl Store {
     /// lost. Of any other nothing is changed, nor of one that is not in the register.
     ///
     /// # Errors
-    /// [`StoreError`] of the engine.
+    /// [`StoreError::NotFound`] when what it renews is not active any more: then another one followed that, and
+    /// one of the two was made for somebody who had a copy of the key.
     pub async fn certificate_used(&self, by: &Actor, serial: &[u8], now: Time) -> Result<()> {
         match self.certificate(serial).await {
             Ok(found) if found.state == CertificateState::Pending => {}
@@ -327,12 +329,14 @@ impl Store {
     }
 }
 
+/// Of one certificate at most one next comes into force.
 async fn supersede(change: &mut crate::chain::Change, old: &[u8]) -> Result<()> {
-    sqlx::query("UPDATE certificates SET state = 'superseded' WHERE serial = $1 AND state = 'active'")
-        .bind(old.to_vec())
-        .execute(change.conn())
-        .await?;
-    Ok(())
+    let done =
+        sqlx::query("UPDATE certificates SET state = 'superseded' WHERE serial = $1 AND state = 'active'")
+            .bind(old.to_vec())
+            .execute(change.conn())
+            .await?;
+    if done.rows_affected() == 0 { Err(NO_CERTIFICATE) } else { Ok(()) }
 }
 
 fn read(row: &AnyRow) -> Result<RegisteredCertificate> {

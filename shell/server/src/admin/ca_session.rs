@@ -33,7 +33,7 @@ use symbolon_issuer::{
 };
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{CertificateBytes, ControlMessage, Line};
-use symbolon_store::{Actor, CertificateState, RegistrationId, User, UserId};
+use symbolon_store::{Actor, CertificateState, RegistrationId, StoreError, User, UserId};
 use symbolon_wire::{Decode as _, Encode as _};
 
 /// Certificates of one user at the same time: a client gone wild fills no register.
@@ -197,12 +197,16 @@ impl Certifying {
                 let renewal = self.renewal.take().ok_or_else(malformed)?;
                 let answer = RenewalAnswer::from_bytes(rest).map_err(|_| malformed())?;
                 let proven = renewal.finish(crypto, &answer).map_err(|e| wrong(&e))?;
-                // Its confirmation may have been lost.
-                shared.store.certificate_used(&applicant.by, proven.old().serial(), at()).await?;
+                // Its confirmation may have been lost; one that was followed may be in two hands by now.
+                let renewed = || ApiError::invalid("that certificate was renewed already", "");
+                let used = shared.store.certificate_used(&applicant.by, proven.old().serial(), at()).await;
+                used.map_err(|e| match e {
+                    StoreError::NotFound { .. } => renewed(),
+                    e => e.into(),
+                })?;
                 let old = shared.store.certificate(proven.old().serial()).await?;
                 if old.state != CertificateState::Active {
-                    // Who has its key may be somebody else by now.
-                    return Err(ApiError::invalid("that certificate was renewed already", ""));
+                    return Err(renewed());
                 }
                 let line =
                     office::Lineage { replaces: Some(old.made.serial), registration: old.made.registration };

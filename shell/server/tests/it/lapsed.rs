@@ -258,3 +258,26 @@ async fn nobody_comes_back_too_late_or_revoked_or_locked_or_with_anothers_key() 
     world.ok("POST", &revoke, Some(json!({}))).await;
     assert_eq!(opened(&world, &token, &old).await.err().unwrap().code, RefusalCode::Denied, "revoked");
 }
+
+#[tokio::test]
+async fn who_copied_a_key_and_was_first_is_noticed_by_the_device() {
+    let world = short_lived(10).await;
+    let (token, code, old) = device(&world, SubjectKeyKind::P256).await;
+    until_it_has_ended().await;
+    let (_, mut thiefs) = opened(&world, &token, &old).await.unwrap();
+    let (_, mut devices) = opened(&world, &token, &old).await.unwrap();
+    let (_, thiefs_word) = thiefs.renew(&code, &old).await.unwrap();
+    let (next, devices_word) = devices.renew(&code, &old).await.unwrap();
+    thiefs.confirm(&thiefs_word).await;
+    assert!(receive(&mut thiefs.stream).await.is_none(), "it is in force");
+    devices.confirm(&devices_word).await;
+    assert!(devices.hear().await.is_err(), "of two the second is not");
+    let refused = match opened(&world, &token, &next).await {
+        Err(refused) => refused.code,
+        Ok((_, mut again)) => {
+            assert!(again.renew(&code, &next).await.err().unwrap().contains("renewed already"));
+            RefusalCode::Denied
+        }
+    };
+    assert_eq!(refused, RefusalCode::Denied);
+}
