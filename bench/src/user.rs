@@ -77,7 +77,13 @@ impl User {
         send(&mut stream, FrameKind::Hello, Hello { registering: true, template: None }.to_bytes()).await?;
         let offer = Offer::from_bytes(&receive(&mut stream, FrameKind::Offer).await?)?;
         let issuer = TrustedIssuer::from_fingerprint(crypto(), &offer.key_set.issuer, link.issuer)?;
-        let gateway = offer.key_set.verify(crypto(), &issuer, &link.gateway, now())?;
+        let gateway = offer.key_set.verify(
+            crypto(),
+            &issuer,
+            &symbolon_crypto::RevocationLists::none(),
+            &link.gateway,
+            now(),
+        )?;
         let template = RegistrationTemplate::from_bytes(&offer.template)?;
         let request = RegistrationRequest {
             template: template.name().clone(),

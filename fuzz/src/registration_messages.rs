@@ -56,7 +56,13 @@ fn reply(data: &[u8]) {
 
 fn offer(data: &[u8]) {
     let Some(offer) = one_encoding::<Offer>(data) else { return };
-    let Ok(verified) = offer.key_set.verify(crypto(), &gateway().issuer, &gateway().name, NOW) else {
+    let Ok(verified) = offer.key_set.verify(
+        crypto(),
+        &gateway().issuer,
+        &symbolon_crypto::RevocationLists::none(),
+        &gateway().name,
+        NOW,
+    ) else {
         return;
     };
     for suite in Suite::ALL {

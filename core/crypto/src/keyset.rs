@@ -9,7 +9,8 @@
 //! The signature over the set stops an attacker from offering less than the gateway did; the hash
 //! of the set enters every transcript.
 
-use crate::x509::unix_time;
+use crate::identity::GatewayIdentity;
+use crate::x509::{RevocationLists, unix_time};
 use crate::{Crypto, KemPublicKey, Signer, Suite, TrustedIssuer, label};
 use rustls_pki_types::{CertificateDer, DnsName, ServerName};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
@@ -109,6 +110,9 @@ pub enum KeySetError {
     /// The context key, or the set of them, was not signed by the gateway's identity.
     #[error("the context key is not signed by the gateway's identity")]
     NotSignedByIdentity,
+    /// The issuer has revoked the gateway's identity.
+    #[error("the issuer has revoked the gateway's certificate")]
+    Revoked,
     /// No key of a suite that we accept.
     #[error("the gateway offers no suite that is accepted here")]
     NoAcceptableSuite,
@@ -163,8 +167,8 @@ impl KeySet {
     }
 
     /// Checks that this set is the gateway's that was asked for: every path up to the trusted
-    /// issuer, name, time and usage, and the identity's signature over the set. Nothing secret may
-    /// be sent to a gateway before (A1, B3).
+    /// issuer, name, time and usage, the identity's signature over the set, and that none of `lists` has the
+    /// identity. Nothing secret may be sent to a gateway before (A1, B3).
     ///
     /// # Errors
     /// [`KeySetError`], by what does not fit.
@@ -172,6 +176,7 @@ impl KeySet {
         &self,
         crypto: Crypto,
         issuer: &TrustedIssuer,
+        lists: &RevocationLists,
         name: &GatewayName,
         now: Time,
     ) -> Result<VerifiedKeySet, KeySetError> {
@@ -225,12 +230,9 @@ impl KeySet {
         if !signed_by_identity {
             return Err(KeySetError::NotSignedByIdentity);
         }
-        Ok(VerifiedKeySet {
-            name: name.clone(),
-            hash: self.hash(crypto),
-            keys,
-            identity: self.identity.clone(),
-        })
+        let identity = GatewayIdentity::read(crypto, &self.identity, issuer)?;
+        identity.check_revocation(lists)?;
+        Ok(VerifiedKeySet { name: name.clone(), hash: self.hash(crypto), keys, identity })
     }
 }
 
@@ -308,7 +310,7 @@ pub struct VerifiedKeySet {
     name: GatewayName,
     hash: [u8; 32],
     keys: Vec<VerifiedKey>,
-    identity: Vec<u8>,
+    identity: GatewayIdentity,
 }
 
 impl VerifiedKeySet {
@@ -322,6 +324,12 @@ impl VerifiedKeySet {
     #[must_use]
     pub const fn hash(&self) -> &[u8; 32] {
         &self.hash
+    }
+
+    /// The identity that signed it.
+    #[must_use]
+    pub const fn identity(&self) -> &GatewayIdentity {
+        &self.identity
     }
 
     /// The key of the first of `suites` that the gateway has.
@@ -345,7 +353,7 @@ impl VerifiedKeySet {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), KeySetError> {
-        let der = CertificateDer::from(self.identity.as_slice());
+        let der = CertificateDer::from(self.identity.certificate());
         let identity = parse(&der)?;
         crypto
             .certificate_algorithms()

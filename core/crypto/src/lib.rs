@@ -12,6 +12,7 @@
 
 mod envelope;
 mod hpke;
+mod identity;
 mod kdf;
 mod kem;
 mod keyset;
@@ -26,6 +27,7 @@ pub use envelope::{
     OpenEnvelope, Purpose,
 };
 pub use hpke::{HpkeOpened, HpkeSealed, HpkeSender, open_base, seal_base};
+pub use identity::GatewayIdentity;
 pub use kdf::{Transcript, TranscriptHash};
 pub use kem::{Encapsulated, KemPrivateKey, KemPublicKey, Suite};
 pub use keyset::{
@@ -37,6 +39,6 @@ pub use secret::{Secret, SecretBytes, constant_time_eq};
 pub use x509::{
     CertificateNumber, DEVICE_USAGE, ForeignAuthority, ForeignUsage, IssuerChange, IssuerChangeError,
     IssuerFingerprint, IssuerSet, LapsedSubject, NameRule, PERSON_USAGE, Revocation, RevocationList,
-    SignatureKey, SignatureKind, SubjectError, SubjectId, SubjectKey, SubjectName, SubjectProfile,
-    SubjectTrust, TrustedIssuer, VerdictCache, VerifiedSubject, X509Error,
+    RevocationLists, SignatureKey, SignatureKind, SubjectError, SubjectId, SubjectKey, SubjectName,
+    SubjectProfile, SubjectTrust, TrustedIssuer, VerdictCache, VerifiedSubject, X509Error,
 };

@@ -19,9 +19,10 @@ mod subject_key;
 mod trust;
 mod verdicts;
 
+pub(crate) use certificate::StrictCertificate;
 pub use change::{IssuerChange, IssuerChangeError, IssuerSet};
 pub use error::SubjectError;
-pub use revocation::{CertificateNumber, RevocationList};
+pub use revocation::{CertificateNumber, RevocationList, RevocationLists};
 pub use rule::NameRule;
 pub use subject::{LapsedSubject, SubjectName, VerifiedSubject};
 pub use subject_id::{DEVICE_USAGE, PERSON_USAGE, SubjectId, SubjectProfile};

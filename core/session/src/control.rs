@@ -13,6 +13,10 @@ pub type RenewalBytes = Opaque<{ 16 * 1024 }>;
 /// A certificate, or what is asked or answered about one, in the encoding of the issuer.
 pub type CertificateBytes = Opaque<{ 16 * 1024 }>;
 
+/// A revocation list of the issuer (RFC 5280 §5), DER, at most 128 KiB: some three thousand entries. It goes
+/// to every client at once, so a longer one is left to directories.
+pub type RevocationListBytes = Opaque<{ 128 * 1024 }>;
+
 /// Who sends a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
@@ -96,6 +100,8 @@ pub enum ControlMessage {
     },
     /// Node: another issuer follows the one that you trust, which says so itself.
     IssuerChange(CertificateBytes),
+    /// Node: these certificates of the issuer count no more, gateways' among them.
+    RevocationList(RevocationListBytes),
     /// Node: I stop soon; come to another node, or later.
     Stopping {
         /// What the operator says about it, or nothing.
@@ -130,6 +136,7 @@ impl ControlMessage {
             | Self::Certificate(_)
             | Self::CertificateRefused { .. }
             | Self::IssuerChange(_)
+            | Self::RevocationList(_)
             | Self::Stopping { .. } => Sender::Node,
         }
     }
@@ -167,6 +174,7 @@ impl ControlMessage {
             Self::Certificate(_) => 0x8a,
             Self::CertificateRefused { .. } => 0x8b,
             Self::IssuerChange(_) => 0x8c,
+            Self::RevocationList(_) => 0x8d,
         }
     }
 }
@@ -203,6 +211,7 @@ impl Encode for ControlMessage {
             | Self::CertificateConfirm(bytes)
             | Self::Certificate(bytes)
             | Self::IssuerChange(bytes) => bytes.encode(w),
+            Self::RevocationList(bytes) => bytes.encode(w),
         }
     }
 }
@@ -239,6 +248,7 @@ impl Decode for ControlMessage {
             0x8a => Self::Certificate(CertificateBytes::decode(r)?),
             0x8b => Self::CertificateRefused { detail: Line::decode(r)? },
             0x8c => Self::IssuerChange(CertificateBytes::decode(r)?),
+            0x8d => Self::RevocationList(RevocationListBytes::decode(r)?),
             _ => return Err(WireError::BadValue("control message")),
         })
     }

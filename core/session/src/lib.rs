@@ -57,7 +57,9 @@ pub use attach::{AttachRequest, Attachment, AwaitAttached, ClaimedSession, Verif
 pub use channel::SessionChannel;
 pub use claims::{MAX_GRANTS, StreamClaims};
 pub use client::ClientSession;
-pub use control::{CertificateBytes, ConfigurationBytes, ControlMessage, RenewalBytes, RevocationListBytes, Sender};
+pub use control::{
+    CertificateBytes, ConfigurationBytes, ControlMessage, RenewalBytes, RevocationListBytes, Sender,
+};
 pub use error::{AttachError, ChannelError, ClaimError, GrantError, StreamError};
 pub use ids::{ConnectionId, Epoch, NodeId, RegistrationId, SessionId, UserId};
 pub use numbers::{MAX_RANGE, StreamNumber, StreamNumbers, StreamRange};

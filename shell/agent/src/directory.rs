@@ -2,7 +2,8 @@
 //! asking them (A1).
 //!
 //! ```text
-//! NAME.keyset   the keys of the gateway NAME, as it would send them
+//! NAME.keyset       the keys of the gateway NAME, as it would send them
+//! FINGERPRINT.crl   the revocation list of the issuer whose key has this hash, DER
 //! ```
 //! Who keeps the directory is trusted with nothing: all in it is signed, and is checked like what a gateway
 //! sends. It can only leave something out, and then the gateway is asked.
@@ -12,7 +13,7 @@ use crate::{AgentError, UserConfig};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
-use symbolon_crypto::{GatewayName, KeySet};
+use symbolon_crypto::{GatewayName, IssuerFingerprint, KeySet};
 use symbolon_fetch::{FetchError, Transport};
 use symbolon_wire::Decode as _;
 
@@ -24,6 +25,12 @@ const MAX_AUTHORITIES: usize = 4 * 1024 * 1024;
 
 /// What a gateway's own answer may have (`docs/protocol/context.md`).
 const MAX_KEY_SET: usize = 16 * 1024;
+
+/// The longest revocation list that is read.
+const MAX_LIST: usize = 4 * 1024 * 1024;
+
+/// How often a live session looks for a new list: in a folder, and on a server.
+const LOOKS: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(600)];
 
 /// Where key sets are published.
 #[derive(Clone, Debug)]
@@ -77,10 +84,26 @@ impl Directory {
     /// # Errors
     /// What is there is no key set.
     pub(crate) async fn key_set(&self, name: &GatewayName) -> Result<Option<KeySet>, AgentError> {
-        let file = format!("{name}.keyset");
+        let file = file_of(name);
         let Some(bytes) = self.document(&file, MAX_KEY_SET).await? else { return Ok(None) };
         let set = KeySet::from_bytes(&bytes);
-        set.map(Some).map_err(|e| self.wrong(&file, &e).fix("tell whoever publishes it; nothing was sent"))
+        set.map(Some).map_err(|e| self.wrong(&file, &e))
+    }
+
+    /// An issuer's revocation list, still to be checked; none when it is missing or cannot be had.
+    ///
+    /// # Errors
+    /// What is there is longer than any list.
+    pub(crate) async fn list(&self, issuer: IssuerFingerprint) -> Result<Option<Vec<u8>>, AgentError> {
+        self.document(&list_file_of(issuer), MAX_LIST).await
+    }
+
+    /// How long a live session waits until it looks for another list.
+    pub(crate) const fn look_every(&self) -> Duration {
+        match self {
+            Self::Folder(_) => LOOKS[0],
+            Self::Web(..) => LOOKS[1],
+        }
     }
 
     /// What the directory has under a name.
@@ -111,18 +134,25 @@ impl Directory {
         }
     }
 
-    fn wrong(&self, file: &str, why: &dyn std::fmt::Display) -> AgentError {
+    /// What is there is not what it should be.
+    pub(crate) fn wrong(&self, file: &str, why: &dyn std::fmt::Display) -> AgentError {
         AgentError::denied(format!("{file} in the directory of key sets ({self}) is wrong: {why}"))
             .code("wrong-directory")
+            .fix(
+                "tell whoever publishes it; nothing was sent to anybody. Without key_sets in the configuration file \
+                 the gateway itself is asked",
+            )
     }
+}
 
-    /// What is wrong with a key set from here.
-    pub(crate) fn refused(&self, e: AgentError) -> AgentError {
-        let message = format!("in the directory of key sets ({self}): {}", e.message);
-        AgentError { message, ..e }
-            .code("wrong-directory")
-            .fix("tell whoever publishes it; nothing was sent. Without key_sets in the configuration file the gateway is asked")
-    }
+/// Under which name a gateway's keys are published.
+pub(crate) fn file_of(name: &GatewayName) -> String {
+    format!("{name}.keyset")
+}
+
+/// Under which name an issuer's list is published.
+pub(crate) fn list_file_of(issuer: IssuerFingerprint) -> String {
+    format!("{}.crl", hex::encode(issuer.0))
 }
 
 impl std::fmt::Display for Directory {

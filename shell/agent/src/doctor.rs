@@ -120,10 +120,18 @@ pub async fn doctor(paths: &Paths, address: Option<(String, GatewayName)>) -> Di
         Some(issuer) => Some(issuer),
         None => config.as_ref().and_then(|c| c.trusted_issuer().ok().flatten()),
     };
-    let issuers = issuer.map(|issuer| Arc::new(Issuers::load(paths, issuer)));
+    let directory = config.as_ref().map(Directory::of).transpose();
+    let directory = match directory {
+        Ok(directory) => directory.flatten(),
+        Err(e) => {
+            found.error("directory", Finding::Fail, &e);
+            None
+        }
+    };
+    let issuers = issuer.map(|issuer| Arc::new(Issuers::load(paths, issuer).looking_in(directory)));
     let gateway = address.or(from_agent).or(from_config);
-    if let (Some(config), Some((_, name)), Some(issuers)) = (&config, &gateway, &issuers) {
-        look_at_directory(config, name, issuers, &mut found).await;
+    if let (Some((_, name)), Some(issuers)) = (&gateway, &issuers) {
+        look_at_directory(name, issuers, &mut found).await;
     }
     look_at_gateway(gateway, issuers, &mut found).await;
     found
@@ -271,18 +279,12 @@ fn mode(path: &Path) -> Option<u32> {
 }
 
 /// What is published about the gateway, where the configuration file names a directory.
-async fn look_at_directory(
-    config: &UserConfig,
-    name: &GatewayName,
-    issuers: &Arc<Issuers>,
-    found: &mut Diagnosis,
-) {
-    let directory = match Directory::of(config) {
-        Ok(Some(directory)) => directory,
-        Ok(None) => return,
-        Err(e) => return found.error("directory", Finding::Fail, &e),
-    };
-    match published(&directory, issuers, name).await {
+async fn look_at_directory(name: &GatewayName, issuers: &Issuers, found: &mut Diagnosis) {
+    let Some(directory) = issuers.directory() else { return };
+    if let Err(e) = issuers.learn().await {
+        return found.error("directory", Finding::Fail, &e);
+    }
+    match published(directory, issuers, name).await {
         Ok(Some(_)) => {
             found.ok("directory", format!("{directory} has the keys of {name}, and they are in time"))
         }

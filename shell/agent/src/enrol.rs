@@ -14,6 +14,7 @@ mod start;
 
 use crate::connection::Connection;
 use crate::dialogue::{Decision, Dialogue, GatewayInfo, Step};
+use crate::directory::Directory;
 use crate::files::check_room;
 use crate::gateway::{Met, Trust, meet};
 use crate::status::{Enrolled, SCHEMA};
@@ -139,8 +140,8 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
     let start = Start::choose(&paths, token, in_link, replace)?;
     let place = Place::choose(&start, device.as_ref(), &config)?;
     let class = place.class();
-    let trust = start.trust(in_link)?;
-    config.check_issuer(trust.fingerprint())?;
+    let trust = start.trust(in_link, &paths, Directory::of(&config)?)?;
+    config.check_issuer(trust.named())?;
 
     dialogue.progress(Step::Connecting);
     let hello = Hello { template, registering: true };

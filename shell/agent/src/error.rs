@@ -169,6 +169,12 @@ impl AgentError {
             }
             KeySetError::OtherName(name) => Self::denied(format!("the gateway at this address is not {name}"))
                 .fix("check the address, or name the gateway with --gateway"),
+            KeySetError::Revoked => Self::denied("the gateway's certificate was revoked by its issuer")
+                .code("gateway-revoked")
+                .fix(
+                    "somebody else may have its key, so send it nothing; ask its operator whether it has another \
+                     certificate by now, and sign in again then",
+                ),
             KeySetError::NoAcceptableSuite => {
                 Self::denied("the gateway offers no suite that is accepted here").fix(
                     "update the gateway; or name the weaker suite in the configuration file: suites = [\"x25519\"]",

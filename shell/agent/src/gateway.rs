@@ -2,8 +2,9 @@
 //! is sent (A1, B3).
 
 use crate::connection::Connection;
+use crate::directory::Directory;
 use crate::issuers::Issuers;
-use crate::{AgentError, clock};
+use crate::{AgentError, Paths, clock};
 use std::sync::Arc;
 use symbolon_crypto::{
     CLOCK_TOLERANCE_SECS, GatewayName, IssuerFingerprint, KeySetError, TrustedIssuer, VerifiedKeySet,
@@ -15,29 +16,29 @@ use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
 /// What a gateway is checked against.
 #[derive(Clone, Debug)]
 pub(crate) enum Trust {
-    /// The issuer of a token, or of the configuration.
-    Issuer(TrustedIssuer),
-    /// That one, and those that followed it.
+    /// The issuer of a token or of the configuration, and those that followed it.
     Issuers(Arc<Issuers>),
-    /// The hash in an invitation link.
-    Fingerprint(IssuerFingerprint),
+    /// The hash in an invitation link, and what is published and kept about the issuer of that key.
+    Fingerprint(IssuerFingerprint, Paths, Option<Directory>),
 }
 
 impl Trust {
-    pub(crate) fn fingerprint(&self) -> IssuerFingerprint {
+    /// The issuer that was named in the beginning.
+    pub(crate) fn named(&self) -> IssuerFingerprint {
         match self {
-            Self::Issuer(issuer) => issuer.fingerprint(),
-            Self::Issuers(issuers) => issuers.current().fingerprint(),
-            Self::Fingerprint(fingerprint) => *fingerprint,
+            Self::Issuers(issuers) => issuers.root().fingerprint(),
+            Self::Fingerprint(fingerprint, ..) => *fingerprint,
         }
     }
 
-    /// The issuer itself, of which a gateway that was met showed the certificate.
-    fn issuer(&self, shown: &[u8]) -> Result<TrustedIssuer, AgentError> {
+    /// The issuers, of one of which a gateway that was met showed the certificate.
+    fn issuers(&self, shown: &[u8]) -> Result<Arc<Issuers>, AgentError> {
         match self {
-            Self::Issuer(issuer) => Ok(issuer.clone()),
-            Self::Issuers(issuers) => Ok(issuers.shown(shown)),
-            Self::Fingerprint(expected) => Ok(TrustedIssuer::from_fingerprint(crypto(), shown, *expected)?),
+            Self::Issuers(issuers) => Ok(Arc::clone(issuers)),
+            Self::Fingerprint(expected, paths, directory) => {
+                let issuer = TrustedIssuer::from_fingerprint(crypto(), shown, *expected)?;
+                Ok(Arc::new(Issuers::load(paths, issuer).looking_in(directory.clone())))
+            }
         }
     }
 }
@@ -89,8 +90,10 @@ pub(crate) async fn meet(
         Err(refusal) => return Err(AgentError::refused(&refusal, clock::now()).into()),
     };
     let now = clock::now();
-    let issuer = trust.issuer(&offer.key_set.issuer).map_err(Misfit::Certificates)?;
-    let verified = offer.key_set.verify(crypto(), &issuer, name, now);
+    let shown = &offer.key_set.issuer;
+    let issuers = trust.issuers(shown).map_err(Misfit::Certificates)?;
+    issuers.learn().await.map_err(Misfit::Certificates)?;
+    let verified = issuers.verify_key_set(&offer.key_set, name);
     // The time is the gateway's word, but a false one gains nobody more than a refusal would. A
     // wrong clock explains certificates that seem to be out of time, so it is told first.
     let clock_is_off = offer.time.distance_secs(now) > CLOCK_TOLERANCE_SECS;
@@ -98,7 +101,7 @@ pub(crate) async fn meet(
         Ok(_) | Err(KeySetError::OutsideValidity) if clock_is_off => {
             Err(Misfit::Clock(AgentError::clock(offer.time, now)))
         }
-        Ok(verified) => Ok(Met { issuer, verified, offer }),
+        Ok(verified) => Ok(Met { issuer: issuers.shown(shown), verified, offer }),
         Err(e) => Err(Misfit::Certificates(AgentError::key_set(&e))),
     }
 }

@@ -1,44 +1,77 @@
-//! The issuer that a token or the configuration trusts, and those that followed it.
+//! The issuer that a token or the configuration trusts, those that followed it, and which gateways'
+//! certificates they have revoked.
 //!
 //! ```text
-//! file, beside the token: { followed at (8) | IssuerChange <16> } …
+//! files, beside the token:
+//! issuer.changes   { followed at (8) | IssuerChange <16> } …
+//! issuer.crl       { revocation list, DER <24> } …          the newest of each issuer
 //! ```
-//! A gateway says within a session that another issuer follows; the statement is signed by both, so
-//! nobody else can make one. It is kept, since the token goes on naming the first issuer: whoever opens
-//! it follows the same way again, with the time at which it was followed first.
+//! A gateway says that another issuer follows; the statement is signed by both, so nobody else can make one. It
+//! is kept, since the token goes on naming the first issuer: whoever opens it follows the same way again, with
+//! the time at which it was followed first. Lists come over sessions and from the directory. What stands on one
+//! is refused however old the list is; that none is at hand, or an old one, refuses nobody, or a client that was
+//! off for a week could reach no gateway.
 
+use crate::directory::{Directory, list_file_of};
 use crate::files::{read_bounded, write_private};
 use crate::{AgentError, Paths, clock};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use symbolon_crypto::{
-    GatewayName, IssuerChange, IssuerSet, KeySet, KeySetError, TrustedIssuer, VerifiedKeySet,
+    GatewayName, IssuerChange, IssuerFingerprint, IssuerSet, KeySet, KeySetError, TrustedIssuer,
+    VerifiedKeySet,
 };
 use symbolon_provider::crypto;
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 /// Some dozens of changes, of about three kilobytes each.
-const MAX_FILE: usize = 256 * 1024;
+const MAX_CHANGES: usize = 256 * 1024;
+
+/// The longest list is 4 MiB, and there are no more than two issuers.
+const MAX_LISTS: usize = 9 * 1024 * 1024;
 
 /// Whom to trust.
 #[derive(Debug)]
 pub(crate) struct Issuers {
     root: TrustedIssuer,
     set: Mutex<IssuerSet>,
-    file: PathBuf,
+    /// The lists that the set has, as they came.
+    lists: Mutex<Vec<(IssuerFingerprint, Vec<u8>)>>,
+    directory: Option<Directory>,
+    changes_file: PathBuf,
+    lists_file: PathBuf,
 }
 
 impl Issuers {
     /// From the issuer that the token or the configuration names. A file that cannot be read leaves
     /// that one alone.
     pub(crate) fn load(paths: &Paths, root: TrustedIssuer) -> Self {
-        let file = paths.token.with_file_name("issuer.changes");
+        let changes_file = paths.token.with_file_name("issuer.changes");
+        let lists_file = paths.token.with_file_name("issuer.crl");
         let mut set = IssuerSet::of(root.clone());
-        for (followed, change) in read(&file).unwrap_or_default() {
+        for (followed, change) in read_changes(&changes_file).unwrap_or_default() {
             // Those of other issuers are for other tokens.
             let _ = set.follow(crypto(), &change, followed);
         }
-        Self { root, set: Mutex::new(set), file }
+        let issuers = Self {
+            root,
+            set: Mutex::new(set),
+            lists: Mutex::default(),
+            directory: None,
+            changes_file,
+            lists_file,
+        };
+        for list in read_lists(&issuers.lists_file).unwrap_or_default() {
+            // Those of other issuers are for other tokens.
+            let _ = issuers.take(&list);
+        }
+        issuers
+    }
+
+    /// The same, and what is published there is looked at too.
+    #[must_use]
+    pub(crate) fn looking_in(self, directory: Option<Directory>) -> Self {
+        Self { directory, ..self }
     }
 
     fn set(&self) -> MutexGuard<'_, IssuerSet> {
@@ -48,6 +81,11 @@ impl Issuers {
     /// The one that is named.
     pub(crate) const fn root(&self) -> &TrustedIssuer {
         &self.root
+    }
+
+    /// Where they and their gateways may publish.
+    pub(crate) const fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
     }
 
     /// The one that counts from now on.
@@ -88,23 +126,74 @@ impl Issuers {
             return Ok(());
         }
         tracing::info!(issuer = %set.current().fingerprint(), "another issuer follows");
-        let mut all = read(&self.file).unwrap_or_default();
+        let mut all = read_changes(&self.changes_file).unwrap_or_default();
         all.push((now, change));
         let mut w = Writer::new();
         for (followed, change) in all {
             followed.encode(&mut w);
             w.bytes16(&change.to_bytes());
         }
-        write_private(&self.file, &w.into_bytes())
+        write_private(&self.changes_file, &w.into_bytes())
+    }
+
+    /// Takes a list in, if it is the newest of its issuer's, and keeps it for the next agent.
+    ///
+    /// # Errors
+    /// It is none of a trusted issuer's.
+    pub(crate) fn admit_list(&self, list: &[u8]) -> Result<(), AgentError> {
+        if !self.take(list)? {
+            return Ok(());
+        }
+        tracing::info!("the issuer has another revocation list");
+        let mut w = Writer::new();
+        for (_, list) in self.lists.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            w.bytes24(list);
+        }
+        write_private(&self.lists_file, &w.into_bytes())
+    }
+
+    fn take(&self, list: &[u8]) -> Result<bool, AgentError> {
+        let taken = self.set().admit_list(crypto(), list, clock::now()).map_err(|e| {
+            AgentError::denied(format!("a revocation list that is not believed: {e}"))
+                .fix("tell the gateway's operator")
+        })?;
+        let Some(signer) = taken else { return Ok(false) };
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.retain(|(of, _)| *of != signer);
+        lists.push((signer, list.to_vec()));
+        Ok(true)
+    }
+
+    /// Learns what is published about the issuers, if there is a directory.
+    ///
+    /// # Errors
+    /// What is published there is not what it should be.
+    pub(crate) async fn learn(&self) -> Result<(), AgentError> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        for issuer in self.now() {
+            if let Some(list) = directory.list(issuer.fingerprint()).await? {
+                let wrong = |e: AgentError| directory.wrong(&list_file_of(issuer.fingerprint()), &e.message);
+                self.admit_list(&list).map_err(wrong)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a gateway that was verified before is still to be talked to.
+    ///
+    /// # Errors
+    /// Its certificate is on a list by now.
+    pub(crate) fn check_again(&self, verified: &VerifiedKeySet) -> Result<(), AgentError> {
+        self.set().check_again(verified).map_err(|e| AgentError::key_set(&e))
     }
 }
 
-fn read(file: &std::path::Path) -> Option<Vec<(Time, IssuerChange)>> {
-    let bytes = read_bounded(file, MAX_FILE).ok()??;
-    parse(&bytes).ok()
+fn read_changes(file: &Path) -> Option<Vec<(Time, IssuerChange)>> {
+    let bytes = read_bounded(file, MAX_CHANGES).ok()??;
+    parse_changes(&bytes).ok()
 }
 
-fn parse(bytes: &[u8]) -> Result<Vec<(Time, IssuerChange)>, WireError> {
+fn parse_changes(bytes: &[u8]) -> Result<Vec<(Time, IssuerChange)>, WireError> {
     let mut r = Reader::new(bytes);
     let mut changes = Vec::new();
     while !r.rest().is_empty() {
@@ -113,10 +202,20 @@ fn parse(bytes: &[u8]) -> Result<Vec<(Time, IssuerChange)>, WireError> {
     Ok(changes)
 }
 
+fn read_lists(file: &Path) -> Option<Vec<Vec<u8>>> {
+    let bytes = read_bounded(file, MAX_LISTS).ok()??;
+    let mut r = Reader::new(&bytes);
+    let mut lists = Vec::new();
+    while !r.rest().is_empty() {
+        lists.push(r.bytes24().ok()?.to_vec());
+    }
+    Some(lists)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use symbolon_issuer::Issuer;
+    use symbolon_issuer::{ContextKeys, Issuer, RevocationReason, Revoked, Validity};
 
     #[test]
     fn a_change_is_followed_by_this_agent_and_the_next_and_a_false_one_by_nobody() {
@@ -140,7 +239,49 @@ mod tests {
         assert_eq!((next.current(), next.root()), (trusted(&new), &trusted(&old)));
         assert_eq!(next.shown(old.certificate()), trusted(&old));
         assert_eq!(Issuers::load(&paths, trusted(&other)).now(), [trusted(&other)], "of another token");
-        std::fs::write(&next.file, b"damaged").unwrap();
+        std::fs::write(&next.changes_file, b"damaged").unwrap();
         assert_eq!(Issuers::load(&paths, trusted(&old)).now(), [trusted(&old)]);
+    }
+
+    #[tokio::test]
+    async fn a_revoked_gateway_is_refused_by_this_agent_and_the_next_and_an_old_list_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(Some(dir.path().join("home"))).unwrap();
+        let now = clock::now();
+        let [issuer, other] = ["Ours", "Other"].map(|name| Issuer::create(name, now, 10).unwrap());
+        let trusted = TrustedIssuer::from_certificate(crypto(), issuer.certificate()).unwrap();
+        let name = GatewayName::parse("gw.example").unwrap();
+        let identity = issuer.gateway_identity(&name, Validity::starting(now, 3600)).unwrap();
+        let keys = ContextKeys::new(identity, issuer.certificate().to_vec(), 3600, now).unwrap();
+        let issuers = Issuers::load(&paths, trusted.clone());
+        let verified = issuers.verify_key_set(keys.offer(), &name).unwrap();
+        let serial = verified.identity().serial().to_vec();
+        let revoked = Revoked { serial, at: now, reason: RevocationReason::KeyCompromise };
+        let list = |issuer: &Issuer, number, revoked: &[Revoked]| {
+            issuer.revocation_list(number, revoked, Validity::starting(now, 3600)).unwrap()
+        };
+        let bad = list(&issuer, 3, std::slice::from_ref(&revoked));
+        assert!(issuers.admit_list(&list(&other, 9, std::slice::from_ref(&revoked))).is_err());
+        issuers.admit_list(&list(&issuer, 2, &[])).unwrap();
+        issuers.check_again(&verified).unwrap();
+
+        let folder = dir.path().join("keysets");
+        std::fs::create_dir(&folder).unwrap();
+        let place = Some(folder.to_str().unwrap().to_owned());
+        let config = crate::UserConfig { key_sets: place, ..crate::UserConfig::default() };
+        let issuers = issuers.looking_in(Directory::of(&config).unwrap());
+        issuers.learn().await.unwrap();
+        let file = folder.join(list_file_of(trusted.fingerprint()));
+        std::fs::write(&file, b"nonsense").unwrap();
+        assert_eq!(issuers.learn().await.unwrap_err().code.as_deref(), Some("wrong-directory"));
+        issuers.check_again(&verified).unwrap();
+        std::fs::write(&file, &bad).unwrap();
+        issuers.learn().await.unwrap();
+        std::fs::write(&file, list(&issuer, 1, &[])).unwrap();
+        issuers.learn().await.unwrap();
+        for issuers in [issuers, Issuers::load(&paths, trusted)] {
+            assert_eq!(issuers.check_again(&verified).unwrap_err().code.as_deref(), Some("gateway-revoked"));
+            assert_eq!(issuers.verify_key_set(keys.offer(), &name), Err(KeySetError::Revoked));
+        }
     }
 }

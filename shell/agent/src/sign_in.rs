@@ -6,7 +6,7 @@
 //! secret leaves (A1).
 
 use crate::connection::Connection;
-use crate::directory::Directory;
+use crate::directory::{Directory, file_of};
 use crate::gateway::{Trust, meet};
 use crate::holder::Holder;
 use crate::issuers::Issuers;
@@ -30,8 +30,6 @@ pub(crate) struct Gateway {
     pub(crate) address: String,
     pub(crate) name: GatewayName,
     pub(crate) issuers: Arc<Issuers>,
-    /// Where its keys may be published.
-    pub(crate) directory: Option<Directory>,
     pub(crate) suites: Vec<Suite>,
 }
 
@@ -61,7 +59,7 @@ impl Gateway {
         {
             return Ok(Some(Known { verified, key_set, from: KeysFrom::Pinned }));
         }
-        match &self.directory {
+        match self.issuers.directory() {
             Some(directory) => published(directory, &self.issuers, &self.name).await,
             None => Ok(None),
         }
@@ -80,11 +78,12 @@ pub(crate) async fn published(
     let Some(key_set) = directory.key_set(name).await? else { return Ok(None) };
     match issuers.verify_key_set(&key_set, name) {
         Ok(verified) => Ok(Some(Known { verified, key_set, from: KeysFrom::Directory })),
-        Err(KeySetError::OutsideValidity) => {
-            tracing::debug!(%directory, gateway = %name, "the published keys are out of date");
+        // Of a revoked identity too: the gateway may have another by now.
+        Err(e @ (KeySetError::OutsideValidity | KeySetError::Revoked)) => {
+            tracing::debug!(%directory, gateway = %name, "the published keys are out of date: {e}");
             Ok(None)
         }
-        Err(e) => Err(directory.refused(AgentError::key_set(&e))),
+        Err(e) => Err(directory.wrong(&file_of(name), &e)),
     }
 }
 
@@ -136,6 +135,8 @@ pub(crate) async fn sign_in(
     at_hand: AtHand,
 ) -> Result<SignedIn, AgentError> {
     let AtHand { key_set, number } = at_hand;
+    // A gateway whose certificate was revoked meanwhile is to be told nothing.
+    gateway.issuers.learn().await?;
     if (number.is_some() || !proof.answers_a_number())
         && let Some(known) = gateway.without_asking(key_set).await?
     {

@@ -135,7 +135,7 @@ fn shown(service: &Service, now: Time) -> Result<String, String> {
     let issuer = read(service.directory().join("issuer.crt"))?;
     let issuer = TrustedIssuer::from_certificate(crypto(), issuer.expose()).map_err(|e| e.to_string())?;
     let set = read(service.offer_file())?;
-    let set = Trust::Certificate(issuer).verify(set.expose(), service.certified(), now);
+    let set = Trust::in_issuer(issuer).verify(set.expose(), service.certified(), now);
     let set = set.map_err(|e| e.to_string())?;
     let suites: Vec<String> =
         Suite::ALL.into_iter().filter(|s| set.key(&[*s]).is_ok()).map(|s| s.to_string()).collect();

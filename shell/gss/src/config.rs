@@ -44,6 +44,9 @@ pub struct InitiatorConfig {
     /// Directory of key sets, one file `NAME.keyset` for each service. What is missing there is asked
     /// of the service itself.
     pub key_sets: Option<PathBuf>,
+    /// The issuer's revocation list, PEM or DER, beside those (`*.crl`) in that directory. However old it
+    /// is, a service that stands on it is told nothing.
+    pub revocation_list: Option<PathBuf>,
     /// The services that may be told a password, as `ldap@db.example`.
     #[serde(default)]
     pub passwords_to: Vec<String>,

@@ -1,5 +1,5 @@
 use crate::{CLOCK_LEEWAY_SECS, ContextKey, Identity, IssuerError, Validity};
-use symbolon_crypto::{ContextKeyId, KemPrivateKey, KeySet, Suite, TrustedIssuer};
+use symbolon_crypto::{ContextKeyId, KemPrivateKey, KeySet, RevocationLists, Suite, TrustedIssuer};
 use symbolon_wire::{Encode, Time};
 
 /// The context keys of a running gateway, one for each suite, which change by themselves.
@@ -97,11 +97,25 @@ impl ContextKeys {
         let certificate = issuer.certificate().to_vec();
         let (next, offer) = Generation::make(&identity, &certificate, self.lifetime_secs, now)?;
         offer
-            .verify(symbolon_provider::crypto(), issuer, identity.name(), now)
+            .verify(symbolon_provider::crypto(), issuer, &RevocationLists::none(), identity.name(), now)
             .map_err(|e| IssuerError::Malformed(e.to_string()))?;
         self.generations.insert(0, next);
         self.offer_bytes = offer.to_bytes();
         (self.identity, self.issuer, self.offer) = (identity, certificate, offer);
+        Ok(())
+    }
+
+    /// Begins anew as another identity of the same name, whose predecessor counts no more: nothing that was
+    /// sealed under that one is opened from now on.
+    ///
+    /// # Errors
+    /// [`IssuerError::OtherKey`] for another gateway's identity, or what making keys gives; nothing is changed
+    /// then.
+    pub fn begin_anew(&mut self, identity: Identity, now: Time) -> Result<(), IssuerError> {
+        if identity.name() != self.identity.name() {
+            return Err(IssuerError::OtherKey);
+        }
+        *self = Self::new(identity, self.issuer.clone(), self.lifetime_secs, now)?;
         Ok(())
     }
 

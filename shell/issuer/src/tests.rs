@@ -3,6 +3,7 @@
 mod chains;
 mod context_keys;
 mod forge;
+mod gateways;
 mod key_set;
 mod linting;
 mod offline;

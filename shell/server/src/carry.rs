@@ -102,6 +102,9 @@ impl<'a> Carried<'a> {
         if let Some(change) = self.shared.issuer_change_to_tell() {
             Box::pin(self.send(connection, &change)).await?;
         }
+        if let Some(list) = self.shared.revocation_list_to_tell() {
+            Box::pin(self.send(connection, &list)).await?;
+        }
         if let Some(message) = first
             && !Box::pin(self.heard(connection, message)).await?
         {

@@ -114,6 +114,14 @@ impl Gateway {
         Ok(())
     }
 
+    /// Goes on as another identity, see [`ContextKeys::begin_anew`].
+    pub(crate) fn begin_anew(&self, identity: Identity, now: Time) -> Result<(), IssuerError> {
+        let mut answering = self.answering.write().unwrap_or_else(PoisonError::into_inner);
+        answering.keys.begin_anew(identity, now)?;
+        answering.renew_checks(self.crypto);
+        Ok(())
+    }
+
     /// The issuer that vouches for the gateway.
     pub(crate) fn issuer(&self) -> TrustedIssuer {
         self.answering().issuer.clone()

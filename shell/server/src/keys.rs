@@ -23,7 +23,8 @@ use symbolon_store::NodeId;
 use symbolon_wire::Time;
 
 const ISSUER_YEARS: u32 = 20;
-const IDENTITY_SECS: u64 = 397 * 24 * 3600;
+/// A gateway identity's life, in seconds.
+pub(crate) const IDENTITY_SECS: u64 = 397 * 24 * 3600;
 
 /// The node's long-lived keys.
 pub(crate) struct NodeKeys {
@@ -216,7 +217,12 @@ pub(crate) fn load_pair(dir: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256S
 }
 
 /// The key first: a certificate without its key is of no use, and the pair is read as a whole.
-fn save_pair(dir: &Path, stem: &str, certificate: &[u8], key: &P256SigningKey) -> Result<(), NodeError> {
+pub(crate) fn save_pair(
+    dir: &Path,
+    stem: &str,
+    certificate: &[u8],
+    key: &P256SigningKey,
+) -> Result<(), NodeError> {
     write_private(&dir.join(format!("{stem}.key")), key.pkcs8().expose())?;
     write_private(&dir.join(format!("{stem}.crt")), certificate)
 }

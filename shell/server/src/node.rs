@@ -1,6 +1,6 @@
 //! A node from start to stop.
 
-use crate::admin::{self, InvitationTerms};
+use crate::admin::{self, InvitationTerms, TheList};
 use crate::clock::now;
 use crate::config::NodeConfig;
 use crate::credentials::Credentials;
@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) published: Published,
     /// The statement that another issuer follows, while clients are told of it.
     pub(crate) issuer_change: RwLock<Option<CertificateBytes>>,
+    /// Which certificates count no more, for others.
+    pub(crate) revocation_list: RwLock<TheList>,
 }
 
 /// A running node.
@@ -135,6 +137,7 @@ impl Node {
             notes: Notes::default(),
             published: Published::default(),
             issuer_change: RwLock::new(None),
+            revocation_list: RwLock::default(),
             config,
             gateway,
             public_address,

@@ -2,7 +2,8 @@
 //! which any web server or shared folder may hand on, since all in them is signed.
 //!
 //! ```text
-//! NAME.keyset   what the gateway would send; written at the start and when its context keys have changed
+//! NAME.keyset       what the gateway would send; written at the start and when its context keys have changed
+//! FINGERPRINT.crl   the issuer's revocation list (DER), by the hash of its key
 //! ```
 //! Two nodes on one store have context keys of their own: let one of them publish. Whoever reaches the other
 //! is told so and asks it.
@@ -15,6 +16,7 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use symbolon_crypto::RevocationList;
 use symbolon_wire::Encode as _;
 
 /// What was published last, and what was wrong with that.
@@ -57,7 +59,16 @@ impl Shared {
     pub(crate) fn publish(&self) -> Result<(), NodeError> {
         let Some(folder) = &self.config.publish_key_sets else { return Ok(()) };
         let name = format!("{}.keyset", self.gateway.name());
-        self.published.put(folder, name, self.gateway.key_set().to_bytes())
+        self.published.put(folder, name, self.gateway.key_set().to_bytes())?;
+        let list = self.revocation_list.read().unwrap_or_else(PoisonError::into_inner).to_publish.clone();
+        let issuer = self.issuer();
+        // While another issuer is put in its place the list may still be the old one's.
+        match list.map(|l| (RevocationList::read_undated(self.gateway.crypto, &l, issuer.certificate()), l)) {
+            Some((Ok(read), list)) => {
+                self.published.put(folder, format!("{}.crl", hex::encode(read.signer().0)), list)
+            }
+            Some((Err(_), _)) | None => Ok(()),
+        }
     }
 
     /// The same where nobody waits for the outcome.

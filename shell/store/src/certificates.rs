@@ -1,5 +1,5 @@
 //! The register of certificates that this issuer made; beside it the requests that wait for its key
-//! (`requests`) and what it publishes (`published`).
+//! (`requests`), what it publishes (`published`) and gateways that count no more (`gateways`).
 //!
 //! ```text
 //! pending ── confirmed, or used ──> active ── renewed ──> superseded
@@ -8,9 +8,11 @@
 //! A certificate is in force while it is active or superseded, not revoked, and in its time. That it is
 //! superseded only means that it is renewed no more: what came after it is.
 
+mod gateways;
 mod published;
 mod requests;
 
+pub use gateways::RevokedGateway;
 pub use requests::WaitingRequest;
 
 use crate::engine::{Columns, big};

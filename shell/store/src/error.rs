@@ -33,6 +33,8 @@ pub enum What {
     CertificateRequest,
     /// The number of a revocation list.
     RevocationList,
+    /// A gateway's certificate that is revoked already.
+    RevokedGateway,
 }
 
 impl std::fmt::Display for What {
@@ -54,6 +56,7 @@ impl std::fmt::Display for What {
             Self::RevokedKey => "key that was revoked",
             Self::CertificateRequest => "request for a certificate",
             Self::RevocationList => "number of a revocation list",
+            Self::RevokedGateway => "gateway's certificate that is revoked",
         })
     }
 }

@@ -42,7 +42,9 @@ mod users;
 
 pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
 pub use catalogue::{App, NotAProtocol, Protocol, Publication, Template};
-pub use certificates::{CertificateState, NewCertificate, RegisteredCertificate, WaitingRequest};
+pub use certificates::{
+    CertificateState, NewCertificate, RegisteredCertificate, RevokedGateway, WaitingRequest,
+};
 pub use engine::BUSY_TIMEOUT;
 pub use error::{InvitationRefusal, Result, StoreError, What};
 pub use hot::{Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};

@@ -13,7 +13,7 @@ pub(crate) struct Schema {
 
 /// What must survive a loss of power.
 pub(crate) const DURABLE: Schema =
-    Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4] };
+    Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5] };
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
 
@@ -74,6 +74,11 @@ const DURABLE_3: &[&str] = &[
     "CREATE TABLE spent_tickets (key BYTEA PRIMARY KEY, expires BIGINT NOT NULL)",
     "CREATE INDEX spent_tickets_by_end ON spent_tickets (expires)",
 ];
+
+/// Gateways whose certificates count no more.
+const DURABLE_5: &[&str] = &["CREATE TABLE revoked_gateways (
+    serial BYTEA PRIMARY KEY, name TEXT NOT NULL, until BIGINT NOT NULL, revoked_at BIGINT NOT NULL,
+    reason TEXT NOT NULL)"];
 
 /// With which token a certificate was got: revoking the one revokes the other.
 const DURABLE_4: &[&str] = &[

@@ -13,6 +13,7 @@ use symbolon_wire::Decode as _;
 use super::ca_files::{self, from_base64, to_base64};
 use super::ca_gateway::{self, GatewayRequestArgs};
 use super::ca_offline::{self, OpenArgs, RequestArgs, SignArgs};
+use super::ca_revoke::{self, RevokeGatewayArgs};
 use super::listing::{Details, Done, Listing};
 use super::{Desk, path};
 use crate::exit::{Complaint, Outcome};
@@ -64,6 +65,8 @@ pub(crate) enum CaCommand {
         #[arg(long, value_name = "REASON")]
         reason: Option<String>,
     },
+    /// Revoke a gateway's certificate: clients talk to it no more as soon as they learn of the list
+    RevokeGateway(RevokeGatewayArgs),
     /// The list of revoked certificates (RFC 5280)
     Crl {
         /// Where it goes, PEM
@@ -154,6 +157,7 @@ pub(super) async fn run(desk: &Desk<'_>, command: CaCommand) -> Outcome {
             Ok(())
         }
         CaCommand::Revoke { serial, reason } => revoke(desk, &serial, reason).await,
+        CaCommand::RevokeGateway(args) => ca_revoke::gateway(desk, args).await,
         CaCommand::Crl { out, new } => revocation_list(desk, out, new).await,
         CaCommand::Requests { out } => requests(desk, out).await,
         CaCommand::SignRequests(args) => ca_offline::sign(desk.global, &args),

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::exit::{Complaint, Outcome};
 
-/// The longest request that is read, in bytes.
-const MAX_REQUEST: u64 = 64 * 1024;
+/// The longest request or certificate that is read, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
 
 pub(super) fn to_base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
@@ -36,24 +36,32 @@ pub(super) fn pem(label: &str, der: &[u8]) -> String {
 
 /// A request from a file, DER.
 pub(super) fn read_request(path: &Path) -> Outcome<Vec<u8>> {
-    let length = std::fs::metadata(path).map_err(|e| Complaint::file(path, &e))?.len();
-    if length > MAX_REQUEST {
-        return Err(Complaint::usage(format!("{} is too long for a request", path.display())));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Complaint::file(path, &e))?;
-    if bytes.first() == Some(&0x30) {
-        return Ok(bytes);
-    }
-    let der = std::str::from_utf8(&bytes).ok().and_then(unarmoured);
-    der.ok_or_else(|| {
+    read(path, &["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"])?.ok_or_else(|| {
         Complaint::usage(format!("{} is no request in PEM or DER", path.display()))
             .fix("make one: openssl req -new -key KEY -addext subjectAltName=URI:symbolon:device:CODE:LABEL")
     })
 }
 
-/// Both labels that are in use.
-fn unarmoured(text: &str) -> Option<Vec<u8>> {
-    let labels = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"];
+/// A certificate from a file, DER.
+pub(super) fn read_certificate(path: &Path) -> Outcome<Vec<u8>> {
+    read(path, &["CERTIFICATE"])?
+        .ok_or_else(|| Complaint::usage(format!("{} is no certificate in PEM or DER", path.display())))
+}
+
+/// What is in a file, in DER or under one of these labels in PEM.
+fn read(path: &Path, labels: &[&str]) -> Outcome<Option<Vec<u8>>> {
+    let length = std::fs::metadata(path).map_err(|e| Complaint::file(path, &e))?.len();
+    if length > MAX_FILE {
+        return Err(Complaint::usage(format!("{} is too long", path.display())));
+    }
+    let bytes = std::fs::read(path).map_err(|e| Complaint::file(path, &e))?;
+    if bytes.first() == Some(&0x30) {
+        return Ok(Some(bytes));
+    }
+    Ok(std::str::from_utf8(&bytes).ok().and_then(|text| unarmoured(text, labels)))
+}
+
+fn unarmoured(text: &str, labels: &[&str]) -> Option<Vec<u8>> {
     labels.iter().find_map(|label| {
         let (_, rest) = text.split_once(&format!("-----BEGIN {label}-----"))?;
         let (body, _) = rest.split_once(&format!("-----END {label}-----"))?;

@@ -6,6 +6,7 @@ mod ca;
 mod ca_files;
 mod ca_gateway;
 mod ca_offline;
+mod ca_revoke;
 mod client;
 mod entitlements;
 mod explain;

@@ -69,7 +69,9 @@ fn cve_downgrade_to_a_suite_that_is_not_named() {
         gateway.keys.identity().context_key(Suite::X25519, symbolon_issuer::Validity::starting(NOW, 3600));
     let set = gateway.keys.identity().key_set(issuer.certificate(), &[weak.unwrap()]).unwrap();
     let trusted = TrustedIssuer::from_certificate(crypto(), issuer.certificate()).unwrap();
-    gateway.verified = set.verify(crypto(), &trusted, &name("gw.example"), NOW).unwrap();
+    gateway.verified = set
+        .verify(crypto(), &trusted, &symbolon_crypto::RevocationLists::none(), &name("gw.example"), NOW)
+        .unwrap();
     let begin = |suite| {
         let (options, token) = (options(suite), TestToken::new());
         Initiator::begin(crypto(), &mut SystemEntropy, &gateway.verified, &options, token, NOW).err()

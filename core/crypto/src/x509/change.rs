@@ -11,7 +11,7 @@
 //! either count, so nobody is cut off; after that the old one is forgotten.
 
 use super::certificate::StrictCertificate;
-use super::{IssuerFingerprint, SubjectError, SubjectKey, TrustedIssuer};
+use super::{IssuerFingerprint, RevocationList, RevocationLists, SubjectError, SubjectKey, TrustedIssuer};
 use crate::{Crypto, CryptoError, GatewayName, KeySet, KeySetError, Signer, VerifiedKeySet, label};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
@@ -176,18 +176,20 @@ impl Decode for IssuerChange {
     }
 }
 
-/// The issuers that a client trusts: the present one, and for a while the one before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The issuers that a client trusts, the present one and for a while the one before, and which gateways'
+/// certificates they have revoked.
+#[derive(Clone, Debug)]
 pub struct IssuerSet {
     current: TrustedIssuer,
     former: Option<(TrustedIssuer, Time)>,
+    lists: RevocationLists,
 }
 
 impl IssuerSet {
-    /// Trust in one issuer.
+    /// Trust in one issuer, of whom no list is known.
     #[must_use]
     pub const fn of(current: TrustedIssuer) -> Self {
-        Self { current, former: None }
+        Self { current, former: None, lists: RevocationLists::none() }
     }
 
     /// The issuer that counts from now on.
@@ -222,6 +224,39 @@ impl IssuerSet {
         Ok(())
     }
 
+    /// Takes a revocation list (DER) of one of the issuers, whenever it was made: what stands on it is refused
+    /// from now on. Tells whose list was taken; none when one that is no older is known.
+    ///
+    /// # Errors
+    /// [`SubjectError`] of [`RevocationList::read_undated`]; the set then stays as it was.
+    pub fn admit_list(
+        &mut self,
+        crypto: Crypto,
+        der: &[u8],
+        now: Time,
+    ) -> Result<Option<IssuerFingerprint>, SubjectError> {
+        let mut refused = SubjectError::Untrusted;
+        let mut found = None;
+        for issuer in self.at(now) {
+            match RevocationList::read_undated(crypto, der, issuer.certificate()) {
+                Ok(list) => found = Some(list),
+                Err(e) if refused == SubjectError::Untrusted => refused = e,
+                Err(_) => {}
+            }
+        }
+        let list = found.ok_or(refused)?;
+        let signer = list.signer();
+        Ok(self.lists.admit(list).then_some(signer))
+    }
+
+    /// Whether a gateway that was verified before is to be trusted no more.
+    ///
+    /// # Errors
+    /// [`KeySetError::Revoked`].
+    pub fn check_again(&self, verified: &VerifiedKeySet) -> Result<(), KeySetError> {
+        verified.identity().check_revocation(&self.lists)
+    }
+
     /// [`KeySet::verify`] under whichever trusted issuer the set is from.
     ///
     /// # Errors
@@ -234,6 +269,6 @@ impl IssuerSet {
         now: Time,
     ) -> Result<VerifiedKeySet, KeySetError> {
         let issuer = self.at(now).find(|i| i.certificate() == key_set.issuer).unwrap_or(&self.current);
-        key_set.verify(crypto, issuer, name, now)
+        key_set.verify(crypto, issuer, &self.lists, name, now)
     }
 }

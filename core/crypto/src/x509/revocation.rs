@@ -1,11 +1,13 @@
 //! Revocation lists (RFC 5280 §5), read whole and checked once, when they are taken in.
 
-use super::SubjectError;
 use super::certificate::StrictCertificate;
 use super::subject_key::verify_signed;
+use super::{IssuerFingerprint, SubjectError};
 use crate::Crypto;
 use der::asn1::ObjectIdentifier;
 use der::{Decode, Encode};
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::collections::BTreeSet;
 use symbolon_wire::{Decode as WireDecode, Encode as WireEncode, Reader, Time, WireError, Writer};
 use x509_cert::crl::CertificateList;
@@ -68,6 +70,7 @@ impl WireDecode for CertificateNumber {
 pub struct RevocationList {
     issuer: Name,
     signer_key: Vec<u8>,
+    signer: IssuerFingerprint,
     authority: [u8; 32],
     hash: [u8; 32],
     number: Vec<u8>,
@@ -89,6 +92,28 @@ impl RevocationList {
     /// when the signature is not the signer's, [`SubjectError::RevocationUnknown`] when the list is
     /// out of date or from the future.
     pub fn read(crypto: Crypto, der: &[u8], signer: &[u8], now: Time) -> Result<Self, SubjectError> {
+        let list = Self::read_undated(crypto, der, signer)?;
+        if list.is_current(now) { Ok(list) } else { Err(SubjectError::RevocationUnknown) }
+    }
+
+    /// A list out of a file, in either form that people write: DER as it is, PEM (RFC 7468) without its armour.
+    ///
+    /// # Errors
+    /// [`SubjectError::Malformed`].
+    pub fn der_of(file: &[u8]) -> Result<Vec<u8>, SubjectError> {
+        if file.first() == Some(&0x30) {
+            return Ok(file.to_vec());
+        }
+        let der = CertificateRevocationListDer::from_pem_slice(file);
+        der.map(|d| d.to_vec()).map_err(|_| SubjectError::malformed("no revocation list in PEM or DER"))
+    }
+
+    /// The same whenever the list was made, for those who refuse what stands on it and conclude nothing from
+    /// what does not: a certificate that was revoked once stays so.
+    ///
+    /// # Errors
+    /// As [`RevocationList::read`], but for the list's time.
+    pub fn read_undated(crypto: Crypto, der: &[u8], signer: &[u8]) -> Result<Self, SubjectError> {
         if der.len() > MAX_LIST {
             return Err(SubjectError::malformed("revocation list too long"));
         }
@@ -126,17 +151,23 @@ impl RevocationList {
         if !verify_signed(crypto, &signer_key, &list.signature_algorithm, &tbs.to_der()?, signature) {
             return Err(SubjectError::Untrusted);
         }
-        let list = Self {
+        Ok(Self {
             issuer: tbs.issuer.clone(),
             authority: authority_hash(crypto, &tbs.issuer, &signer_key)?,
+            signer: IssuerFingerprint(crypto.sha256(&[&signer_key])),
             signer_key,
             hash: crypto.sha256(&[der]),
             number,
             from,
             until,
             serials,
-        };
-        if list.is_current(now) { Ok(list) } else { Err(SubjectError::RevocationUnknown) }
+        })
+    }
+
+    /// Whose list it is.
+    #[must_use]
+    pub const fn signer(&self) -> IssuerFingerprint {
+        self.signer
     }
 
     /// The list's number, big-endian: a later list of one signer has a larger one.
@@ -188,7 +219,9 @@ impl RevocationList {
         self.serials.is_empty()
     }
 
-    pub(crate) const fn hash(&self) -> &[u8; 32] {
+    /// SHA-256 of the list.
+    #[must_use]
+    pub const fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 
@@ -201,13 +234,50 @@ impl RevocationList {
         self.issuer == *issuer && self.signer_key == key
     }
 
-    /// Whether `other` is by the same authority, so that the newer one takes the older one's place.
-    pub(crate) fn has_signer_of(&self, other: &Self) -> bool {
+    fn has_signer_of(&self, other: &Self) -> bool {
         self.is_of(&other.issuer, &other.signer_key)
     }
 
-    pub(crate) fn is_newer_than(&self, other: &Self) -> bool {
+    fn is_newer_than(&self, other: &Self) -> bool {
         (self.number.len(), &self.number) > (other.number.len(), &other.number)
+    }
+}
+
+/// The newest list of each signer.
+#[derive(Clone, Debug, Default)]
+pub struct RevocationLists(Vec<RevocationList>);
+
+impl RevocationLists {
+    /// No list at all: nobody is known to be revoked.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Takes a list in place of an older one of the same signer. An older one than the present is passed
+    /// over: whoever hands lists on cannot bring a revoked certificate back with last week's. Tells whether
+    /// the list was taken.
+    pub fn admit(&mut self, list: RevocationList) -> bool {
+        match self.0.iter_mut().find(|l| l.has_signer_of(&list)) {
+            Some(present) if list.is_newer_than(present) => *present = list,
+            Some(_) => return false,
+            None => self.0.push(list),
+        }
+        true
+    }
+
+    /// The list of an issuer of ours.
+    #[must_use]
+    pub fn of(&self, signer: IssuerFingerprint) -> Option<&RevocationList> {
+        self.0.iter().find(|l| l.signer == signer)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[RevocationList] {
+        &self.0
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, RevocationList> {
+        self.0.iter()
     }
 }
 

@@ -3,8 +3,8 @@
 use super::certificate::MAX_CERTIFICATE;
 use super::path::{Anchor, Moments, Presented};
 use super::{
-    CertificateNumber, LapsedSubject, NameRule, RevocationList, SubjectError, SubjectId, SubjectKey,
-    SubjectName, SubjectProfile, TrustedIssuer, VerifiedSubject,
+    CertificateNumber, LapsedSubject, NameRule, RevocationList, RevocationLists, SubjectError, SubjectId,
+    SubjectKey, SubjectName, SubjectProfile, TrustedIssuer, VerifiedSubject,
 };
 use crate::{Crypto, Suite};
 use der::asn1::ObjectIdentifier;
@@ -67,7 +67,7 @@ pub struct SubjectTrust {
     issuers: Vec<Anchor>,
     revocation: Revocation,
     foreign: Vec<(ForeignAuthority, Anchor)>,
-    pub(super) lists: Vec<RevocationList>,
+    pub(super) lists: RevocationLists,
     pub(super) blocked: BTreeSet<[u8; 32]>,
     state: [u8; 32],
 }
@@ -86,7 +86,7 @@ impl SubjectTrust {
             issuers: anchors(issuers)?,
             revocation,
             foreign: Vec::new(),
-            lists: Vec::new(),
+            lists: RevocationLists::none(),
             blocked: BTreeSet::new(),
             state: [0; 32],
         };
@@ -123,17 +123,13 @@ impl SubjectTrust {
         Ok(())
     }
 
-    /// Takes a revocation list in place of an older one of the same signer. An older one than the
-    /// present is passed over: whoever has access to the files cannot bring a revoked certificate
-    /// back with last week's list. Tells whether the list was taken.
+    /// Takes a revocation list, see [`RevocationLists::admit`]. Tells whether it was taken.
     pub fn admit_list(&mut self, crypto: Crypto, list: RevocationList) -> bool {
-        match self.lists.iter_mut().find(|l| l.has_signer_of(&list)) {
-            Some(present) if list.is_newer_than(present) => *present = list,
-            Some(_) => return false,
-            None => self.lists.push(list),
+        let taken = self.lists.admit(list);
+        if taken {
+            self.renew_state(crypto);
         }
-        self.renew_state(crypto);
-        true
+        taken
     }
 
     /// Refuses every certificate with this key (SHA-256 of its SubjectPublicKeyInfo) from now on. A
@@ -178,7 +174,7 @@ impl SubjectTrust {
             w.bytes8(f.usage.oid());
             w.flag(f.revocation == Revocation::Demanded);
         });
-        w.list16(&self.lists, |w, l| w.fixed(l.hash()));
+        w.list16(self.lists.as_slice(), |w, l| w.fixed(l.hash()));
         for key in &self.blocked {
             w.fixed(key);
         }

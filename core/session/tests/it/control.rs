@@ -8,7 +8,7 @@ use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::{Role, WrapError, WrapSecrets};
 use symbolon_session::{
     CertificateBytes, ChannelError, ConfigurationBytes, ControlMessage, EndReason, Epoch, IssuedTicket, Line,
-    RenewalBytes, Report, SessionChannel, StreamRange, TicketKeys, TicketOwner, UserId,
+    RenewalBytes, Report, RevocationListBytes, SessionChannel, StreamRange, TicketKeys, TicketOwner, UserId,
 };
 use symbolon_wire::{Decode, Encode, FRAME_HEADER, FrameHeader, FrameKind, MAX_BODY_IN_SESSION, Time};
 
@@ -87,6 +87,8 @@ fn from_node() -> impl Strategy<Value = ControlMessage> {
         certificate_bytes().prop_map(ControlMessage::Certificate),
         a_line().prop_map(|detail| ControlMessage::CertificateRefused { detail }),
         certificate_bytes().prop_map(ControlMessage::IssuerChange),
+        proptest::collection::vec(any::<u8>(), 0..5000)
+            .prop_map(|b| ControlMessage::RevocationList(RevocationListBytes::new(b).unwrap())),
         from_either(),
     ]
 }

@@ -119,8 +119,7 @@ impl Account {
         let gateway = Gateway {
             address: named.address.or(config.address).unwrap_or_else(|| registration.address.clone()),
             name: registration.gateway.clone(),
-            issuers: Arc::new(Issuers::load(paths, open.token().issuer().clone())),
-            directory,
+            issuers: Arc::new(Issuers::load(paths, open.token().issuer().clone()).looking_in(directory)),
             suites: config.suites,
         };
         let proof = Proof::Key {
@@ -155,8 +154,7 @@ impl Account {
         let gateway = Gateway {
             address: named.address.or(config.address).unwrap_or_else(|| ticket.address.clone()),
             name: ticket.gateway.clone(),
-            issuers: Arc::new(Issuers::load(paths, ticket.issuer.clone())),
-            directory,
+            issuers: Arc::new(Issuers::load(paths, ticket.issuer.clone()).looking_in(directory)),
             suites: config.suites,
         };
         let key_set = Some(ticket.key_set.clone());
@@ -407,8 +405,8 @@ impl Named {
         };
         config.check_issuer(issuer.fingerprint())?;
         let directory = Directory::of(&config)?;
-        let issuers = Arc::new(Issuers::load(paths, issuer));
-        Ok(Gateway { address, name, issuers, directory, suites: config.suites })
+        let issuers = Arc::new(Issuers::load(paths, issuer).looking_in(directory));
+        Ok(Gateway { address, name, issuers, suites: config.suites })
     }
 
     /// The gateway that gave the certificate which the agent keeps.
@@ -418,8 +416,8 @@ impl Named {
         let directory = Directory::of(&config)?;
         let name = self.gateway.unwrap_or(kept.gateway);
         let address = self.address.or(config.address).unwrap_or(kept.address);
-        let issuers = Arc::new(Issuers::load(paths, kept.issuer));
-        Ok(Gateway { address, name, issuers, directory, suites: config.suites })
+        let issuers = Arc::new(Issuers::load(paths, kept.issuer).looking_in(directory));
+        Ok(Gateway { address, name, issuers, suites: config.suites })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::agent::term::Term;
 use crate::agent::tickets::Tickets;
 use crate::agent::watch::{Pings, Place};
 use crate::connection::ANSWER;
+use crate::directory::Directory;
 use crate::proof::Proof;
 use crate::sign_in::Carried;
 use crate::{AgentError, clock};
@@ -40,6 +41,8 @@ pub(crate) enum Over {
     Ended(EndReason, Line),
     /// What the gateway signs does not fit what it showed: its keys have changed.
     OtherKeys,
+    /// The gateway's certificate was revoked.
+    Revoked(AgentError),
     /// The session's time is coming to its end, and it cannot be renewed within itself.
     RenewalDue,
 }
@@ -87,6 +90,9 @@ pub(crate) async fn carry(
     };
     let mut ticks = interval(PING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let look = account.gateway.issuers.directory().map(Directory::look_every);
+    let mut looks = interval(look.unwrap_or(PING));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first message is the context's last confirmation: nothing acts before it (A6).
     let mut went = carrier.report().await;
     loop {
@@ -105,6 +111,7 @@ pub(crate) async fn carry(
                 carrier.tickets.asked();
                 carrier.send(&ControlMessage::TicketRequest).await
             }
+            _ = looks.tick(), if look.is_some() => carrier.look_for_lists().await,
             order = shared.next_order() => carrier.order(order).await,
             () = sleep(carrier.certificates.until_renewal()) => carrier.renew_certificate().await,
             () = shared.logout.notified() => {
@@ -127,6 +134,19 @@ impl Carrier<'_> {
             Ok(Err(e)) => Err(Over::Lost(e.to_string())),
             Err(_) => Err(Over::Lost("the gateway does not read".to_owned())),
         }
+    }
+
+    /// Looks for a list in the directory: a gateway that is revoked will not send one itself.
+    async fn look_for_lists(&mut self) -> Result<(), Over> {
+        if let Err(e) = self.account.gateway.issuers.learn().await {
+            self.shared.problem(&e.message);
+        }
+        self.check_gateway()
+    }
+
+    /// Goes on only with a gateway that no list names.
+    fn check_gateway(&self) -> Result<(), Over> {
+        self.account.gateway.issuers.check_again(self.verified).map_err(Over::Revoked)
     }
 
     async fn report(&mut self) -> Result<(), Over> {
@@ -253,6 +273,12 @@ impl Carrier<'_> {
                     self.shared.problem(&e.message);
                 }
                 Ok(())
+            }
+            ControlMessage::RevocationList(bytes) => {
+                if let Err(e) = self.account.gateway.issuers.admit_list(bytes.as_bytes()) {
+                    self.shared.problem(&e.message);
+                }
+                self.check_gateway()
             }
             ControlMessage::SessionEnded { reason, detail } => Err(Over::Ended(reason, detail)),
             ControlMessage::NextNumber(number) => {

@@ -114,6 +114,12 @@ impl Control {
             match over {
                 Over::Logout => return Next::Logout,
                 Over::Ended(reason, detail) => return self.ended(&session, reason, &detail),
+                Over::Revoked(e) => {
+                    self.shared.end_streams_soon(session.id(), None, e.clone());
+                    self.account.forget();
+                    self.account.forget_ticket();
+                    return Next::Unwelcome(e);
+                }
                 Over::OtherKeys => {
                     self.shared.problem("the gateway's keys have changed; signing in anew");
                     self.account.forget();

@@ -3,10 +3,13 @@
 use super::place::{self, Place};
 use crate::device::Filling;
 use crate::dialogue::{Decision, Dialogue, PinPurpose};
+use crate::directory::Directory;
 use crate::gateway::{Met, Trust};
+use crate::issuers::Issuers;
 use crate::token::{self, OpenToken, Replace};
 use crate::{AgentError, Paths};
 use std::path::PathBuf;
+use std::sync::Arc;
 use symbolon_crypto::IssuerFingerprint;
 use symbolon_hardware::OpenDevice;
 use symbolon_provider::{SystemEntropy, crypto};
@@ -57,19 +60,30 @@ impl Start {
         }
     }
 
-    /// Token and link must name one issuer.
-    pub(super) fn trust(&self, in_link: Option<IssuerFingerprint>) -> Result<Trust, AgentError> {
+    /// Whom to trust: the issuer of the token and those that followed it, of which the link must name one; or
+    /// the one that the link names.
+    pub(super) fn trust(
+        &self,
+        in_link: Option<IssuerFingerprint>,
+        paths: &Paths,
+        directory: Option<Directory>,
+    ) -> Result<Trust, AgentError> {
         match (self, in_link) {
-            (Self::Blank(token) | Self::Registered(token), Some(link)) if token.issuer().fingerprint() != link => {
-                Err(AgentError::denied(format!(
-                    "the invitation is from another issuer ({link}) than your token ({})",
-                    token.issuer().fingerprint()
-                ))
-                .fix("a token serves the gateways of one issuer: use another --home for this one, or give your \
-                      token up with --replace"))
+            (Self::Blank(token) | Self::Registered(token), in_link) => {
+                let issuers = Issuers::load(paths, token.issuer().clone()).looking_in(directory);
+                match in_link {
+                    Some(link) if issuers.now().iter().all(|i| i.fingerprint() != link) => {
+                        Err(AgentError::denied(format!(
+                            "the invitation is from another issuer ({link}) than your token ({})",
+                            token.issuer().fingerprint()
+                        ))
+                        .fix("a token serves the gateways of one issuer: use another --home for this one, or give \
+                              your token up with --replace"))
+                    }
+                    _ => Ok(Trust::Issuers(Arc::new(issuers))),
+                }
             }
-            (Self::Blank(token) | Self::Registered(token), _) => Ok(Trust::Issuer(token.issuer().clone())),
-            (Self::Nothing, Some(link)) => Ok(Trust::Fingerprint(link)),
+            (Self::Nothing, Some(link)) => Ok(Trust::Fingerprint(link, paths.clone(), directory)),
             (Self::Nothing, None) => Err(AgentError::usage("there is no token to trust a gateway by")),
         }
     }

@@ -1,7 +1,7 @@
 use super::{DAY, NOW, World, crypto};
 use crate::{ContextKeys, Identity, IssuerError, Validity};
 use proptest::prelude::*;
-use symbolon_crypto::{Suite, TrustedIssuer};
+use symbolon_crypto::{RevocationLists, Suite, TrustedIssuer};
 use symbolon_provider::P256SigningKey;
 use symbolon_wire::{Encode, Time};
 
@@ -29,7 +29,10 @@ fn a_new_generation_is_shown_at_half_life_and_not_before() {
 #[test]
 fn an_old_key_answers_until_its_certificate_ends_and_is_gone_after() {
     let (trusted, mut keys) = gateway(DAY);
-    let first = keys.offer().verify(crypto(), &trusted, keys.identity().name(), NOW).unwrap();
+    let first = keys
+        .offer()
+        .verify(crypto(), &trusted, &RevocationLists::none(), keys.identity().name(), NOW)
+        .unwrap();
     let ids = Suite::ALL.map(|s| first.key(&[s]).unwrap().id);
     for hour in 0..=24 {
         keys.rotate_if_due(NOW.plus_secs(hour * HOUR)).unwrap();
@@ -42,11 +45,18 @@ fn an_old_key_answers_until_its_certificate_ends_and_is_gone_after() {
 #[test]
 fn a_gateway_that_slept_long_makes_new_keys_and_drops_all_others() {
     let (trusted, mut keys) = gateway(DAY);
-    let first = keys.offer().verify(crypto(), &trusted, keys.identity().name(), NOW).unwrap();
+    let first = keys
+        .offer()
+        .verify(crypto(), &trusted, &RevocationLists::none(), keys.identity().name(), NOW)
+        .unwrap();
     let later = NOW.plus_secs(30 * DAY);
     assert_eq!(keys.rotate_if_due(later), Ok(true));
     assert!(keys.key(&first.key(&Suite::ALL).unwrap().id).is_none());
-    assert!(keys.offer().verify(crypto(), &trusted, keys.identity().name(), later).is_ok());
+    assert!(
+        keys.offer()
+            .verify(crypto(), &trusted, &RevocationLists::none(), keys.identity().name(), later)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -55,7 +65,11 @@ fn a_clock_that_was_set_back_gets_keys_that_are_valid_by_it() {
     keys.rotate_if_due(NOW.plus_secs(20 * DAY)).unwrap();
     let corrected = NOW.plus_secs(HOUR);
     assert_eq!(keys.rotate_if_due(corrected), Ok(true));
-    assert!(keys.offer().verify(crypto(), &trusted, keys.identity().name(), corrected).is_ok());
+    assert!(
+        keys.offer()
+            .verify(crypto(), &trusted, &RevocationLists::none(), keys.identity().name(), corrected)
+            .is_ok()
+    );
     assert_eq!(keys.rotate_if_due(corrected), Ok(false));
 }
 
@@ -69,7 +83,7 @@ fn the_last_generation_ends_with_the_identity() {
     let mut valid_at = |secs| {
         let now = NOW.plus_secs(secs);
         assert_eq!(keys.rotate_if_due(now), Ok(false));
-        keys.offer().verify(crypto(), &trusted, keys.identity().name(), now).is_ok()
+        keys.offer().verify(crypto(), &trusted, &RevocationLists::none(), keys.identity().name(), now).is_ok()
     };
     assert!(valid_at(HOUR));
     assert!(valid_at(DAY));
@@ -90,7 +104,8 @@ fn keys_under_the_next_issuer_are_shown_at_once_and_the_old_ones_answer_until_th
     };
     let mut keys =
         ContextKeys::new(identity(&world.issuer), world.issuer.certificate().to_vec(), DAY, NOW).unwrap();
-    let first = keys.offer().verify(crypto(), &world.trusted(), &name, NOW).unwrap();
+    let first =
+        keys.offer().verify(crypto(), &world.trusted(), &RevocationLists::none(), &name, NOW).unwrap();
     let old = first.key(&Suite::ALL).unwrap().id;
     let shown = keys.offer().clone();
 
@@ -105,13 +120,17 @@ fn keys_under_the_next_issuer_are_shown_at_once_and_the_old_ones_answer_until_th
     assert_eq!(keys.offer(), &shown);
 
     keys.follow(identity(&next.issuer), &next.trusted(), NOW).unwrap();
-    assert!(keys.offer().verify(crypto(), &next.trusted(), &name, NOW).is_ok());
+    assert!(keys.offer().verify(crypto(), &next.trusted(), &RevocationLists::none(), &name, NOW).is_ok());
     assert_eq!(keys.offer_bytes(), keys.offer().to_bytes());
     assert!(keys.key(&old).is_some_and(|(_, set)| *set == shown.hash(crypto())));
     assert_eq!(keys.rotate_if_due(NOW.plus_secs(DAY / 2 - 1)), Ok(false));
     keys.rotate_if_due(NOW.plus_secs(DAY + 1)).unwrap();
     assert!(keys.key(&old).is_none());
-    assert!(keys.offer().verify(crypto(), &next.trusted(), &name, NOW.plus_secs(DAY + 1)).is_ok());
+    assert!(
+        keys.offer()
+            .verify(crypto(), &next.trusted(), &RevocationLists::none(), &name, NOW.plus_secs(DAY + 1))
+            .is_ok()
+    );
 }
 
 proptest! {
@@ -133,10 +152,10 @@ proptest! {
             now = now.plus_secs(step.min(lifetime / 4));
             keys.rotate_if_due(now).unwrap();
             let slow: Time = now.minus_secs(slow_by);
-            prop_assert!(keys.offer().verify(crypto(), &trusted, keys.identity().name(), slow).is_ok());
+            prop_assert!(keys.offer().verify(crypto(), &trusted, &RevocationLists::none(), keys.identity().name(), slow).is_ok());
             seen.push(keys.offer().clone());
             for offer in &seen {
-                let Ok(verified) = offer.verify(crypto(), &trusted, keys.identity().name(), now) else { continue };
+                let Ok(verified) = offer.verify(crypto(), &trusted, &RevocationLists::none(), keys.identity().name(), now) else { continue };
                 for suite in Suite::ALL {
                     let shown = verified.key(&[suite]).unwrap();
                     let key = keys.key(&shown.id).map(|(key, key_set)| (key.public(), key_set));

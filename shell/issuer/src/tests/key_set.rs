@@ -3,7 +3,9 @@ use super::{
 };
 use crate::CLOCK_LEEWAY_SECS;
 use der::asn1::{BitString, ObjectIdentifier};
-use symbolon_crypto::{KemPrivateKey, KeySet, KeySetError, Signer, Suite, open_base, seal_base};
+use symbolon_crypto::{
+    KemPrivateKey, KeySet, KeySetError, RevocationLists, Signer, Suite, open_base, seal_base,
+};
 use symbolon_provider::{P256SigningKey, SystemEntropy};
 use symbolon_wire::{Decode, Encode, Time};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, SubjectAltName};
@@ -17,7 +19,7 @@ impl World {
         Suite::ALL.into_iter().map(|suite| self.identity.context_key(suite, day).unwrap()).collect()
     }
 
-    fn key_set(&self) -> KeySet {
+    pub(super) fn key_set(&self) -> KeySet {
         self.identity.key_set(self.issuer.certificate(), &self.context_keys()).unwrap()
     }
 
@@ -31,7 +33,8 @@ impl World {
     }
 
     fn verify_at(&self, set: &KeySet, now: Time) -> Result<(), KeySetError> {
-        set.verify(crypto(), &self.trusted(), &name("gw.example.org"), now).map(|_| ())
+        set.verify(crypto(), &self.trusted(), &RevocationLists::none(), &name("gw.example.org"), now)
+            .map(|_| ())
     }
 
     /// A context-key certificate in all but what `change` makes of it.
@@ -78,7 +81,9 @@ fn a_client_accepts_the_right_set_and_seals_to_its_keys() {
     let keys = world.context_keys();
     let set = world.identity.key_set(world.issuer.certificate(), &keys).unwrap();
     let set = KeySet::from_bytes(&set.to_bytes()).unwrap();
-    let verified = set.verify(crypto(), &world.trusted(), &name("GW.example.org"), NOW).unwrap();
+    let verified = set
+        .verify(crypto(), &world.trusted(), &RevocationLists::none(), &name("GW.example.org"), NOW)
+        .unwrap();
     assert_eq!(verified.name().as_str(), "gw.example.org");
     for (suite, own) in Suite::ALL.into_iter().zip(&keys) {
         let to = verified.key(&[suite]).unwrap();
@@ -93,7 +98,10 @@ fn a_client_accepts_the_right_set_and_seals_to_its_keys() {
 #[test]
 fn the_default_suite_comes_first_and_none_is_chosen_silently() {
     let world = World::new();
-    let verify = |set: &KeySet| set.verify(crypto(), &world.trusted(), &name("gw.example.org"), NOW).unwrap();
+    let verify = |set: &KeySet| {
+        set.verify(crypto(), &world.trusted(), &RevocationLists::none(), &name("gw.example.org"), NOW)
+            .unwrap()
+    };
     let both = verify(&world.key_set());
     assert_eq!(both.key(&Suite::ALL).unwrap().public.suite(), Suite::XWing);
     assert_eq!(both.key(&[Suite::X25519]).unwrap().public.suite(), Suite::X25519);
@@ -108,13 +116,16 @@ fn the_fingerprint_in_a_link_finds_the_issuer_in_the_set() {
     let set = world.key_set();
     let from_link = world.trusted().fingerprint();
     let trusted = symbolon_crypto::TrustedIssuer::from_fingerprint(crypto(), &set.issuer, from_link).unwrap();
-    assert!(set.verify(crypto(), &trusted, world.identity.name(), NOW).is_ok());
+    assert!(set.verify(crypto(), &trusted, &RevocationLists::none(), world.identity.name(), NOW).is_ok());
 }
 
 #[test]
 fn the_identitys_signatures_can_be_checked_later() {
     let world = World::new();
-    let verified = world.key_set().verify(crypto(), &world.trusted(), world.identity.name(), NOW).unwrap();
+    let verified = world
+        .key_set()
+        .verify(crypto(), &world.trusted(), &RevocationLists::none(), world.identity.name(), NOW)
+        .unwrap();
     let message = symbolon_crypto::label::CONFIGURATION_SIGNATURE;
     let signature = world.identity.key().sign(message).unwrap();
     assert_eq!(verified.verify_identity_signature(crypto(), message, &signature), Ok(()));
@@ -140,7 +151,10 @@ fn cve_wrong_ca_of_a_gateway() {
 fn another_gateways_name_is_refused() {
     let world = World::new();
     for other in ["other.example.org", "example.org", "sub.gw.example.org"] {
-        let refused = world.key_set().verify(crypto(), &world.trusted(), &name(other), NOW).unwrap_err();
+        let refused = world
+            .key_set()
+            .verify(crypto(), &world.trusted(), &RevocationLists::none(), &name(other), NOW)
+            .unwrap_err();
         assert_eq!(refused, KeySetError::OtherName(name(other)));
     }
 }
@@ -157,7 +171,7 @@ fn a_gateway_cannot_certify_keys_for_another_name() {
     let sub = name("sub.gw.example.org");
     assert_eq!(world.verify(&set), Err(KeySetError::OtherName(name("gw.example.org"))));
     assert_eq!(
-        set.verify(crypto(), &world.trusted(), &sub, NOW).unwrap_err(),
+        set.verify(crypto(), &world.trusted(), &RevocationLists::none(), &sub, NOW).unwrap_err(),
         KeySetError::OtherName(sub.clone())
     );
 }
@@ -340,7 +354,8 @@ fn every_gateway_name_can_be_certified_and_verified() {
         let identity: Identity = issuer.gateway_identity(&name(text), World::months(1)).unwrap();
         assert_eq!(identity.name(), &name(text));
         let world = World { issuer, identity };
-        let verified = world.key_set().verify(crypto(), &world.trusted(), &name(text), NOW);
+        let verified =
+            world.key_set().verify(crypto(), &world.trusted(), &RevocationLists::none(), &name(text), NOW);
         assert!(verified.is_ok(), "{text}: {verified:?}");
     }
 }

@@ -231,14 +231,19 @@ pub(super) async fn revoke(
     Path(serial): Path<String>,
     Json(body): Json<RevokeBody>,
 ) -> Answer<RevokedView> {
-    let reason = body.reason.as_deref().unwrap_or("unspecified");
-    let reason = RevocationReason::parse(reason).ok_or_else(|| {
-        let all = RevocationReason::ALL.map(RevocationReason::as_str).join(", ");
-        ApiError::invalid(format!("\"{reason}\" is no reason"), format!("one of {all}"))
-    })?;
+    let reason = reason_of(body.reason.as_deref())?;
     let revoked = node.revoke_certificate(&serial_number(&serial)?, reason).await?;
     let list = Office::open(&node)?.make_list().await?;
     done(&node, RevokedView { revoked: revoked.iter().map(view).collect(), list }).await
+}
+
+/// Why something is revoked, as people write it.
+pub(super) fn reason_of(text: Option<&str>) -> Result<RevocationReason, ApiError> {
+    let text = text.unwrap_or(RevocationReason::Unspecified.as_str());
+    RevocationReason::parse(text).ok_or_else(|| {
+        let all = RevocationReason::ALL.map(RevocationReason::as_str).join(", ");
+        ApiError::invalid(format!("\"{text}\" is no reason"), format!("one of {all}"))
+    })
 }
 
 impl Shared {
@@ -395,11 +400,11 @@ fn read_request(node: &Shared, text: &str) -> Result<CertificateRequest, ApiErro
         .map_err(|e| ApiError::invalid(e.to_string(), "make the request anew"))
 }
 
-fn decode(text: &str) -> Result<Vec<u8>, ApiError> {
+pub(super) fn decode(text: &str) -> Result<Vec<u8>, ApiError> {
     STANDARD.decode(text).map_err(|_| ApiError::invalid("that is not base64", "send it in base64"))
 }
 
-fn serial_number(text: &str) -> Result<Vec<u8>, ApiError> {
+pub(super) fn serial_number(text: &str) -> Result<Vec<u8>, ApiError> {
     match hex::decode(text) {
         // RFC 5280, 4.1.2.2: at most 20 octets
         Ok(bytes) if (1..=20).contains(&bytes.len()) => Ok(bytes),

@@ -19,7 +19,8 @@ use symbolon_issuer::{
 use symbolon_policy::{Standing, UserCode};
 use symbolon_provider::P256SigningKey;
 use symbolon_store::{
-    Actor, NewCertificate, RegisteredCertificate, RegistrationId, StoreError, User, WaitingRequest,
+    Actor, NewCertificate, RegisteredCertificate, RegistrationId, RevokedGateway, StoreError, User,
+    WaitingRequest,
 };
 use symbolon_wire::Time;
 
@@ -153,7 +154,12 @@ impl<'a> Office<'a> {
             Some(Revoked { serial: c.made.serial, at: since, reason })
         };
         let revoked = self.node.store.revoked_certificates(since).await?;
-        Ok(revoked.into_iter().filter_map(entry).collect())
+        let gateway = |g: RevokedGateway| {
+            let reason = RevocationReason::parse(&g.reason).unwrap_or(RevocationReason::Unspecified);
+            Revoked { serial: g.serial, at: g.since, reason }
+        };
+        let gateways = self.node.store.revoked_gateways(since).await?;
+        Ok(revoked.into_iter().filter_map(entry).chain(gateways.into_iter().map(gateway)).collect())
     }
 
     /// Makes a list, if the key is here; its number.

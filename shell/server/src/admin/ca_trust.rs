@@ -6,8 +6,16 @@ use crate::error::NodeError;
 use crate::node::Shared;
 use std::sync::PoisonError;
 use symbolon_crypto::{IssuerChange, TrustedIssuer, X509Error};
-use symbolon_session::{CertificateBytes, ControlMessage};
+use symbolon_session::{CertificateBytes, ControlMessage, RevocationListBytes};
 use symbolon_wire::{Decode as _, Encode as _, Time};
+
+/// The issuer's revocation list, as of the last look.
+#[derive(Default)]
+pub(crate) struct TheList {
+    /// DER.
+    pub(crate) to_publish: Option<Vec<u8>>,
+    to_tell: Option<RevocationListBytes>,
+}
 
 impl Shared {
     /// Brings trust in certificates up to date with the store. A revocation is in force with it: keys
@@ -29,6 +37,7 @@ impl Shared {
         }
         let revoked = self.store.revoked_certificates(Time(0)).await?;
         self.tell_of(change.as_ref());
+        self.tell_of_list().await?;
         let mut trust = self.credentials.trust.write().unwrap_or_else(PoisonError::into_inner);
         trust.set_issuers(crypto, &issuers).map_err(|e| X509Error::Malformed(e.to_string()))?;
         trust.block_keys(crypto, revoked.into_iter().map(|c| c.made.key_hash));
@@ -49,6 +58,42 @@ impl Shared {
             }
         }
         *told = bytes;
+    }
+
+    /// Every client is told which gateways count no more, as soon as one does: with the issuer's whole list,
+    /// which proves itself. As long as none does, it would learn nothing from it.
+    async fn tell_of_list(&self) -> Result<(), NodeError> {
+        let list = self.store.revocation_list().await?;
+        let any = !self.store.revoked_gateways(Time(0)).await?.is_empty();
+        let bytes = match list.as_ref().filter(|_| any).map(|l| RevocationListBytes::new(l.clone())) {
+            Some(Err(_)) => {
+                tracing::warn!(
+                    "the revocation list is too long for sessions: let clients look into a directory"
+                );
+                None
+            }
+            Some(Ok(bytes)) => Some(bytes),
+            None => None,
+        };
+        {
+            let mut told = self.revocation_list.write().unwrap_or_else(PoisonError::into_inner);
+            if told.to_tell != bytes
+                && let Some(bytes) = &bytes
+            {
+                for session in self.live.all() {
+                    session.post(ControlMessage::RevocationList(bytes.clone()));
+                }
+            }
+            *told = TheList { to_publish: list, to_tell: bytes };
+        }
+        self.publish_what_changed();
+        Ok(())
+    }
+
+    /// The list that a client is to be told of when it comes.
+    pub(crate) fn revocation_list_to_tell(&self) -> Option<ControlMessage> {
+        let list = self.revocation_list.read().unwrap_or_else(PoisonError::into_inner);
+        list.to_tell.clone().map(ControlMessage::RevocationList)
     }
 
     /// What a client is to be told of when it comes.

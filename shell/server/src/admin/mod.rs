@@ -5,6 +5,7 @@
 
 mod audit;
 mod ca;
+mod ca_gateway;
 mod ca_office;
 mod ca_rotate;
 mod ca_session;
@@ -31,6 +32,7 @@ use symbolon_store::Actor;
 use tokio::net::UnixListener;
 
 pub(crate) use ca_session::{Applicant, Certifying, Entitled};
+pub(crate) use ca_trust::TheList;
 pub(crate) use tokens::InvitationTerms;
 
 type Node = State<Arc<Shared>>;
@@ -84,6 +86,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/ca/certificates/{serial}/renew", post(ca::renew))
         .route("/v1/ca/certificates/{serial}/confirm", post(ca::confirm))
         .route("/v1/ca/certificates/{serial}/revoke", post(ca::revoke))
+        .route("/v1/ca/gateways/revoke", post(ca_gateway::revoke))
         .route("/v1/ca/crl", get(ca::revocation_list).post(ca::make_list))
         .route("/v1/ca/requests", post(ca::requests))
         .route("/v1/ca/signed", post(ca::signed).layer(axum::extract::DefaultBodyLimit::max(ca::MAX_SIGNED)))

@@ -59,7 +59,10 @@ pub(crate) async fn offer(stream: &mut TcpStream, hello: &Hello) -> Offer {
 
 pub(crate) fn verified(offer: &Offer, link: &InvitationLink) -> VerifiedKeySet {
     let issuer = TrustedIssuer::from_fingerprint(crypto(), &offer.key_set.issuer, link.issuer).unwrap();
-    offer.key_set.verify(crypto(), &issuer, &link.gateway, now()).unwrap()
+    offer
+        .key_set
+        .verify(crypto(), &issuer, &symbolon_crypto::RevocationLists::none(), &link.gateway, now())
+        .unwrap()
 }
 
 /// A registered token.

@@ -40,6 +40,8 @@ impl Store {
             .bind(list.to_vec())
             .execute(change.conn())
             .await?;
+        // Every node tells its clients of it.
+        change.alters_decisions().await?;
         change.commit("revocation-list.put", &number.to_string(), &json!({})).await
     }
 
