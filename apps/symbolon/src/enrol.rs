@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 use symbolon_agent::token::Replace;
-use symbolon_agent::{EnrolOptions, EnrolTarget, Enrolled, Paths, Pkcs11Uri};
+use symbolon_agent::{EnrolOptions, EnrolTarget, Enrolled, Paths};
 use symbolon_crypto::GatewayName;
 use symbolon_policy::TemplateName;
 
 use crate::cli::Global;
-use crate::exit::{Complaint, Outcome};
+use crate::device::DeviceArgs;
+use crate::exit::Outcome;
 use crate::output::{Page, Report};
 use crate::paste::Paste;
 use crate::pin::PinArgs;
@@ -34,12 +35,8 @@ pub(crate) struct EnrolArgs {
     /// Start with this token that was handed out, instead of the one that is in use or a new one
     #[arg(long, value_name = "FILE")]
     token: Option<PathBuf>,
-    /// Keep the keys of a new token in this PKCS#11 device (RFC 7512): 'pkcs11:token=NAME'
-    #[arg(long, value_name = "URI", conflicts_with = "tpm")]
-    pkcs11: Option<String>,
-    /// Keep the keys of a new token in this machine's TPM, in the tpm2-pkcs11 token of that label
-    #[arg(long, value_name = "LABEL", num_args = 0..=1, require_equals = true, default_missing_value = "symbolon")]
-    tpm: Option<String>,
+    #[command(flatten)]
+    place: DeviceArgs,
     /// By this registration template [default: the invitation's, or the gateway's]
     #[arg(long, value_name = "NAME")]
     template: Option<TemplateName>,
@@ -97,18 +94,7 @@ pub(crate) fn run(global: &Global, args: EnrolArgs) -> Outcome {
     options.label = args.label;
     options.replace = if args.replace { Replace::Replace } else { Replace::Keep };
     options.answers = args.answers.as_deref().map(answers::read).transpose()?;
-    options.device = match (args.pkcs11, args.tpm) {
-        (Some(uri), _) => Some(Pkcs11Uri::parse(&uri).map_err(|e| {
-            Complaint::usage(e.to_string())
-                .fix("for example --pkcs11 'pkcs11:token=my-token', in quotation marks")
-        })?),
-        (None, Some(label)) => Some(Pkcs11Uri {
-            token: Some(label),
-            module_name: Some("tpm2_pkcs11".to_owned()),
-            ..Pkcs11Uri::default()
-        }),
-        (None, None) => None,
-    };
+    options.device = args.place.uri()?;
     let asking = if options.answers.is_none() { Asking::Everything } else { Asking::PinAlone };
     let asking = if args.yes && asking == Asking::Everything { Asking::AllButTheGateway } else { asking };
     let mut conversation = Conversation::new(output, args.pin, asking);

@@ -182,10 +182,7 @@ pub(crate) fn agent(global: &Global, args: AgentArgs) -> Outcome {
     let secret = if background {
         // Out of the terminal's reach before anything else: it may be closed at any time.
         let _ = rustix::process::setsid();
-        match sign_in.credential.method()? {
-            Method::Token | Method::Password => Some(from_stdin()?),
-            _ => None,
-        }
+        if sign_in.credential.has_secret(&paths)? { Some(from_stdin()?) } else { None }
     } else {
         sign_in.credential.secret(&paths)?
     };

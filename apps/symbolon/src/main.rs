@@ -15,6 +15,7 @@ mod answers;
 mod certificate;
 mod cli;
 mod connect;
+mod device;
 mod doctor;
 mod duration;
 mod enrol;

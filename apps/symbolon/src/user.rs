@@ -117,6 +117,7 @@ impl Report for Told<Status> {
                     .unwrap_or_default(),
             ),
             ("suite", session.as_ref().map(|s| s.suite.clone()).unwrap_or_default()),
+            ("key in", session.as_ref().and_then(|s| s.device.clone()).unwrap_or_default()),
             ("keys", session.as_ref().and_then(|s| s.keys_from).map(|k| k.to_string()).unwrap_or_default()),
             ("latency", latency.map(|us| format!("{}.{} ms", us / 1000, us / 100 % 10)).unwrap_or_default()),
         ]);
@@ -187,6 +188,7 @@ impl Report for Told<WhoAmI> {
             ("code", who.user_code.clone().unwrap_or_default()),
             ("path", who.access_path.clone().unwrap_or_default()),
             ("signed in by", signed_in_by(who)),
+            ("by the key in", who.device.clone().unwrap_or_default()),
             ("assurance", who.assurance.clone()),
             ("gateway", who.gateway.clone()),
             ("issuer", who.issuer.clone()),

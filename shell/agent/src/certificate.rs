@@ -1,15 +1,18 @@
 //! A certificate with its key (A3, A7): from files of the user's own, or as the agent keeps it.
 
+use crate::certificate_key::{HeldKey, KeptKey};
 use crate::credential::CertificateFiles;
+use crate::device::OpenDevices;
 use crate::files::{read_bounded, write_private};
 use crate::kept_certificate::KeptCertificate;
+use crate::key::blocking;
 use crate::{AgentError, Paths};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use symbolon_context::{CertificateKey, CertificateToken};
+use symbolon_context::CertificateToken;
 use symbolon_crypto::{
     Crypto, CryptoError, GatewayName, InitiatorToken, PresentedToken, Secret, SecretBytes, TranscriptHash,
 };
@@ -30,28 +33,6 @@ pub(crate) enum Naming {
     Hash,
 }
 
-/// The private half of a certificate.
-#[derive(Debug)]
-enum HeldKey {
-    /// Of a kind that our issuer certifies.
-    Ours(SubjectPrivateKey),
-    /// Of a kind that others do.
-    Rsa(RsaSigningKey),
-}
-
-impl HeldKey {
-    fn for_context(&self) -> Result<CertificateKey<'_>, CryptoError> {
-        match self {
-            Self::Rsa(key) => Ok(CertificateKey::Signs(key)),
-            Self::Ours(key) => match (key.signer(), key.kem()) {
-                (Some(signer), _) => Ok(CertificateKey::Signs(signer)),
-                (None, Some(kem)) => Ok(CertificateKey::Opens(kem)),
-                (None, None) => Err(CryptoError::BadKey),
-            },
-        }
-    }
-}
-
 /// A certificate that is in use.
 #[derive(Debug)]
 pub(crate) struct HeldCertificate {
@@ -66,17 +47,25 @@ pub(crate) struct HeldCertificate {
 }
 
 impl HeldCertificate {
-    /// Reads it for `gateway`.
+    /// Reads it for `gateway`; a device that holds its key is among `devices`.
     pub(crate) fn open(
         paths: &Paths,
         files: &CertificateFiles,
         gateway: &GatewayName,
+        devices: &OpenDevices,
     ) -> Result<Self, AgentError> {
         let (chain, key) = match files {
             CertificateFiles::At { certificate, key } => (read_chain(certificate)?, read_key(key)?),
+            CertificateFiles::InDevice { certificate, key } => {
+                (read_chain(certificate)?, HeldKey::Device(Box::new(devices.signer(key)?)))
+            }
             CertificateFiles::Kept => {
                 let kept = KeptCertificate::load(paths)?.ok_or_else(none_kept)?;
-                (vec![kept.certificate], HeldKey::Ours(kept.key))
+                let key = match kept.key {
+                    KeptKey::Here(key) => HeldKey::Ours(key),
+                    KeptKey::Device(uri) => HeldKey::Device(Box::new(devices.signer(&uri)?)),
+                };
+                (vec![kept.certificate], key)
             }
         };
         let memory = paths.log.with_file_name("certificate.seen");
@@ -90,11 +79,19 @@ impl HeldCertificate {
         self: &Arc<Self>,
         paths: &Paths,
         gateway: &GatewayName,
+        devices: &OpenDevices,
     ) -> Result<Arc<Self>, AgentError> {
         match &self.files {
-            CertificateFiles::Kept => Self::open(paths, &self.files, gateway).map(Arc::new),
-            CertificateFiles::At { .. } => Ok(Arc::clone(self)),
+            CertificateFiles::Kept => {
+                blocking(|| Self::open(paths, &self.files, gateway, devices)).map(Arc::new)
+            }
+            CertificateFiles::At { .. } | CertificateFiles::InDevice { .. } => Ok(Arc::clone(self)),
         }
+    }
+
+    /// Its key.
+    pub(crate) const fn key(&self) -> &HeldKey {
+        &self.key
     }
 
     /// Whether it is the one that the agent keeps, and renews.
@@ -137,7 +134,10 @@ impl HeldToken {
 
 impl InitiatorToken for HeldToken {
     fn present(&mut self, binding: &TranscriptHash) -> Result<PresentedToken, CryptoError> {
-        self.token()?.present(binding)
+        match self.held.key.device() {
+            Some(_) => blocking(|| self.token()?.present(binding)),
+            None => self.token()?.present(binding),
+        }
     }
 
     fn open_envelope(&mut self, crypto: Crypto, enc: &[u8]) -> Result<Secret<32>, CryptoError> {

@@ -1,15 +1,21 @@
 //! Talking to the user's running agent.
 
 use crate::ipc::{
-    MAX_REPLY, MAX_REQUEST, PortNews, Reply, ReplyLine, Request, RequestLine, gone, parse, read_line, to_line,
+    MAX_REPLY, MAX_REQUEST, PinText, PortNews, Reply, ReplyLine, Request, RequestLine, gone, parse,
+    read_line, to_line,
 };
 use crate::kept_certificate::{CertificateInfo, device_label};
 use crate::status::{Destinations, SCHEMA, Status, WhoAmI};
 use crate::{AgentError, Paths, last_end};
 use std::net::SocketAddr;
+use symbolon_crypto::SecretBytes;
+use symbolon_hardware::Pkcs11Uri;
 use symbolon_policy::AppName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+
+/// The code of the failure that says that a device wants its PIN.
+pub const PIN_WANTED: &str = "device-pin";
 
 /// A connection to the agent.
 #[derive(Debug)]
@@ -38,8 +44,9 @@ impl Client {
     }
 
     async fn send(&mut self, request: Request) -> Result<(), AgentError> {
-        let line = to_line(&RequestLine { schema: SCHEMA, request });
-        self.stream.get_mut().write_all(&line).await.map_err(|e| gone(&e))
+        // it may have a PIN in it
+        let line = SecretBytes::new(to_line(&RequestLine { schema: SCHEMA, request }));
+        self.stream.get_mut().write_all(line.expose()).await.map_err(|e| gone(&e))
     }
 
     async fn ask(&mut self, request: Request) -> Result<Reply, AgentError> {
@@ -102,8 +109,34 @@ impl Client {
         key: &str,
         device: Option<String>,
     ) -> Result<CertificateInfo, AgentError> {
+        self.certified(key, device, None, None).await
+    }
+
+    /// The same with a key that the PKCS#11 device of `place` makes and holds, of the kind `p256`. It is called there
+    /// as `object` of the URI says.
+    ///
+    /// # Errors
+    /// As [`Client::certificate`]; with the code [`PIN_WANTED`] when the agent needs the device's PIN and none was
+    /// given; what is wrong with the device or its PIN.
+    pub async fn certificate_in_device(
+        &mut self,
+        key: &str,
+        device: Option<String>,
+        place: &Pkcs11Uri,
+        pin: Option<SecretBytes>,
+    ) -> Result<CertificateInfo, AgentError> {
+        self.certified(key, device, Some(place.to_string()), pin.map(PinText)).await
+    }
+
+    async fn certified(
+        &mut self,
+        key: &str,
+        device: Option<String>,
+        place: Option<String>,
+        pin: Option<PinText>,
+    ) -> Result<CertificateInfo, AgentError> {
         let device = device.unwrap_or_else(device_label);
-        match self.ask(Request::Certificate { key: key.to_owned(), device }).await? {
+        match self.ask(Request::Certificate { key: key.to_owned(), device, place, pin }).await? {
             Reply::Certificate(info) => Ok(*info),
             _ => Err(unexpected()),
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use symbolon_crypto::SecretBytes;
-use symbolon_hardware::DevicePin;
+use symbolon_hardware::{DevicePin, Pkcs11Uri};
 use symbolon_policy::CanonName;
 use symbolon_token::container::Pin;
 
@@ -21,7 +21,12 @@ pub enum Credential {
         password: SecretBytes,
     },
     /// A certificate and its key (A3, A7).
-    Certificate(CertificateFiles),
+    Certificate {
+        /// Where they are.
+        files: CertificateFiles,
+        /// The PIN of the device that holds the key, where one does.
+        pin: Option<DevicePin>,
+    },
     /// The Kerberos ticket that `kinit` got (A5).
     Kerberos,
     /// ID tokens of an OpenID provider, from the program that the configuration file names (A5).
@@ -41,5 +46,12 @@ pub enum CertificateFiles {
         certificate: PathBuf,
         /// Its key: PKCS #8 in PEM or DER, or the file that the agent writes.
         key: PathBuf,
+    },
+    /// A file of the user's own, with a key that is in a device.
+    InDevice {
+        /// As above.
+        certificate: PathBuf,
+        /// The device and the key in it (RFC 7512): a P-256 or an RSA key.
+        key: Box<Pkcs11Uri>,
     },
 }

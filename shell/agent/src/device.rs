@@ -1,31 +1,40 @@
-//! Devices that hold a token's keys: found by what the file or its owner says, opened, filled.
+//! Devices that hold a token's keys, or a certificate's: found by what the file or its owner says, opened, filled.
 
 use crate::{AgentError, ErrorKind, UserConfig};
-use symbolon_hardware::{Device, DeviceKey, HardwareError, OpenDevice, Pkcs11Uri};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use symbolon_hardware::{Device, DeviceKey, DeviceSigner, HardwareError, OpenDevice, Pkcs11Uri};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_token::SoftwareKey;
 use symbolon_token::container::{DeviceReference, ObjectId, Token, TokenError, UnlockedToken};
 
 /// Finds the device that a token's file names.
 pub(crate) fn of_token(reference: &DeviceReference, config: &UserConfig) -> Result<Device, AgentError> {
-    let mut uri = in_file(reference)?;
-    if let Some(module) = &config.pkcs11_module {
-        uri.module_path = Some(module.clone());
-    }
-    let found = match Device::find(&uri) {
+    named_in_file(in_file(reference)?, config, "the token's keys", Device::find)
+}
+
+/// Finds the device that holds the key of the certificate that the agent keeps.
+pub(crate) fn of_certificate(key: &Pkcs11Uri, config: &UserConfig) -> Result<Device, AgentError> {
+    named_in_file(key.portable(), config, "the certificate's key", Device::find_signing)
+}
+
+fn named_in_file(
+    named: Pkcs11Uri,
+    config: &UserConfig,
+    what: &str,
+    find: fn(&Pkcs11Uri) -> Result<Device, HardwareError>,
+) -> Result<Device, AgentError> {
+    let module_path = config.pkcs11_module.clone();
+    let found = match find(&Pkcs11Uri { module_path: module_path.clone(), ..named.clone() }) {
         // Here the module may have another name; the token's own names suffice.
         Err(HardwareError::NoModule { name: Some(_) }) => {
-            Device::find(&Pkcs11Uri { module_name: None, ..uri })
+            find(&Pkcs11Uri { module_name: None, module_path, ..named.clone() })
         }
         other => other,
     };
     found.map_err(|e| match e {
         HardwareError::NoToken { problems, .. } => {
             let problems: String = problems.iter().map(|p| format!("; {p}")).collect();
-            AgentError::unreachable(format!(
-                "the device that holds the token's keys is not there ({}){problems}",
-                reference.uri()
-            ))
+            AgentError::unreachable(format!("the device that holds {what} is not there ({named}){problems}"))
             .fix("plug it in; if this machine has no module for it, install one, or name it with pkcs11_module in \
                   the configuration file")
         }
@@ -43,6 +52,40 @@ pub(crate) fn open(token: Token, device: &OpenDevice) -> Result<UnlockedToken, A
     let reference = token.device().ok_or(TokenError::NotInDevice)?;
     let seal = device.key(reference.seal().clone());
     token.unlock_with(crypto(), &seal).map_err(|e| seal.take_trouble().map_or_else(|| e.into(), Into::into))
+}
+
+/// The devices that an agent has opened: their owner types a PIN once.
+#[derive(Debug, Default)]
+pub(crate) struct OpenDevices(Mutex<Vec<OpenDevice>>);
+
+impl OpenDevices {
+    /// One more.
+    pub(crate) fn add(&self, device: OpenDevice) {
+        self.all().push(device);
+    }
+
+    /// That one, if it is open.
+    pub(crate) fn open(&self, device: &Device) -> Option<OpenDevice> {
+        self.all().iter().find(|open| open.device().identity() == device.identity()).cloned()
+    }
+
+    /// The one that holds this key, if it is open.
+    pub(crate) fn with(&self, key: &Pkcs11Uri) -> Result<OpenDevice, AgentError> {
+        let open = self.all().iter().find(|open| open.device().identity().fits(key)).cloned();
+        open.ok_or_else(|| {
+            AgentError::denied(format!("the certificate's key is in a device that is not open here ({key})"))
+                .fix("open it: symbolon logout, then symbolon login --with certificate")
+        })
+    }
+
+    /// The key itself.
+    pub(crate) fn signer(&self, key: &Pkcs11Uri) -> Result<DeviceSigner, AgentError> {
+        Ok(self.with(key)?.signer(crypto(), key)?)
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<OpenDevice>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// An open device that an enrolment fills. What it brought in goes again unless it is kept.
@@ -104,6 +147,8 @@ impl From<HardwareError> for AgentError {
             HardwareError::NoToken { .. } | HardwareError::Gone { .. } => ErrorKind::Unreachable,
             HardwareError::Uri(_)
             | HardwareError::SeveralTokens { .. }
+            | HardwareError::SeveralKeys { .. }
+            | HardwareError::KeyKind { .. }
             | HardwareError::ObjectType { .. }
             | HardwareError::PinSource { .. } => ErrorKind::Usage,
             HardwareError::WrongPin { .. }

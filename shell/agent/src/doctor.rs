@@ -15,10 +15,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use symbolon_crypto::{GatewayName, TrustedIssuer};
-use symbolon_hardware::{HardwareError, Tries};
+use symbolon_hardware::{Device, HardwareError, Tries};
 use symbolon_policy::{format_time, parse_time};
 use symbolon_token::Hello;
-use symbolon_token::container::DeviceReference;
 use symbolon_wire::Time;
 
 /// How one thing is.
@@ -168,7 +167,7 @@ fn look_at_token(paths: &Paths, config: Option<&UserConfig>, found: &mut Diagnos
         Err(e) => found.error("permissions", Finding::Warn, &e),
     }
     if let (Some(reference), Some(config)) = (token.device(), config) {
-        look_at_device(reference, config, found);
+        look_at_device(device::of_token(reference, config), "the token's keys", found);
         return Some(token.issuer().clone());
     }
     match token::info(paths) {
@@ -189,9 +188,9 @@ fn look_at_token(paths: &Paths, config: Option<&UserConfig>, found: &mut Diagnos
     Some(token.issuer().clone())
 }
 
-/// The device that holds the token's keys counts wrong PINs itself.
-fn look_at_device(reference: &DeviceReference, config: &UserConfig, found: &mut Diagnosis) {
-    let device = match device::of_token(reference, config) {
+/// The device that holds `what` counts wrong PINs itself.
+fn look_at_device(device: Result<Device, AgentError>, what: &str, found: &mut Diagnosis) {
+    let device = match device {
         Ok(device) => device,
         Err(e) => return found.error("device", Finding::Fail, &e),
     };
@@ -207,7 +206,7 @@ fn look_at_device(reference: &DeviceReference, config: &UserConfig, found: &mut 
             format!("{token} is there, and a wrong PIN was tried: {tries}"),
             Some("the right PIN sets the counter back; if it was not you, see who can use this machine"),
         ),
-        Ok(Tries::Untold) => found.ok("device", format!("{token}, which holds the token's keys, is there")),
+        Ok(Tries::Untold) => found.ok("device", format!("{token}, which holds {what}, is there")),
         Err(e) => found.error("device", Finding::Fail, &e.into()),
     }
 }

@@ -15,6 +15,7 @@ use crate::{AgentError, ErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use symbolon_crypto::SecretBytes;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 /// The longest request: an application's name and a few words.
@@ -24,7 +25,7 @@ pub(crate) const MAX_REQUEST: u64 = 16 * 1024;
 pub(crate) const MAX_REPLY: u64 = 8 * 1024 * 1024;
 
 /// What a client asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 pub(crate) enum Request {
     /// How are things?
@@ -43,8 +44,33 @@ pub(crate) enum Request {
     Logout,
     /// The machine is at another place now.
     Place { place: String },
-    /// Get me a certificate with a new key of this kind, for the device of this label.
-    Certificate { key: String, device: String },
+    /// Get me a certificate with a new key of this kind, for the device of this label. The key may be in the
+    /// PKCS#11 device of this URI, with this PIN.
+    Certificate {
+        key: String,
+        device: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pin: Option<PinText>,
+    },
+}
+
+/// A PIN on its way over the socket, which only its owner reads. It shows nothing.
+#[derive(Debug)]
+pub(crate) struct PinText(pub(crate) SecretBytes);
+
+impl Serialize for PinText {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = std::str::from_utf8(self.0.expose()).map_err(serde::ser::Error::custom)?;
+        serializer.serialize_str(text)
+    }
+}
+
+impl<'de> Deserialize<'de> for PinText {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(SecretBytes::from(text)))
+    }
 }
 
 /// What the agent answers.

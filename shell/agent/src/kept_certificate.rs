@@ -2,20 +2,20 @@
 //!
 //! ```text
 //! "SYMBOLON CERTIFICATE\n" | version 1 (1) | gateway <8> | address <16> | issuer's certificate <16>
-//!     | certificate <16> | key, as symbolon_provider writes it <16>
+//!     | certificate <16> | 1 and the key, as symbolon_provider writes it <16>,
+//!     or 2 and the key's URI (RFC 7512) where it is in a device <16>
 //! ```
 //! It lies beside the token, only its owner reads it, and it says all that a sign-in needs.
 
+use crate::certificate_key::KeptKey;
 use crate::files::{self, SecretFile};
 use crate::status::SCHEMA;
 use crate::{AgentError, Paths, clock};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use symbolon_crypto::{
-    GatewayName, LapsedSubject, Revocation, SecretBytes, SubjectName, SubjectTrust, TrustedIssuer,
-};
+use symbolon_crypto::{GatewayName, LapsedSubject, Revocation, SubjectName, SubjectTrust, TrustedIssuer};
 use symbolon_policy::format_time;
-use symbolon_provider::{SubjectPrivateKey, crypto};
+use symbolon_provider::crypto;
 use symbolon_wire::{Reader, Time, WireError};
 
 /// Two certificates and an X-Wing key take less.
@@ -34,7 +34,7 @@ pub(crate) struct KeptCertificate {
     pub(crate) address: String,
     pub(crate) issuer: TrustedIssuer,
     pub(crate) certificate: Vec<u8>,
-    pub(crate) key: SubjectPrivateKey,
+    pub(crate) key: KeptKey,
 }
 
 /// What can be said about the certificate that the agent keeps.
@@ -48,6 +48,9 @@ pub struct CertificateInfo {
     pub subject: String,
     /// The kind of its key: `x-wing`, `x25519`, `p256`, `ed25519`.
     pub key: String,
+    /// The device that holds the key, and the key in it, as a PKCS#11 URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// Which gateway gave it.
     pub gateway: String,
     /// Hash of the issuer's key.
@@ -98,13 +101,12 @@ impl KeptCertificate {
 
     /// Writes the file, over an older one.
     pub(crate) fn save(&self, paths: &Paths) -> Result<(), AgentError> {
-        let key = self.key.to_file();
         FILE.save(&file(paths), |w| {
             w.text8(self.gateway.as_str());
             w.text16(&self.address);
             w.bytes16(self.issuer.certificate());
             w.bytes16(&self.certificate);
-            w.bytes16(key.expose());
+            self.key.write(w);
         })
     }
 
@@ -138,6 +140,7 @@ impl KeptCertificate {
                 SubjectName::Foreign { name, .. } => name.clone(),
             },
             key: self.key.kind().as_str().to_owned(),
+            device: self.key.device().map(ToString::to_string),
             gateway: self.gateway.to_string(),
             issuer: self.issuer.fingerprint().to_string(),
             from: format_time(from),
@@ -154,7 +157,7 @@ impl KeptCertificate {
             issuer: TrustedIssuer::from_certificate(crypto(), r.bytes16()?)
                 .map_err(|_| WireError::BadValue("issuer's certificate"))?,
             certificate: r.bytes16()?.to_vec(),
-            key: SubjectPrivateKey::from_file(&SecretBytes::new(r.bytes16()?.to_vec()))?,
+            key: KeptKey::read(r)?,
         })
     }
 }

@@ -42,6 +42,14 @@ impl Key {
         }
     }
 
+    /// The device that holds it.
+    pub(crate) fn device(&self) -> Option<&symbolon_hardware::Device> {
+        match self {
+            Self::Software(_) => None,
+            Self::Device(key) => Some(key.device().device()),
+        }
+    }
+
     /// Why the device failed, where that is why an exchange broke off.
     pub(crate) fn trouble(&self) -> Option<AgentError> {
         match self {

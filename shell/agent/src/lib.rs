@@ -19,6 +19,7 @@
 
 mod agent;
 mod certificate;
+mod certificate_key;
 mod client;
 mod clock;
 mod config;
@@ -48,7 +49,7 @@ mod ticket;
 pub mod token;
 
 pub use agent::{Agent, AgentOptions, Patience, SignOut};
-pub use client::{Client, Ending, Listening, RawStream};
+pub use client::{Client, Ending, Listening, PIN_WANTED, RawStream};
 pub use config::{OpenId, UserConfig};
 pub use credential::{CertificateFiles, Credential};
 pub use dialogue::{Decision, Dialogue, GatewayInfo, PinPurpose, Step};

@@ -60,6 +60,15 @@ impl Proof {
         }
     }
 
+    /// The device that holds its key, as a PKCS#11 URI.
+    pub(crate) fn device(&self) -> Option<String> {
+        match self {
+            Self::Key { key, .. } => key.device().map(|device| device.uri().to_string()),
+            Self::Certificate(held) => held.key().device().map(|signer| signer.uri().to_string()),
+            Self::Password { .. } | Self::Kerberos(_) | Self::Oidc(_) | Self::Ticket(..) => None,
+        }
+    }
+
     /// Whether it answers a number of the gateway's, which is good once.
     pub(crate) const fn answers_a_number(&self) -> bool {
         matches!(self, Self::Key { .. })
@@ -107,9 +116,12 @@ pub(crate) async fn open_context(
             exchange(connection, begin(gateway, verified, token)?).await
         }
         Proof::Certificate(held) => {
-            let token = |naming| HeldToken { held: Arc::clone(held), naming };
+            let begin = |naming| {
+                let begun = begin(gateway, verified, HeldToken { held: Arc::clone(held), naming });
+                begun.map_err(|e| held.key().trouble().unwrap_or_else(|| e.into()))
+            };
             if held.naming() == Naming::Hash {
-                match exchange(connection, begin(gateway, verified, token(Naming::Hash))?).await? {
+                match exchange(connection, begin(Naming::Hash)?).await? {
                     Err(refusal) if refusal.code == RefusalCode::UnknownCertificate => {
                         held.known_as(Naming::Whole);
                         *connection = Connection::dial(&gateway.address).await?;
@@ -117,7 +129,7 @@ pub(crate) async fn open_context(
                     known => return Ok(known),
                 }
             }
-            let opened = exchange(connection, begin(gateway, verified, token(Naming::Whole))?).await?;
+            let opened = exchange(connection, begin(Naming::Whole)?).await?;
             if opened.is_ok() {
                 held.known_as(Naming::Hash);
             }

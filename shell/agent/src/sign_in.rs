@@ -124,6 +124,8 @@ pub(crate) struct Shown {
     pub(crate) class: TokenClass,
     /// The user identification code and the access control path, where a registration tells them.
     pub(crate) registered: Option<(String, String)>,
+    /// The device that holds the key which proved it, as a PKCS#11 URI.
+    pub(crate) device: Option<String>,
     /// Who showed it, where that is known before the gateway says it.
     pub(crate) holder: Option<Holder>,
 }
@@ -196,7 +198,13 @@ fn finish(
         subject: subject.chars().filter(|c| !c.is_control()).collect(),
         opened: clock::now(),
         lifetime_secs,
-        shown: Shown { method: proof.method(), class: proof.class(), registered: None, holder: None },
+        shown: Shown {
+            method: proof.method(),
+            class: proof.class(),
+            registered: None,
+            device: proof.device(),
+            holder: None,
+        },
     })
 }
 

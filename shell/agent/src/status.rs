@@ -154,6 +154,9 @@ pub struct SessionStatus {
     pub expires: String,
     /// The suite of its context.
     pub suite: String,
+    /// The device that holds the key which opened it, as a PKCS#11 URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// How the gateway's keys came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_from: Option<KeysFrom>,
@@ -245,6 +248,9 @@ pub struct WhoAmI {
     pub assurance: String,
     /// How it was proved: `challenge`, `certificate`, `kerberos`, `oidc`, `password` or `ticket`.
     pub signed_in_by: String,
+    /// The device that holds the key which proved it, as a PKCS#11 URI; a certificate's names the key too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The gateway's verified name.
     pub gateway: String,
     /// Hash of the issuer's key.

@@ -74,6 +74,12 @@ impl DevicePin {
     }
 }
 
+impl From<SecretBytes> for DevicePin {
+    fn from(pin: SecretBytes) -> Self {
+        Self(pin)
+    }
+}
+
 /// What a token says about further attempts at its PIN. PKCS#11 has no numbers for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tries {

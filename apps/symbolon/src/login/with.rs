@@ -8,6 +8,7 @@ use symbolon_crypto::SecretBytes;
 use symbolon_policy::CanonName;
 use zeroize::Zeroizing;
 
+use crate::device;
 use crate::exit::{Complaint, Outcome};
 use crate::pin::{self, PinArgs};
 
@@ -60,8 +61,8 @@ pub(crate) struct CredentialArgs {
     /// Sign in by the certificate in this file, PEM or DER, those between it and its authority behind it
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "user")]
     certificate: Option<PathBuf>,
-    /// Its private key: PKCS #8, or a file that symbolon wrote
-    #[arg(long, value_name = "FILE", requires = "certificate")]
+    /// Its private key: PKCS #8, a file that symbolon wrote, or a key in a device: 'pkcs11:token=NAME;object=NAME'
+    #[arg(long, value_name = "FILE or URI", requires = "certificate")]
     key: Option<PathBuf>,
 }
 
@@ -103,9 +104,38 @@ impl CredentialArgs {
             (Method::Token, _, _) => self.pin.secret(),
             (Method::Password, _, Some(file)) => pin::read_file(file),
             (Method::Password, Some(user), None) => pin::prompt(&format!("Password of {user}: ")),
+            (Method::Certificate, _, _) => match self.key_in_device(paths)? {
+                None => return Ok(None),
+                Some(KeyInDevice { pin_source: Some(file) }) if self.pin.pin_file.is_none() => {
+                    pin::read_file(&file)
+                }
+                Some(_) => self.pin.secret_of_device(),
+            },
             _ => return Ok(None),
         };
         secret.map(Some)
+    }
+
+    /// Whether there is a secret, which another process is given.
+    pub(crate) fn has_secret(&self, paths: &Paths) -> Outcome<bool> {
+        Ok(match self.method()? {
+            Method::Token | Method::Password => true,
+            Method::Certificate => self.key_in_device(paths)?.is_some(),
+            Method::Kerberos | Method::Oidc | Method::Ticket => false,
+        })
+    }
+
+    /// Whether the key of the certificate is in a device, whose PIN is needed.
+    fn key_in_device(&self, paths: &Paths) -> Outcome<Option<KeyInDevice>> {
+        Ok(match &self.key {
+            Some(key) => device::in_place_of(key)?.map(|uri| KeyInDevice { pin_source: uri.pin_source }),
+            // what else is wrong with it shows when it is opened
+            None => symbolon_agent::certificate_info(paths)
+                .ok()
+                .flatten()
+                .and_then(|info| info.device)
+                .map(|_| KeyInDevice { pin_source: None }),
+        })
     }
 
     /// The same arguments for another process with another current directory, which is given the secret.
@@ -114,6 +144,10 @@ impl CredentialArgs {
         words.extend(self.user.as_ref().map(|user| format!("--user={user}")));
         for (flag, file) in [("--certificate", &self.certificate), ("--key", &self.key)] {
             let Some(file) = file else { continue };
+            if let Some(uri) = device::in_place_of(file)? {
+                words.push(format!("{flag}={uri}"));
+                continue;
+            }
             let file = std::path::absolute(file).map_err(|e| Complaint::file(file, &e))?;
             let file = file.to_str().ok_or_else(|| {
                 Complaint::usage(format!("{} is not UTF-8 text", file.display())).fix("rename it")
@@ -139,15 +173,27 @@ impl CredentialArgs {
                     user.ok_or_else(|| Complaint::usage("whose password is it?").fix("--user NAME"))?;
                 Credential::Password { user, password: SecretBytes::new(secret.as_bytes().to_vec()) }
             }
-            (Method::Certificate, _) => Credential::Certificate(match (self.certificate, self.key) {
-                (Some(certificate), Some(key)) => CertificateFiles::At { certificate, key },
-                _ => CertificateFiles::Kept,
-            }),
+            (Method::Certificate, _) => Credential::Certificate {
+                files: match (self.certificate, self.key) {
+                    (Some(certificate), Some(key)) => match device::in_place_of(&key)? {
+                        Some(uri) => CertificateFiles::InDevice { certificate, key: Box::new(uri) },
+                        None => CertificateFiles::At { certificate, key },
+                    },
+                    _ => CertificateFiles::Kept,
+                },
+                pin: secret.map(|mut pin| DevicePin::new(std::mem::take(&mut *pin))),
+            },
             (Method::Kerberos, _) => Credential::Kerberos,
             (Method::Oidc, _) => Credential::Oidc,
             (Method::Ticket, _) => Credential::Ticket,
         })
     }
+}
+
+/// A certificate's key that is in a device.
+struct KeyInDevice {
+    /// Where its PIN comes from if nobody is asked.
+    pin_source: Option<PathBuf>,
 }
 
 /// Whether a device holds the token's keys; what else is wrong with the token shows when it is opened.
@@ -179,6 +225,24 @@ mod tests {
         assert!(line(&["--with", "kerberos", "--user", "paul"]).method().is_err());
         assert!(Line::try_parse_from(["symbolon", "--certificate", "c"]).is_err());
         assert!(Line::try_parse_from(["symbolon", "--with", "password"]).is_err());
+    }
+
+    #[test]
+    fn a_key_in_a_device_stands_in_the_place_of_a_file() {
+        let key = "pkcs11:token=work;object=laptop?pin-source=file:/etc/pin";
+        let credential = line(&["--certificate", "/c", "--key", key]);
+        let nowhere = Paths::new(Some("/nowhere".into())).unwrap();
+        assert_eq!(credential.has_secret(&nowhere), Ok(true));
+        assert_eq!(credential.words().unwrap()[2], format!("--key={key}"));
+        let pin = Some(Zeroizing::new("4321".to_owned()));
+        let opened = credential.credential(&nowhere, pin).unwrap();
+        let Credential::Certificate { files: CertificateFiles::InDevice { key, .. }, pin: Some(_) } = opened
+        else {
+            panic!("{opened:?}");
+        };
+        assert_eq!(key.object.as_deref(), Some("laptop"));
+        assert!(line(&["--certificate", "/c", "--key", "pkcs11:nonsense"]).has_secret(&nowhere).is_err());
+        assert_eq!(line(&["--certificate", "/c", "--key", "/k"]).has_secret(&nowhere), Ok(false));
     }
 
     #[test]

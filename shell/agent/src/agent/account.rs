@@ -2,7 +2,9 @@
 
 use crate::agent::certificates;
 use crate::certificate::{HeldCertificate, none_kept};
+use crate::certificate_key::KeptKey;
 use crate::credential::CertificateFiles;
+use crate::device::{self, OpenDevices};
 use crate::directory::Directory;
 use crate::holder::Holder;
 use crate::id_tokens::IdTokens;
@@ -16,6 +18,7 @@ use crate::token::{self, OpenToken, Saved};
 use crate::{AgentError, Credential, ErrorKind, Paths, UserConfig, kerberos};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbolon_crypto::{GatewayName, KeySet, SubjectName};
+use symbolon_hardware::Device;
 use symbolon_policy::TokenClass;
 use symbolon_session::Ticket;
 use symbolon_token::container::Registration;
@@ -31,6 +34,7 @@ pub(crate) struct Account {
     token: Option<Arc<Mutex<OpenToken>>>,
     /// Who signs in, where the proof does not say it.
     holder: Holder,
+    devices: OpenDevices,
     paths: Paths,
     kept: Mutex<Kept>,
 }
@@ -75,13 +79,19 @@ impl Account {
                 let gateway = named.gateway(paths, config)?;
                 Ok(Self::new(paths, gateway, Proof::Password { user, password, gateways }))
             }
-            Credential::Certificate(files) => {
+            Credential::Certificate { files, pin } => {
+                let devices = OpenDevices::default();
+                if let Some(device) = device_of(paths, &files, &config)? {
+                    devices.add(device.open(pin.ok_or_else(no_pin)?)?);
+                }
                 let gateway = match files {
                     CertificateFiles::Kept => named.gateway_of_certificate(paths, config)?,
-                    CertificateFiles::At { .. } => named.gateway(paths, config)?,
+                    CertificateFiles::At { .. } | CertificateFiles::InDevice { .. } => {
+                        named.gateway(paths, config)?
+                    }
                 };
-                let held = HeldCertificate::open(paths, &files, &gateway.name)?;
-                Ok(Self::new(paths, gateway, Proof::Certificate(Arc::new(held))))
+                let held = HeldCertificate::open(paths, &files, &gateway.name, &devices)?;
+                Ok(Self { devices, ..Self::new(paths, gateway, Proof::Certificate(Arc::new(held))) })
             }
             Credential::Kerberos => {
                 let gateway = named.gateway(paths, config.clone())?;
@@ -104,8 +114,8 @@ impl Account {
                 && ticket.class == proof.class()
         });
         let kept = Mutex::new(Kept { ticket, ..Kept::default() });
-        let (proof, holder) = (Some(proof), Holder::of_this_agent());
-        Self { gateway, proof, registered: None, token: None, holder, paths: paths.clone(), kept }
+        let (proof, holder, devices) = (Some(proof), Holder::of_this_agent(), OpenDevices::default());
+        Self { gateway, proof, registered: None, token: None, holder, devices, paths: paths.clone(), kept }
     }
 
     fn of_token(
@@ -134,9 +144,21 @@ impl Account {
             number: registration.next_number,
             ..Kept::default()
         });
-        let holder = Holder::of_token(open.token().id());
+        let (holder, devices) = (Holder::of_token(open.token().id()), OpenDevices::default());
+        if let Some(device) = open.device() {
+            devices.add(device.clone());
+        }
         let token = Some(Arc::new(Mutex::new(open)));
-        Ok(Self { gateway, proof: Some(proof), registered, token, holder, paths: paths.clone(), kept })
+        Ok(Self {
+            gateway,
+            proof: Some(proof),
+            registered,
+            token,
+            holder,
+            devices,
+            paths: paths.clone(),
+            kept,
+        })
     }
 
     fn of_ticket(paths: &Paths, named: Named, config: UserConfig) -> Result<Self, AgentError> {
@@ -160,7 +182,17 @@ impl Account {
         let key_set = Some(ticket.key_set.clone());
         let (registered, holder) = (ticket.registered.clone(), ticket.holder.clone());
         let kept = Mutex::new(Kept { key_set, ticket: Some(ticket), ..Kept::default() });
-        Ok(Self { gateway, proof: None, registered, token: None, holder, paths: paths.clone(), kept })
+        let devices = OpenDevices::default();
+        Ok(Self {
+            gateway,
+            proof: None,
+            registered,
+            token: None,
+            holder,
+            devices,
+            paths: paths.clone(),
+            kept,
+        })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -234,7 +266,7 @@ impl Account {
     /// Signs in with the proof as it is now: a certificate may have been renewed.
     async fn shown_alike(&self, proof: &Proof, at_hand: AtHand) -> Result<SignedIn, AgentError> {
         let Proof::Certificate(held) = proof else { return sign_in(&self.gateway, proof, at_hand).await };
-        let current = Proof::Certificate(held.current(&self.paths, &self.gateway.name)?);
+        let current = Proof::Certificate(held.current(&self.paths, &self.gateway.name, &self.devices)?);
         sign_in(&self.gateway, &current, at_hand).await.map_err(|e| match e.kind {
             ErrorKind::Denied => self.explained(held, e),
             _ => e,
@@ -267,7 +299,7 @@ impl Account {
             _ => return Err(AgentError::failure("the gateway opened a session that is over already")),
         }
         let SignedIn { carried, key_set, .. } = opened;
-        certificates::renew_lapsed(&self.paths, &self.gateway, carried).await?;
+        certificates::renew_lapsed(&self.paths, &self.gateway, &self.devices, carried).await?;
         tracing::info!("the certificate had ended, and was renewed");
         let signed_in = self.shown_alike(proof, AtHand { key_set: Some(key_set), number: None }).await?;
         if signed_in.lifetime_secs == 0 {
@@ -303,6 +335,11 @@ impl Account {
         self.registered.as_ref().map(|(code, _)| code.clone()).or_else(of_certificate)
     }
 
+    /// The devices that were opened.
+    pub(crate) const fn devices(&self) -> &OpenDevices {
+        &self.devices
+    }
+
     /// Where the user's files are.
     pub(crate) const fn paths(&self) -> &Paths {
         &self.paths
@@ -315,7 +352,7 @@ impl Account {
         let (Some(key_set), Some(shown)) = (kept.key_set.clone(), kept.shown.clone()) else { return };
         let Some(holder) = shown.holder else { return };
         // On the disk it would open what the device is there to guard.
-        if shown.class == TokenClass::Hardware {
+        if shown.class == TokenClass::Hardware || shown.device.is_some() {
             return;
         }
         let new = KeptTicket {
@@ -367,6 +404,27 @@ impl Account {
             Err(_) => tracing::warn!("updating the token's file broke off"),
         }
     }
+}
+
+/// The device that holds the key of a certificate, if one does.
+fn device_of(
+    paths: &Paths,
+    files: &CertificateFiles,
+    config: &UserConfig,
+) -> Result<Option<Device>, AgentError> {
+    match files {
+        CertificateFiles::At { .. } => Ok(None),
+        CertificateFiles::InDevice { key, .. } => Ok(Some(Device::find_signing(key)?)),
+        CertificateFiles::Kept => match KeptCertificate::load(paths)?.ok_or_else(none_kept)?.key {
+            KeptKey::Here(_) => Ok(None),
+            KeptKey::Device(key) => device::of_certificate(&key, config).map(Some),
+        },
+    }
+}
+
+fn no_pin() -> AgentError {
+    AgentError::usage("the certificate's key is in a device, whose PIN was not given")
+        .fix("symbolon login asks for it")
 }
 
 /// There is nothing to go on with.

@@ -174,7 +174,7 @@ impl Carrier<'_> {
 
     /// Asks for a certificate.
     async fn order(&mut self, order: Order) -> Result<(), Over> {
-        match self.certificates.order(order, self.account.user_code().as_deref()) {
+        match self.certificates.order(order, self.account.user_code().as_deref(), self.account.devices()) {
             Some(message) => self.send(&message).await,
             None => Ok(()),
         }
@@ -261,7 +261,8 @@ impl Carrier<'_> {
             }
             ControlMessage::Certificate(bytes) => {
                 let Account { gateway, .. } = self.account;
-                let message = self.certificates.receive(self.account.paths(), gateway, bytes.as_bytes());
+                let (paths, devices) = (self.account.paths(), self.account.devices());
+                let message = self.certificates.receive(paths, gateway, devices, bytes.as_bytes());
                 self.say_of_certificate(message).await
             }
             ControlMessage::CertificateRefused { detail } => {

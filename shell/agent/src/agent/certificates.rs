@@ -11,17 +11,21 @@
 //!   ── 3 | RenewalAnswer, with the next PKCS #10 ──────────────>
 //!   <─────────── as above
 //! ```
-//! Each key is made here and never leaves. What comes is checked like any other certificate, and is
+//! Each key is made here, or in a device that is plugged in here, and never leaves. What comes is checked like any other certificate, and is
 //! for the key and the subject that were asked for, or it is not kept.
 
+use crate::certificate_key::{HeldKey, KeptKey, NewKey};
 use crate::connection;
+use crate::device::OpenDevices;
 use crate::kept_certificate::{CertificateInfo, KeptCertificate};
+use crate::key::blocking;
 use crate::sign_in::{Carried, Gateway};
-use crate::{AgentError, Paths, clock};
+use crate::{AgentError, PIN_WANTED, Paths, clock};
 use std::time::Duration;
-use symbolon_crypto::{Revocation, SubjectId, SubjectName, SubjectTrust, TrustedIssuer};
+use symbolon_crypto::{CryptoError, Revocation, SubjectId, SubjectName, SubjectTrust, TrustedIssuer};
+use symbolon_hardware::{Device, DevicePin, OpenDevice, Pkcs11Uri};
 use symbolon_issuer::{CertificateRequest, RenewalChallenge, RequestedName, SealedCertificate};
-use symbolon_provider::{SubjectKeyKind, SubjectPrivateKey, crypto};
+use symbolon_provider::{SubjectKeyKind, crypto};
 use symbolon_session::{CertificateBytes, ControlMessage};
 use symbolon_wire::{Decode, Encode, Time};
 use tokio::io::AsyncWriteExt;
@@ -47,7 +51,38 @@ pub(crate) struct Order {
     pub(crate) kind: SubjectKeyKind,
     /// The device's label.
     pub(crate) device: String,
+    /// The PKCS#11 device that shall make and hold its key.
+    pub(crate) place: Option<Place>,
     pub(crate) reply: oneshot::Sender<Result<CertificateInfo, AgentError>>,
+}
+
+/// A PKCS#11 device, and its PIN unless it is open already.
+pub(crate) struct Place {
+    pub(crate) uri: Pkcs11Uri,
+    pub(crate) pin: Option<DevicePin>,
+}
+
+impl Place {
+    /// Opens it.
+    fn open(self, devices: &OpenDevices) -> Result<OpenDevice, AgentError> {
+        if self.uri.id.is_some() {
+            return Err(AgentError::usage(
+                "the URI names a key by its id, and a new key gets an id of its own",
+            )
+            .fix("leave id=… out; object=… may name the new key"));
+        }
+        let device = Device::find_signing(&self.uri)?;
+        if let Some(open) = devices.open(&device) {
+            return Ok(open);
+        }
+        let pin = self.pin.ok_or_else(|| {
+            let label = &device.identity().label;
+            AgentError::denied(format!("the device {label} wants its PIN")).code(PIN_WANTED).fix("type it")
+        })?;
+        let open = device.open(pin)?;
+        devices.add(open.clone());
+        Ok(open)
+    }
 }
 
 /// What is under way on this connection.
@@ -62,16 +97,16 @@ pub(crate) struct Certificates {
 /// What was asked for, and the key that it is for.
 struct Wish {
     request: CertificateRequest,
-    key: SubjectPrivateKey,
+    key: NewKey,
     subject: SubjectId,
 }
 
 impl Wish {
-    fn new(subject: SubjectId, kind: SubjectKeyKind) -> Result<Self, AgentError> {
-        let key = SubjectPrivateKey::generate(kind);
+    fn new(subject: SubjectId, key: NewKey) -> Result<Self, AgentError> {
         let failed = |e: &dyn std::fmt::Display| AgentError::failure(format!("the request: {e}"));
-        let der = CertificateRequest::make(&RequestedName::Subject(subject.clone()), (&key).into())
-            .map_err(|e| failed(&e))?;
+        let name = RequestedName::Subject(subject.clone());
+        let der = blocking(|| CertificateRequest::make(&name, key.for_request()))
+            .map_err(|e| key.trouble().unwrap_or_else(|| failed(&e)))?;
         let request = CertificateRequest::read(crypto(), &der).map_err(|e| failed(&e))?;
         Ok(Self { request, key, subject })
     }
@@ -90,8 +125,13 @@ impl Certificates {
     }
 
     /// Asks for a certificate of the user `code`.
-    pub(crate) fn order(&mut self, order: Order, code: Option<&str>) -> Option<ControlMessage> {
-        let Order { kind, device, reply } = order;
+    pub(crate) fn order(
+        &mut self,
+        order: Order,
+        code: Option<&str>,
+        devices: &OpenDevices,
+    ) -> Option<ControlMessage> {
+        let Order { kind, device, place, reply } = order;
         let made = || {
             let code = code.ok_or_else(|| {
                 AgentError::usage("the gateway did not tell your user identification code")
@@ -101,7 +141,15 @@ impl Certificates {
                 AgentError::usage(format!("{device:?} is no label of a device"))
                     .fix("use small letters, digits and hyphens: --device laptop")
             })?;
-            let wish = Wish::new(subject, kind)?;
+            let key = match place {
+                None => NewKey::here(kind),
+                Some(_) if kind != SubjectKeyKind::P256 => return Err(not_in_a_device(kind)),
+                Some(place) => {
+                    let label = place.uri.object.clone().unwrap_or_else(|| subject.uri());
+                    NewKey::in_device(&blocking(|| place.open(devices))?, &label)?
+                }
+            };
+            let wish = Wish::new(subject, key)?;
             let message = tagged(FIRST, wish.request.der())?;
             Ok((wish, message))
         };
@@ -136,9 +184,10 @@ impl Certificates {
         &mut self,
         paths: &Paths,
         gateway: &Gateway,
+        devices: &OpenDevices,
         bytes: &[u8],
     ) -> Result<Option<ControlMessage>, AgentError> {
-        let result = self.take(paths, gateway, bytes);
+        let result = self.take(paths, gateway, devices, bytes);
         if let Err(e) = &result {
             self.settle(Err(e.clone()));
         }
@@ -158,6 +207,7 @@ impl Certificates {
         &mut self,
         paths: &Paths,
         gateway: &Gateway,
+        devices: &OpenDevices,
         bytes: &[u8],
     ) -> Result<Option<ControlMessage>, AgentError> {
         let foreign = || AgentError::failure("what the gateway says about a certificate is not understood");
@@ -166,7 +216,7 @@ impl Certificates {
             OPEN => {
                 let wish = self.wish.take().ok_or_else(foreign)?;
                 let confirm = bytes_of(crypto().sha256(&[rest]).to_vec())?;
-                self.keep(paths, gateway, wish, rest.to_vec())?;
+                self.keep(paths, gateway, devices, wish, rest.to_vec())?;
                 Ok(Some(ControlMessage::CertificateConfirm(confirm)))
             }
             SEALED => {
@@ -175,21 +225,30 @@ impl Certificates {
                 let sealed = SealedCertificate::from_bytes(rest)?;
                 let (der, confirmation) = sealed.open(crypto(), kem, &wish.request).map_err(|_| foreign())?;
                 let confirm = bytes_of(confirmation.as_bytes().to_vec())?;
-                self.keep(paths, gateway, wish, der)?;
+                self.keep(paths, gateway, devices, wish, der)?;
                 Ok(Some(ControlMessage::CertificateConfirm(confirm)))
             }
             CHALLENGE => {
                 let old = self.old.take().ok_or_else(foreign)?;
                 let challenge = RenewalChallenge::from_bytes(rest)?;
+                let kind = old.key.kind();
                 let SubjectName::Ours(subject) = old.subject()?.name().clone() else { return Err(foreign()) };
-                let wish = Wish::new(subject, old.key.kind())?;
+                let (key, next) = match old.key {
+                    KeptKey::Here(key) => (HeldKey::Ours(key), NewKey::here(kind)),
+                    KeptKey::Device(uri) => blocking(|| {
+                        let label = uri.object.clone().unwrap_or_else(|| subject.uri());
+                        let next = NewKey::in_device(&devices.with(&uri)?, &label)?;
+                        Ok::<_, AgentError>((HeldKey::Device(Box::new(devices.signer(&uri)?)), next))
+                    })?,
+                };
+                let wish = Wish::new(subject, next)?;
                 let request = wish.request.der().to_vec();
-                let answer = match (old.key.signer(), old.key.kem()) {
+                let answer = blocking(|| match (key.signer(), key.kem()) {
                     (Some(signer), _) => challenge.answer_signed(crypto(), &old.certificate, request, signer),
                     (None, Some(kem)) => challenge.answer_opened(crypto(), &old.certificate, request, kem),
-                    (None, None) => return Err(foreign()),
-                };
-                let answer = answer.map_err(|_| foreign())?;
+                    (None, None) => Err(CryptoError::BadKey),
+                });
+                let answer = answer.map_err(|_| key.trouble().unwrap_or_else(foreign))?;
                 self.wish = Some(wish);
                 Ok(Some(ControlMessage::CertificateRequest(tagged(ANSWER, &answer.to_bytes())?)))
             }
@@ -201,6 +260,7 @@ impl Certificates {
         &mut self,
         paths: &Paths,
         gateway: &Gateway,
+        devices: &OpenDevices,
         wish: Wish,
         certificate: Vec<u8>,
     ) -> Result<(), AgentError> {
@@ -221,14 +281,16 @@ impl Certificates {
         if !asked_for {
             return Err(unusable(&"it is not the one that was asked for"));
         }
-        let kept = KeptCertificate {
-            gateway: gateway.name.clone(),
-            address: gateway.address.clone(),
-            issuer,
-            certificate,
-            key: wish.key,
-        };
-        kept.save(paths)?;
+        // One that cannot be read is written over like any other.
+        let former = KeptCertificate::load(paths).ok().flatten();
+        let (name, address) = (gateway.name.clone(), gateway.address.clone());
+        let kept = wish.key.keep(|key| {
+            let kept = KeptCertificate { gateway: name, address, issuer, certificate, key };
+            kept.save(paths).map(|()| kept)
+        })?;
+        if let Some(KeptKey::Device(key)) = former.map(|former| former.key) {
+            remove(devices, &key);
+        }
         let info = kept.info(paths)?;
         tracing::info!(subject = info.subject, until = info.until, "a certificate is kept");
         self.due = Some(kept.half()?);
@@ -253,6 +315,7 @@ impl Certificates {
 pub(crate) async fn renew_lapsed(
     paths: &Paths,
     gateway: &Gateway,
+    devices: &OpenDevices,
     carried: Carried,
 ) -> Result<(), AgentError> {
     let Carried { mut stream, mut reader, mut channel } = carried;
@@ -279,13 +342,34 @@ pub(crate) async fn renew_lapsed(
         };
         let mut body = heard.body;
         next = match channel.open(&mut body).map_err(|e| broke(&e))? {
-            ControlMessage::Certificate(bytes) => certificates.receive(paths, gateway, bytes.as_bytes())?,
+            ControlMessage::Certificate(bytes) => {
+                certificates.receive(paths, gateway, devices, bytes.as_bytes())?
+            }
             ControlMessage::CertificateRefused { detail } => {
                 return Err(certificates.refused(detail.as_str()));
             }
             other => return Err(broke(&format!("the gateway says {other:?}"))),
         };
     }
+}
+
+/// Removes the key of a certificate that another one has replaced.
+fn remove(devices: &OpenDevices, key: &Pkcs11Uri) {
+    let removed = devices.with(key).and_then(|device| Ok(blocking(|| device.remove_pair(key))?));
+    if let Err(e) = removed {
+        // It opens nothing once its certificate has ended; whoever wants it gone has the device's tools.
+        tracing::warn!(error = %e, %key, "the key of the former certificate stays in its device");
+    }
+}
+
+/// Devices make keys of one kind here.
+fn not_in_a_device(kind: SubjectKeyKind) -> AgentError {
+    let what = match kind {
+        SubjectKeyKind::XWing | SubjectKeyKind::X25519 => "it opens envelopes, which devices do not do here",
+        SubjectKeyKind::P256 | SubjectKeyKind::Ed25519 => "devices make keys of the kind p256 here",
+    };
+    AgentError::usage(format!("a key of the kind {} cannot be in a device: {what}", kind.as_str()))
+        .fix("--key p256; or leave the device out, and the key is in a file")
 }
 
 /// When to try again: after an eighth of its life.

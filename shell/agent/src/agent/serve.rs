@@ -1,16 +1,21 @@
 //! The agent's socket: who may talk, and what is answered.
 
 use crate::AgentError;
+use crate::agent::certificates::Place;
 use crate::agent::report;
 use crate::agent::shared::Shared;
 use crate::agent::tunnel::{Early, Tunnel};
-use crate::ipc::{MAX_REQUEST, PortNews, Reply, ReplyLine, Request, RequestLine, read_line, to_line};
+use crate::ipc::{
+    MAX_REQUEST, PinText, PortNews, Reply, ReplyLine, Request, RequestLine, read_line, to_line,
+};
 use crate::status::SCHEMA;
 use rustix::net::sockopt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use symbolon_hardware::{DevicePin, HardwareError, Pkcs11Uri};
 use symbolon_policy::AppName;
+use symbolon_provider::SubjectKeyKind;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -77,12 +82,12 @@ async fn command(shared: &Arc<Shared>, stream: UnixStream) -> std::io::Result<()
                 shared.set_place(place);
                 Reply::Done
             }),
-            Request::Certificate { key, device } => match key.parse() {
-                Ok(kind) => {
-                    let certificate = shared.certificate(kind, device).await;
+            Request::Certificate { key, device, place, pin } => match wanted(&key, place.as_deref(), pin) {
+                Ok((kind, place)) => {
+                    let certificate = shared.certificate(kind, device, place).await;
                     certificate.map(|info| Reply::Certificate(Box::new(info)))
                 }
-                Err(e) => Err(AgentError::usage(e)),
+                Err(e) => Err(e),
             },
             Request::Logout => {
                 shared.logout.notify_one();
@@ -109,6 +114,20 @@ async fn command(shared: &Arc<Shared>, stream: UnixStream) -> std::io::Result<()
         };
         reply(&mut stream, result).await?;
     }
+}
+
+/// What kind of key, and where.
+fn wanted(
+    key: &str,
+    place: Option<&str>,
+    pin: Option<PinText>,
+) -> Result<(SubjectKeyKind, Option<Place>), AgentError> {
+    let kind = key.parse().map_err(|e: String| AgentError::usage(e))?;
+    let place = place.map(|uri| {
+        let uri = Pkcs11Uri::parse(uri).map_err(HardwareError::from)?;
+        Ok::<_, AgentError>(Place { uri, pin: pin.map(|PinText(pin)| DevicePin::from(pin)) })
+    });
+    Ok((kind, place.transpose()?))
 }
 
 async fn reply(stream: &mut BufReader<UnixStream>, result: Result<Reply, AgentError>) -> std::io::Result<()> {

@@ -1,7 +1,7 @@
 //! What the parts of a running agent share: the session as streams need it, and what commands show.
 
 use crate::agent::account::Account;
-use crate::agent::certificates::Order;
+use crate::agent::certificates::{Order, Place};
 use crate::agent::numbers::Numbers;
 use crate::agent::streams::StreamEntry;
 use crate::agent::term::Term;
@@ -266,9 +266,10 @@ impl Shared {
         &self,
         kind: SubjectKeyKind,
         device: String,
+        place: Option<Place>,
     ) -> Result<CertificateInfo, AgentError> {
         let (reply, answer) = oneshot::channel();
-        let order = Order { kind, device, reply };
+        let order = Order { kind, device, place, reply };
         let busy = || AgentError::unreachable("the gateway cannot be asked at the moment").fix("try again");
         self.orders.0.try_send(order).map_err(|_| busy())?;
         match timeout(ORDER_PATIENCE, answer).await {

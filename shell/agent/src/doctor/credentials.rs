@@ -2,18 +2,19 @@
 
 use super::{Diagnosis, Finding};
 use crate::id_tokens::IdTokens;
-use crate::{AgentError, Paths, UserConfig, certificate_info, kept_ticket, kerberos};
+use crate::{AgentError, Paths, UserConfig, certificate_info, device, kept_ticket, kerberos};
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use symbolon_crypto::GatewayName;
+use symbolon_hardware::Pkcs11Uri;
 
 pub(super) async fn look(paths: &Paths, config: Option<&UserConfig>, found: &mut Diagnosis) {
     if let Some(config) = config {
         look_at_kerberos(config, found).await;
         look_at_oidc(config, found);
     }
-    look_at_certificate(paths, found);
+    look_at_certificate(paths, config, found);
     look_at_ticket(paths, found);
 }
 
@@ -74,7 +75,7 @@ fn program_file(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(path).map(|dir| dir.join(program)).find(runs)
 }
 
-fn look_at_certificate(paths: &Paths, found: &mut Diagnosis) {
+fn look_at_certificate(paths: &Paths, config: Option<&UserConfig>, found: &mut Diagnosis) {
     match certificate_info(paths) {
         Ok(None) => {}
         Ok(Some(certificate)) if certificate.over => {
@@ -83,9 +84,17 @@ fn look_at_certificate(paths: &Paths, found: &mut Diagnosis) {
             found.add("certificate", Finding::Fail, detail, fix);
         }
         Ok(Some(certificate)) => {
-            found.ok("certificate", format!("{} holds until {}", certificate.subject, certificate.until))
+            found.ok("certificate", format!("{} holds until {}", certificate.subject, certificate.until));
+            look_at_its_device(certificate.device.as_deref(), config, found);
         }
         Err(e) => found.error("certificate", Finding::Fail, &e),
+    }
+}
+
+/// The key of the certificate may be in a device.
+fn look_at_its_device(key: Option<&str>, config: Option<&UserConfig>, found: &mut Diagnosis) {
+    if let (Some(Ok(key)), Some(config)) = (key.map(Pkcs11Uri::parse), config) {
+        super::look_at_device(device::of_certificate(&key, config), "the certificate's key", found);
     }
 }
 
