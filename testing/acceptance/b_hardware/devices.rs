@@ -63,6 +63,22 @@ impl Drawer {
         Ok(fs::rename(self.directory.path().join("pulled"), self.tokens())?)
     }
 
+    /// Puts a key that OpenSSL made into a token.
+    pub(crate) fn import(&self, token: &str, key: &Path, label: &str, id: &str) -> Result<()> {
+        let mut util = Command::new(program("softhsm2-util")?);
+        util.args(["--import", &key.display().to_string(), "--token", token, "--pin", PIN]);
+        util.args(["--label", label, "--id", id]).env("SOFTHSM2_CONF", self.conf());
+        finish(&mut util, b"", LIMIT)?.success().map(drop)
+    }
+
+    /// What an outsider with the PIN gets of a private key.
+    pub(crate) fn private_key(&self, token: &str, label: &str) -> Result<Vec<u8>> {
+        let mut tool = Command::new(program("pkcs11-tool")?);
+        tool.args(["--module", MODULE, "--token-label", token, "--login", "--pin", PIN]);
+        tool.args(["--read-object", "--type", "privkey", "--label", label]);
+        Ok(finish(tool.env("SOFTHSM2_CONF", self.conf()), b"", LIMIT)?.stdout)
+    }
+
     /// What an outsider with the PIN sees of the keys in a token.
     pub(crate) fn keys(&self, label: &str) -> Result<String> {
         let mut tool = Command::new(program("pkcs11-tool")?);

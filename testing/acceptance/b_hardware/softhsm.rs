@@ -6,7 +6,7 @@ use symbolon_acceptance::{Gateway, HttpServer, LIMIT, Person, curl, scenario, st
 use crate::devices::{Drawer, MODULE, PIN, enrol_words, person};
 
 /// Somebody who is registered with the key in a token.
-fn registered(name: &str, gateway: &Gateway, drawer: &Drawer, token: &str) -> Result<Person> {
+pub(crate) fn registered(name: &str, gateway: &Gateway, drawer: &Drawer, token: &str) -> Result<Person> {
     let person = person(name)?;
     drawer.plug_into(person.machine())?;
     let uri = format!("pkcs11:token={token}");
