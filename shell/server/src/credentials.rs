@@ -6,17 +6,20 @@
 //! password.rs      name and password: the local directory, LDAP, PAM (A4)
 //! certificate.rs   certificates of our issuer and of authorities that policy admits (A3, A7)
 //! tickets.rs       Kerberos, OpenID providers, and tickets of our own sessions (A5)
+//! lists.rs         revocation lists of those authorities, read again when they change
 //! settings.rs      which of them this node takes, from its configuration
 //! ```
 //! Whoever asks is looked up in our own directory in the end: a foreign authority says who somebody
 //! is, never what they may.
 
 mod certificate;
+mod lists;
 mod password;
 mod settings;
 mod tickets;
 mod token;
 
+pub(crate) use lists::{ListReport, Lists};
 pub use settings::{
     AuthoritySettings, Credentials as CredentialSettings, ForeignName, KerberosSettings, LdapSettings,
     OidcSettings, OidcUser, PamSettings,
@@ -109,6 +112,7 @@ impl From<Checked> for Admitted {
 /// What a node needs to check credentials, beside its directory.
 pub(crate) struct Credentials {
     pub(crate) trust: RwLock<SubjectTrust>,
+    pub(crate) lists: Lists,
     verdicts: Mutex<VerdictCache>,
     tickets: TicketKeys,
     kerberos: Option<KerberosAcceptor>,
@@ -127,8 +131,10 @@ impl Credentials {
     ) -> Result<Self, NodeError> {
         let settings = &config.credentials;
         settings.check()?;
+        let (trust, lists) = settings.trust(crypto, issuer)?;
         Ok(Self {
-            trust: RwLock::new(settings.trust(crypto, issuer, now())?),
+            trust,
+            lists,
             verdicts: Mutex::new(VerdictCache::new(VERDICTS)),
             tickets: TicketKeys::new(crypto, domain_key),
             kerberos: settings.kerberos(config.home())?,

@@ -100,6 +100,7 @@ impl Shared {
                 // A failure is logged, and the next look tries again.
                 _ = look.tick() => {
                     self.look_for_issuer().await;
+                    self.follow_lists().await;
                     drop(self.review().await);
                     self.read_notices().await;
                     self.write_notes().await;

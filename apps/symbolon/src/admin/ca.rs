@@ -14,7 +14,8 @@ use super::ca_files::{self, from_base64, to_base64};
 use super::ca_gateway::{self, GatewayRequestArgs};
 use super::ca_offline::{self, OpenArgs, RequestArgs, SignArgs};
 use super::ca_revoke::{self, RevokeGatewayArgs};
-use super::listing::{Details, Done, Listing};
+use super::listing::{Done, Listing};
+use super::office::Office;
 use super::{Desk, path};
 use crate::exit::{Complaint, Outcome};
 use crate::private::NewFile;
@@ -169,7 +170,7 @@ pub(super) async fn run(desk: &Desk<'_>, command: CaCommand) -> Outcome {
 }
 
 async fn status(desk: &Desk<'_>) -> Outcome {
-    desk.global.output().report(&Details(desk.node.get(OFFICE).await?));
+    desk.global.output().report(&Office(desk.node.get(OFFICE).await?));
     Ok(())
 }
 

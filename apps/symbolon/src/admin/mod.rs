@@ -11,6 +11,7 @@ mod client;
 mod entitlements;
 mod explain;
 mod listing;
+mod office;
 mod sessions;
 mod status;
 mod templates;

@@ -4,6 +4,7 @@
 use super::ca_office::{Lineage, Office};
 use super::error::ApiError;
 use super::{Answer, DONE, Done, Node, administrator, at, done, time_text};
+use crate::credentials::ListReport;
 use crate::node::Shared;
 use axum::Json;
 use axum::extract::{Path, State};
@@ -33,6 +34,8 @@ pub(super) struct OfficeView {
     certificates: usize,
     waiting: usize,
     next_issuer: Option<String>,
+    /// Those of other authorities.
+    lists: Vec<ListReport>,
 }
 
 pub(super) async fn show(State(node): Node) -> Answer<OfficeView> {
@@ -45,6 +48,7 @@ pub(super) async fn show(State(node): Node) -> Answer<OfficeView> {
         certificates: node.store.certificates(at()).await?.len(),
         waiting: node.store.certificate_requests().await?.len(),
         next_issuer: next.map(|f| f.to_string()),
+        lists: node.credentials.lists.reports(),
     }))
 }
 

@@ -1,13 +1,14 @@
 //! Which credentials a node takes, and from whom: the `[credentials]` of its configuration.
 
+use super::lists::Lists;
 use crate::error::NodeError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::RwLock;
 use std::time::Duration;
 use symbolon_crypto::{
-    Crypto, ForeignAuthority, ForeignUsage, NameRule, Revocation, RevocationList, SecretBytes, SubjectTrust,
-    TrustedIssuer,
+    Crypto, ForeignAuthority, ForeignUsage, NameRule, Revocation, SecretBytes, SubjectTrust, TrustedIssuer,
 };
 use symbolon_directory::{
     Address, DnTemplate, FilterTemplate, LdapConfig, LdapDirectory, Pam, PamConfig, PamService,
@@ -18,7 +19,6 @@ use symbolon_policy::CanonName;
 use symbolon_tickets::Spelling;
 use symbolon_tickets::kerberos::{KerberosAcceptor, Keytab, Principal, PrincipalMap, ServicePrincipal};
 use symbolon_tickets::oidc::{KeyTimes, OidcVerifier, Provider, SubjectMap, Transport, UserClaim};
-use symbolon_wire::Time;
 
 /// How long somebody else may take to answer, in seconds, unless the configuration says otherwise.
 const ANSWER_SECS: u64 = 5;
@@ -85,7 +85,8 @@ pub struct AuthoritySettings {
     /// What they must be meant for: TLS clients unless `smart_card` is set.
     #[serde(default)]
     pub smart_card: bool,
-    /// Files with its revocation lists, DER. With one, each certificate must be under a list in date.
+    /// Files with its revocation lists, PEM or DER, read again when they change. With one, each certificate must be
+    /// under a list in date.
     #[serde(default)]
     pub lists: Vec<PathBuf>,
 }
@@ -235,16 +236,15 @@ impl Credentials {
         &self,
         crypto: Crypto,
         issuer: &TrustedIssuer,
-        now: Time,
-    ) -> Result<SubjectTrust, NodeError> {
+    ) -> Result<(RwLock<SubjectTrust>, Lists), NodeError> {
         let wrong = |what: &str, e: &dyn std::fmt::Display| {
             NodeError::Config(format!("credentials.authority {what}: {e}"))
         };
         let mut trust = SubjectTrust::new(crypto, std::slice::from_ref(issuer), Revocation::IfListed)
             .map_err(|e| wrong("of our own", &e))?;
+        let mut authorities = Vec::new();
         for authority in &self.authority {
             let alias = &authority.alias;
-            let lists = authority.lists.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
             let certificate = der(&read(&authority.certificate)?);
             let admitted = ForeignAuthority {
                 alias: alias.clone(),
@@ -255,18 +255,18 @@ impl Credentials {
                 } else {
                     ForeignUsage::ClientAuthentication
                 },
-                revocation: if lists.is_empty() { Revocation::IfListed } else { Revocation::Demanded },
+                revocation: if authority.lists.is_empty() {
+                    Revocation::IfListed
+                } else {
+                    Revocation::Demanded
+                },
             };
             trust.admit(crypto, admitted).map_err(|e| wrong(alias, &e))?;
-            for list in lists {
-                let list = RevocationList::read(crypto, &der(&list), &certificate, now);
-                let list = list.map_err(|e| wrong(alias, &e))?;
-                if !trust.admit_list(crypto, list) {
-                    return Err(wrong(alias, &"a revocation list is not its own"));
-                }
-            }
+            authorities.push((authority.clone(), certificate));
         }
-        Ok(trust)
+        let trust = RwLock::new(trust);
+        let lists = Lists::open(crypto, &trust, &authorities)?;
+        Ok((trust, lists))
     }
 
     /// `home` is where the nodes on one store remember what tickets they have seen.
@@ -410,7 +410,7 @@ fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
 }
 
 /// The one certificate or list of a file, whichever of the two encodings it has.
-fn der(file: &[u8]) -> Vec<u8> {
+pub(super) fn der(file: &[u8]) -> Vec<u8> {
     use rustls_pki_types::pem::PemObject as _;
     use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
     let certificate = CertificateDer::from_pem_slice(file).map(|c| c.to_vec());

@@ -10,6 +10,7 @@ mod client;
 mod credentials;
 mod hostile;
 mod lapsed;
+mod lists;
 mod registration;
 mod sessions;
 mod sign_in;

@@ -1,0 +1,290 @@
+//! Revocation lists of other authorities: files that are read again when they change. A list takes the place
+//! of an older one of its authority, and ends what it names; one that is damaged, out of date or older than
+//! the present one is reported, and the present one stays.
+
+use super::settings::{AuthoritySettings, der};
+use crate::clock::now;
+use crate::error::NodeError;
+use crate::node::Shared;
+use serde::Serialize;
+use serde_json::json;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use symbolon_crypto::{Crypto, RevocationList, SubjectError, SubjectTrust};
+use symbolon_session::{EndReason, SessionState};
+use symbolon_store::{HotStore as _, StoreError};
+use symbolon_wire::Time;
+
+/// How long until a list that is not in date is looked at again though its file was not changed, in seconds:
+/// clocks differ, and it may be from a moment ahead.
+const LOOK_AGAIN_SECS: u64 = 30;
+
+/// The files, and whether sessions may be left that a list names.
+pub(crate) struct Lists {
+    files: Mutex<Vec<ListFile>>,
+    unswept: AtomicBool,
+}
+
+/// The file of an authority's list.
+struct ListFile {
+    alias: String,
+    path: PathBuf,
+    /// The authority's certificate, DER.
+    authority: Vec<u8>,
+    stamp: Option<Stamp>,
+    look_again: Option<Time>,
+    present: Option<Present>,
+    problem: Option<String>,
+}
+
+/// What changes when somebody writes a file or puts another in its place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: (u64, u64),
+    size: u64,
+    changed: [(i64, i64); 2],
+}
+
+/// The list that counts.
+#[derive(Clone)]
+struct Present {
+    hash: [u8; 32],
+    number: Vec<u8>,
+    from: Time,
+    until: Time,
+}
+
+/// What an administrator sees of a list.
+#[derive(Serialize)]
+pub(crate) struct ListReport {
+    authority: String,
+    file: String,
+    /// Hexadecimal; none before there was a list that counts.
+    number: Option<String>,
+    this_update: Option<String>,
+    next_update: Option<String>,
+    age_secs: Option<u64>,
+    problem: Option<String>,
+}
+
+impl Lists {
+    /// Reads the lists of `authorities`, which `trust` admits, for the first time.
+    ///
+    /// # Errors
+    /// [`NodeError::Config`] for what is no list of its authority. One that is out of date is reported and
+    /// refuses that authority's certificates; a node must start with it.
+    pub(super) fn open(
+        crypto: Crypto,
+        trust: &RwLock<SubjectTrust>,
+        authorities: &[(AuthoritySettings, Vec<u8>)],
+    ) -> Result<Self, NodeError> {
+        let mut files = Vec::new();
+        for (settings, certificate) in authorities {
+            for path in &settings.lists {
+                let mut file = ListFile {
+                    alias: settings.alias.clone(),
+                    path: path.clone(),
+                    authority: certificate.clone(),
+                    stamp: None,
+                    look_again: None,
+                    present: None,
+                    problem: None,
+                };
+                match file.read(crypto, trust) {
+                    Ok(_) => {}
+                    Err(e @ Problem::List(SubjectError::RevocationUnknown)) => file.report(e.to_string()),
+                    Err(e) => {
+                        let (alias, path) = (&settings.alias, path.display());
+                        let what = format!("credentials.authority {alias}: {path}: {e}");
+                        return Err(NodeError::Config(what));
+                    }
+                }
+                files.push(file);
+            }
+        }
+        let unswept = AtomicBool::new(!files.is_empty());
+        Ok(Self { files: Mutex::new(files), unswept })
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<ListFile>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is something to read.
+    fn has_news(&self) -> bool {
+        self.files().iter().any(ListFile::has_news)
+    }
+
+    /// Reads what was changed; the authorities with another list than before, and its number.
+    fn read_again(&self, crypto: Crypto, trust: &RwLock<SubjectTrust>) -> Vec<(String, String)> {
+        let mut taken = Vec::new();
+        for file in self.files().iter_mut() {
+            if !file.has_news() {
+                continue;
+            }
+            match file.read(crypto, trust) {
+                Ok(true) => taken.extend(file.number().map(|n| (file.alias.clone(), n))),
+                Ok(false) => {}
+                Err(problem) => file.report(problem.to_string()),
+            }
+        }
+        if !taken.is_empty() {
+            self.unswept.store(true, Ordering::Release);
+        }
+        taken
+    }
+
+    pub(crate) fn reports(&self) -> Vec<ListReport> {
+        self.files().iter().map(ListFile::show).collect()
+    }
+}
+
+/// Why a file gives no list.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    #[error("{}", of_a_list(.0))]
+    List(#[from] SubjectError),
+    #[error("another list with this or a larger number was taken before")]
+    Older,
+}
+
+/// What is wrong with a list, whose reasons are named after certificates'.
+fn of_a_list(e: &SubjectError) -> String {
+    let words = match e {
+        SubjectError::Untrusted => "it is not signed by this authority",
+        SubjectError::WrongUsage => "this authority may not sign lists",
+        SubjectError::RevocationUnknown => "it is out of date, or from the future",
+        SubjectError::CriticalExtension => "it is about a part of the certificates only",
+        SubjectError::Malformed(why) => return format!("it is malformed: {why}"),
+        e => return e.to_string(),
+    };
+    words.to_owned()
+}
+
+impl ListFile {
+    fn stamp_now(&self) -> Option<Stamp> {
+        let found = std::fs::metadata(&self.path).ok()?;
+        Some(Stamp {
+            inode: (found.dev(), found.ino()),
+            size: found.size(),
+            changed: [(found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec())],
+        })
+    }
+
+    fn has_news(&self) -> bool {
+        self.look_again.is_some_and(|again| again <= now()) || self.stamp != self.stamp_now()
+    }
+
+    /// Tells whether another list counts now.
+    fn read(&mut self, crypto: Crypto, trust: &RwLock<SubjectTrust>) -> Result<bool, Problem> {
+        // Looked at first: what is written while we read is another state.
+        self.stamp = self.stamp_now();
+        let bytes = der(&std::fs::read(&self.path)?);
+        let list = RevocationList::read(crypto, &bytes, &self.authority, now());
+        let in_date = !matches!(list, Err(SubjectError::RevocationUnknown));
+        self.look_again = (!in_date).then(|| now().plus_secs(LOOK_AGAIN_SECS));
+        let list = list?;
+        let read = Present {
+            hash: *list.hash(),
+            number: list.number().to_vec(),
+            from: list.from(),
+            until: list.until(),
+        };
+        let same = self.present.as_ref().is_some_and(|p| p.hash == read.hash);
+        let mut trust = trust.write().unwrap_or_else(PoisonError::into_inner);
+        if !same && !trust.admit_list(crypto, list) {
+            return Err(Problem::Older);
+        }
+        drop(trust);
+        (self.present, self.problem) = (Some(read), None);
+        Ok(!same)
+    }
+
+    fn report(&mut self, problem: String) {
+        if self.problem.as_ref() != Some(&problem) {
+            let (authority, file) = (&self.alias, self.path.display());
+            tracing::error!(%authority, %file, "revocation list: {problem}; the present one stays");
+            self.problem = Some(problem);
+        }
+    }
+
+    fn number(&self) -> Option<String> {
+        self.present.as_ref().map(|p| hex::encode(&p.number))
+    }
+
+    fn show(&self) -> ListReport {
+        let now = now();
+        let time = |of: fn(&Present) -> Time| self.present.as_ref().map(of);
+        let (from, until) = (time(|p| p.from), time(|p| p.until));
+        let over = until.is_some_and(|u| u < now);
+        let out_of_date = || over.then(|| "out of date: it refuses every certificate".to_owned());
+        ListReport {
+            authority: self.alias.clone(),
+            file: self.path.display().to_string(),
+            number: self.number(),
+            this_update: from.map(symbolon_policy::format_time),
+            next_update: until.map(symbolon_policy::format_time),
+            age_secs: from.map(|f| now.distance_secs(f)),
+            problem: self.problem.clone().or_else(out_of_date),
+        }
+    }
+}
+
+impl Shared {
+    /// Takes lists in that were replaced, and ends the sessions of those whom they name.
+    pub(crate) async fn follow_lists(self: &Arc<Self>) {
+        if self.credentials.lists.has_news() {
+            let shared = self.clone();
+            // A long list takes a while.
+            let read = move || {
+                let credentials = &shared.credentials;
+                credentials.lists.read_again(shared.gateway.crypto, &credentials.trust)
+            };
+            match tokio::task::spawn_blocking(read).await {
+                Ok(taken) => {
+                    for (authority, number) in taken {
+                        tracing::info!(authority, number, "another revocation list");
+                        let detail = json!({ "number": number });
+                        self.note(self.actor(), "authority-list.take", authority, detail);
+                    }
+                }
+                Err(e) => tracing::error!("revocation lists: {e}"),
+            }
+        }
+        if self.credentials.lists.unswept.swap(false, Ordering::AcqRel)
+            && let Err(e) = self.end_listed_sessions().await
+        {
+            // The next look tries again.
+            self.credentials.lists.unswept.store(true, Ordering::Release);
+            tracing::error!("sessions of revoked certificates: {e}");
+        }
+    }
+
+    /// Ends every session that rests on a certificate that a list names, whoever carries it.
+    async fn end_listed_sessions(&self) -> Result<(), StoreError> {
+        for session in self.store.hot().list_sessions(now()).await? {
+            let seen = match self.store.hot().look(session.id, now()).await {
+                Ok(seen) => seen,
+                Err(StoreError::NotFound { .. }) => continue,
+                Err(e) => return Err(e),
+            };
+            let Ok(state) = SessionState::from_secret_bytes(&seen.state) else { continue };
+            if self.still_unlisted(&state.certificates).is_ok() {
+                continue;
+            }
+            let why = EndReason::TokenRevoked;
+            match self.store.hot().end_session(session.id, None, self.ending(why)).await {
+                Ok(()) | Err(StoreError::NotFound { .. }) => {}
+                Err(e) => return Err(e),
+            }
+            self.live.end(state.id, why);
+            let detail = json!({ "user": state.user_name.as_str(), "why": "revocation list" });
+            self.note(self.actor(), "session.end", state.id.to_string(), detail);
+        }
+        Ok(())
+    }
+}
