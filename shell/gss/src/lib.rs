@@ -44,7 +44,7 @@ pub use clock::now;
 pub use config::{AcceptorConfig, Config, ConfigError, InitiatorConfig, Purpose, find_suite};
 pub use context::{Channel, Context, Wanted};
 pub use credential::{Credential, Usage};
-pub use guesses::Guesses;
+pub use guesses::{Guess, Guesses};
 pub use key_file::{KeyFile, KeyFileError};
 pub use name::{Name, NameError};
 pub use private::PrivateFileError;

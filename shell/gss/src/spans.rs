@@ -4,7 +4,7 @@ use rustix::fs::Access;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use symbolon_wire::Time;
 
 /// Spans in a directory that only one account can change.
@@ -17,6 +17,10 @@ pub(crate) struct Spans {
 impl Spans {
     pub(crate) const fn new(directory: PathBuf, secs: u64) -> Self {
         Self { directory, secs }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Where what belongs to the span of `time` lies.

@@ -182,18 +182,20 @@ impl Acceptor for Desk<'_> {
         let user = PasswordCheck::claimed_name(claim.token).ok()?.ok();
         // Whatever is no name counts as one.
         let counted = user.as_ref().map_or("", CanonName::as_str).as_bytes();
-        match self.guesses.of(counted, self.now) {
-            Ok(count) if count < self.wrong_allowed.into() => {}
-            Ok(_) => return self.refuse(DEFECTIVE_CREDENTIAL, Reason::TooManyGuesses),
+        let guess = match self.guesses.begin(counted, self.wrong_allowed, self.now) {
+            Ok(Some(guess)) => guess,
+            Ok(None) => return self.refuse(DEFECTIVE_CREDENTIAL, Reason::TooManyGuesses),
             Err(_) => return self.refuse(FAILURE, Reason::GuessCount),
-        }
+        };
         let verifier = user.as_ref().and_then(|u| self.users.verifier(u));
         let Ok(proof) = check.verify(claim.token, verifier.as_ref(), claim.binding) else {
-            return match self.guesses.count(counted, self.now) {
+            return match guess.was_wrong() {
                 Ok(()) => None,
                 Err(_) => self.refuse(FAILURE, Reason::GuessCount),
             };
         };
+        // Should it fail, one too many is counted, and that is all.
+        drop(guess.was_right());
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let grant = Grant {
             session_id: entropy.number(),
