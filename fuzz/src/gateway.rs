@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use symbolon_crypto::{
-    CheapCheck, Crypto, Entropy, Envelope, EnvelopeContent, GatewayName, OpenEnvelope, Purpose, SecretBytes,
-    Suite, TrustedIssuer, VerifiedKeySet,
+    CheapCheck, Crypto, Entropy, Envelope, EnvelopeContent, GatewayName, OpenEnvelope, Purpose,
+    RevocationLists, SecretBytes, Suite, TrustedIssuer, VerifiedKeySet,
 };
 use symbolon_issuer::{ContextKeys, Issuer, Validity};
 use symbolon_wire::Time;
@@ -63,7 +63,10 @@ impl Gateway {
             .expect("the identity lives longer");
         let issuer =
             TrustedIssuer::from_certificate(crypto(), issuer.certificate()).expect("its own certificate");
-        let verified = keys.offer().verify(crypto(), &issuer, &name, NOW).expect("its own offer");
+        let verified = keys
+            .offer()
+            .verify(crypto(), &issuer, &RevocationLists::none(), &name, NOW)
+            .expect("its own offer");
         Self { name, issuer, keys, verified }
     }
 

@@ -164,6 +164,7 @@ impl Site {
             issuer: at("issuer/issuer.crt"),
             issuer_fingerprint: None,
             key_sets: if published { at("keysets") } else { None },
+            revocation_list: None,
             passwords_to: vec![SERVICE.to_owned()],
             suites: vec![Suite::X25519],
             user: None,

@@ -1,16 +1,21 @@
-//! What a stranger brings of Kerberos: the frame of an AP-REQ, which is read before the machine's library sees it, and
+//! What a stranger brings of Kerberos: an AP-REQ, whose frame is read here and the rest by the machine's library, and
 //! names of principals as that library writes them.
+//!
+//! The acceptor is the gateway's own with a keytab of its own. Whoever has a ticket chooses what is sealed in the
+//! authenticator, and a KDC what is in the ticket: both are ways to feed.
 
-use std::path::Path;
 use std::sync::OnceLock;
 
-use symbolon_crypto::TranscriptHash;
+use symbolon_crypto::{TokenProof as _, TranscriptHash};
 use symbolon_policy::CanonName;
 use symbolon_tickets::Spelling;
 use symbolon_tickets::kerberos::{
-    KerberosAcceptor, KerberosError, Keytab, Principal, PrincipalMap, ServicePrincipal,
+    KerberosAcceptor, KerberosError, KerberosProved, Keytab, Principal, PrincipalMap, ServicePrincipal,
 };
 
+use crate::ap_req::{
+    MECHANISM, Parts, REALM, authenticator, checksum, der, further_fields, keytab, ticket_part,
+};
 use crate::{Target, by};
 
 pub(crate) const TARGET: Target = Target { name: "kerberos", feed, seeds };
@@ -22,56 +27,93 @@ const PRINCIPAL: u8 = 1;
 /// The rest is the principal of a service.
 const SERVICE: u8 = 2;
 
-/// The mechanism (RFC 4121 §1) as DER, and the AP-REQ that follows.
-const MECHANISM: [u8; 13] = [0x06, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02, 0x01, 0x00];
-const REALM: &str = "EXAMPLE.ORG";
+/// The rest is an Authenticator, sealed by whoever has a ticket.
+const AUTHENTICATOR: u8 = 3;
+/// The rest is the checksum in it, where channel bindings, flags and delegated credentials are.
+const CHECKSUM: u8 = 4;
+/// The rest is the content of a ticket.
+const TICKET: u8 = 5;
+
 const NOBODY: &str = "mallory@EXAMPLE.ORG";
+const HERE: TranscriptHash = TranscriptHash([7; 32]);
+/// MD5 of the channel bindings that have [`HERE`] as application data and nothing else (RFC 4121 §4.1.1.2).
+const BOUND: [u8; 16] =
+    [0x4f, 0x36, 0x9b, 0x23, 0xc2, 0x29, 0x1b, 0x5d, 0x20, 0x31, 0x64, 0x7e, 0xe9, 0xf4, 0xaa, 0x60];
 
 fn feed(data: &[u8]) {
     match data.split_first() {
         Some((&TOKEN, rest)) => token(rest),
         Some((&PRINCIPAL, rest)) => std::str::from_utf8(rest).map_or((), principal),
         Some((&SERVICE, rest)) => std::str::from_utf8(rest).map_or((), service),
+        Some((&AUTHENTICATOR, rest)) => sealed_authenticator(rest),
+        Some((&CHECKSUM, rest)) => sealed_checksum(rest),
+        Some((&TICKET, rest)) => sealed_ticket(rest),
         _ => {}
     }
 }
 
+fn sealed_authenticator(data: &[u8]) {
+    let parts = Parts { authenticator: data.to_vec(), ..Parts::good(&BOUND) };
+    if accept(&parts.token()).is_ok() {
+        assert!(data.windows(16).any(|w| w == BOUND), "bound to something else");
+        assert!(data.windows(5).any(|w| w == b"alice"), "the ticket is somebody else's");
+    }
+}
+
+fn sealed_checksum(data: &[u8]) {
+    let parts = Parts { authenticator: authenticator(data, &[]), ..Parts::good(&BOUND) };
+    if accept(&parts.token()).is_ok() {
+        assert_eq!(data.get(4..20), Some(&BOUND[..]), "bound to something else");
+        assert!(data.get(20).is_some_and(|flags| flags & 2 != 0), "without mutual authentication");
+    }
+}
+
+fn sealed_ticket(data: &[u8]) {
+    let parts = Parts { ticket: data.to_vec(), ..Parts::good(&BOUND) };
+    if accept(&parts.token()).is_ok() {
+        assert!(data.windows(REALM.len()).any(|w| w == REALM.as_bytes()), "of another realm");
+    }
+}
+
 fn token(data: &[u8]) {
-    let refusal =
-        acceptor().accept(data, &TranscriptHash([7; 32])).expect_err("there is no key for any ticket");
-    let passed = refusal != KerberosError::Malformed;
-    assert_eq!(
-        passed,
-        is_framed(data),
-        "{refusal}: the library sees AP-REQs of Kerberos in their frame, and nothing else"
-    );
+    match accept(data) {
+        Ok(_) => assert!(is_framed(data), "the library saw what is no AP-REQ in its frame"),
+        Err(refusal) => {
+            assert!(
+                is_framed(data) || refusal == KerberosError::Malformed,
+                "{refusal}: no AP-REQ in its frame"
+            );
+        }
+    }
+}
+
+/// Whatever is let in is `alice` of our realm, in this exchange, with an answer and for a day at most.
+fn accept(token: &[u8]) -> Result<KerberosProved, KerberosError> {
+    let proved = acceptor().accept(token, &HERE)?;
+    assert_eq!(proved.principal().realm(), REALM, "somebody of another realm");
+    assert_eq!(proved.user().as_str(), proved.principal().name(), "another user");
+    assert!(!proved.reply().is_empty(), "no answer");
+    Ok(proved)
 }
 
 /// The frame of RFC 2743 §3.1, by writing it: a content has one encoding of its length.
 fn is_framed(data: &[u8]) -> bool {
     let Some(at) = data.windows(MECHANISM.len()).position(|w| w == MECHANISM) else { return false };
     let content = &data[at..];
-    content.len() > MECHANISM.len() && data.len() <= 65_536 && data == framed(content)
+    content.len() > MECHANISM.len() && data.len() <= 65_536 && data == der(0x60, content)
 }
 
-fn framed(content: &[u8]) -> Vec<u8> {
-    let length = content.len().to_be_bytes();
-    let digits = &length[length.iter().take_while(|b| **b == 0).count()..];
-    let mut token = vec![0x60];
-    if content.len() >= 0x80 {
-        token.push(0x80 | digits.len() as u8);
-    }
-    [&token, digits, content].concat()
-}
-
-/// With a keytab that is not there: what passes the frame ends there.
 fn acceptor() -> &'static KerberosAcceptor {
     static ACCEPTOR: OnceLock<KerberosAcceptor> = OnceLock::new();
     ACCEPTOR.get_or_init(|| {
-        let nowhere = Path::new("/nonexistent/symbolon");
-        let keytab = Keytab::new(&nowhere.join("keytab"), &nowhere.join("replays")).expect("a path");
+        let place = std::env::temp_dir().join("symbolon-fuzz-kerberos");
+        std::fs::create_dir_all(&place).expect("a directory for a keytab");
+        std::fs::write(place.join("keytab"), keytab()).expect("a place for a keytab");
+        // What earlier runs left there only makes it slower.
+        let _ = std::fs::remove_file(place.join("replays"));
+        let keytab = Keytab::new(&place.join("keytab"), &place.join("replays")).expect("a path");
         let service = ServicePrincipal::parse("symbolon/gw.example.org@EXAMPLE.ORG").expect("in full");
-        KerberosAcceptor::new(service, keytab, PrincipalMap::new())
+        KerberosAcceptor::new(service, keytab, PrincipalMap::of_realm(REALM, Spelling::Exact))
     })
 }
 
@@ -104,12 +146,29 @@ fn service(text: &str) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let ap_req = |length: usize| framed(&[&MECHANISM[..], &[0x6e], &vec![7; length]].concat());
-    let mut reply = ap_req(40);
-    reply[14] = 0x02;
-    let spnego = [&[0x60, 0x48, 0x06, 0x06, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x02][..], &ap_req(40)].concat();
-    let mut seeds: Vec<Vec<u8>> = [1, 100, 200, 3000].map(|length| by(TOKEN, &ap_req(length))).into();
-    seeds.extend([by(TOKEN, &reply), by(TOKEN, &spnego), by(TOKEN, b"\x6e\x03abc")]);
+    let good = Parts::good(&BOUND);
+    let proved = accept(&good.token())
+        .expect("the library takes what a KDC and a client make (Debian: libgssapi-krb5-2)");
+    assert_eq!(proved.principal().to_string(), "alice@EXAMPLE.ORG");
+    let request = good.token();
+    let mut reply = request.clone();
+    let at = reply.windows(MECHANISM.len()).position(|w| w == MECHANISM).expect("it is in its frame");
+    reply[at + 11] = 0x02;
+    let spnego = [&[0x60, 0x48, 0x06, 0x06, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x02][..], &request].concat();
+    let garbage = |length: usize| der(0x60, &[&MECHANISM[..], &[0x6e], &vec![7; length]].concat());
+    let mut seeds: Vec<Vec<u8>> = [1, 100, 3000].map(|length| by(TOKEN, &garbage(length))).into();
+    seeds.extend([request, reply, spnego, b"\x6e\x03abc".to_vec()].map(|token| by(TOKEN, &token)));
+    let with_fields = authenticator(&checksum(&BOUND), &further_fields());
+    // Delegated credentials and an extension behind the flags (RFC 4121 §4.1.1).
+    let delegating =
+        [&checksum(&BOUND)[..], &[1, 0, 3, 0, 0x76, 1, 0, 0, 0, 0, 1, 0, 0, 0, 2, 9, 9]].concat();
+    let mut flagged = delegating.clone();
+    flagged[20] |= 1;
+    for way in [good.authenticator, with_fields, authenticator(&flagged, &further_fields())] {
+        seeds.push(by(AUTHENTICATOR, &way));
+    }
+    seeds.extend([checksum(&BOUND), delegating, flagged, checksum(&[0; 16])].map(|sum| by(CHECKSUM, &sum)));
+    seeds.push(by(TICKET, &ticket_part()));
     for text in
         ["alice@EXAMPLE.ORG", "Alice@EXAMPLE.ORG", NOBODY, "a.smith@PARTNER.COM", r"al\@ice@EXAMPLE.ORG"]
     {
@@ -119,4 +178,35 @@ fn seeds() -> Vec<Vec<u8>> {
         seeds.extend([PRINCIPAL, SERVICE].map(|way| by(way, text.as_bytes())));
     }
     seeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(token: &[u8]) -> KerberosError {
+        accept(token).expect_err("it must not be let in")
+    }
+
+    #[test]
+    fn every_part_that_is_sealed_is_read_by_the_library() {
+        let good = || Parts::good(&BOUND);
+        let token = good().token();
+        assert!(accept(&token).is_ok());
+        assert_eq!(refusal(&token), KerberosError::Replayed);
+        let authenticator = |sum: &[u8], further: &[Vec<u8>]| {
+            Parts { authenticator: authenticator(sum, further), ..good() }.token()
+        };
+        assert!(accept(&authenticator(&checksum(&BOUND), &further_fields())).is_ok());
+        assert_eq!(refusal(&authenticator(&checksum(&[0; 16]), &[])), KerberosError::NotBound);
+        assert_eq!(refusal(&authenticator(&checksum(&[1; 16]), &[])), KerberosError::NotBound);
+        assert!(accept(&authenticator(&[], &[])).is_err(), "no checksum");
+        let mut ticket = ticket_part();
+        let realm = ticket.windows(REALM.len()).position(|w| w == REALM.as_bytes()).expect("it names one");
+        ticket[realm] = b'F';
+        assert!(
+            accept(&Parts { ticket, ..good() }.token()).is_err(),
+            "another realm than in the authenticator"
+        );
+    }
 }

@@ -10,6 +10,7 @@
 //!
 //! An input that once made a target fail belongs into `corpus/TARGET/`: every run begins with those.
 
+mod ap_req;
 mod certificate_tokens;
 mod certificates;
 mod context_first_message;
