@@ -49,7 +49,8 @@ impl Gateway {
         let identity = issuer.gateway_identity(&name, Validity::starting(now(), 30 * DAY_SECS))?;
         let keys = ContextKeys::new(identity, issuer.certificate().to_vec(), DAY_SECS, now())?;
         let trusted = TrustedIssuer::from_certificate(crypto, issuer.certificate())?;
-        let verified = keys.offer().verify(crypto, &trusted, &name, now())?;
+        let verified =
+            keys.offer().verify(crypto, &trusted, &symbolon_crypto::RevocationLists::none(), &name, now())?;
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
         let numbers = GatewayNumbers::new(crypto, &entropy.secret());
         let ssk = SoftwareKey::new(entropy.secret());

@@ -173,6 +173,7 @@ fn seeds() -> Vec<Vec<u8>> {
         time: NOW,
         template: Vec::new(),
         open_registration: true,
+        issuer_change: Vec::new(),
     };
     let frames = [
         (FrameKind::Hello, Hello::default().to_bytes()),

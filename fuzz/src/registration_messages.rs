@@ -115,6 +115,7 @@ fn seeds() -> Vec<Vec<u8>> {
         time: NOW,
         template: b"a template".to_vec(),
         open_registration: true,
+        issuer_change: Vec::new(),
     };
     let link = InvitationLink {
         address: "127.0.0.1:7843".into(),

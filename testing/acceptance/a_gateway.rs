@@ -3,5 +3,9 @@
 
 #[path = "a_gateway/directory.rs"]
 mod directory;
+#[path = "a_gateway/revoked.rs"]
+mod revoked;
 #[path = "a_gateway/stage.rs"]
 mod stage;
+#[path = "a_gateway/succession.rs"]
+mod succession;

@@ -17,7 +17,9 @@
 //! use std::collections::HashSet;
 //! use symbolon_context::gss::{self, Acceptor, Claim, Request, Step};
 //! use symbolon_context::{Grant, PasswordCheck, PasswordToken, PasswordVerifier};
-//! use symbolon_crypto::{ContextKeyId, GatewayName, KemPrivateKey, SecretBytes, TokenProof, TrustedIssuer};
+//! use symbolon_crypto::{
+//!     ContextKeyId, GatewayName, KemPrivateKey, RevocationLists, SecretBytes, TokenProof, TrustedIssuer,
+//! };
 //! use symbolon_issuer::{ContextKeys, Issuer, Validity};
 //! use symbolon_policy::{CanonName, PasswordGateways};
 //! use symbolon_provider::{SystemEntropy, crypto};
@@ -63,7 +65,7 @@
 //!
 //! // The initiator trusts the issuer, and checks the service's keys before it says anything.
 //! let trusted = TrustedIssuer::from_certificate(crypto(), issuer.certificate())?;
-//! let target = service.keys.offer().verify(crypto(), &trusted, &name, now)?;
+//! let target = service.keys.offer().verify(crypto(), &trusted, &RevocationLists::none(), &name, now)?;
 //! let permitted = PasswordGateways::new(["service.example"]).permit("service.example").ok_or("not permitted")?;
 //! let password = SecretBytes::from("correct horse".to_owned());
 //! let credential = PasswordToken::new(CanonName::parse("alice")?, password, &target, &permitted)?;

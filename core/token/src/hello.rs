@@ -2,7 +2,11 @@
 
 use symbolon_crypto::KeySet;
 use symbolon_policy::TemplateName;
-use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
+use symbolon_wire::{Decode, Encode, MAX_BODY_BEFORE_SESSION, Reader, Time, WireError, Writer};
+
+/// Longest statement that another issuer follows, in an offer: three certificates and two signatures have
+/// about two thousand bytes.
+pub const MAX_CHANGE: usize = 6 * 1024;
 
 /// What a client asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +49,21 @@ pub struct Offer {
     pub template: Vec<u8>,
     /// Whether it registers without an invitation (and then waits for approval).
     pub open_registration: bool,
+    /// The statement that another issuer follows, in the encoding of `IssuerChange`, at most
+    /// [`MAX_CHANGE`] bytes; empty when there is none. It is for whoever has not heard of that issuer yet.
+    pub issuer_change: Vec<u8>,
+}
+
+impl Offer {
+    /// The same with the statement that another issuer follows, if there is room for it in one frame.
+    #[must_use]
+    pub fn with_change(mut self, change: &[u8]) -> Self {
+        let room = MAX_BODY_BEFORE_SESSION.saturating_sub(self.to_bytes().len());
+        if change.len() <= MAX_CHANGE.min(room) {
+            self.issuer_change = change.to_vec();
+        }
+        self
+    }
 }
 
 impl Encode for Offer {
@@ -54,6 +73,7 @@ impl Encode for Offer {
         self.time.encode(w);
         w.bytes16(&self.template);
         w.flag(self.open_registration);
+        w.bytes16(&self.issuer_change);
     }
 }
 
@@ -65,6 +85,41 @@ impl Decode for Offer {
             time: Time::decode(r)?,
             template: r.bytes16()?.to_vec(),
             open_registration: r.flag()?,
+            issuer_change: match r.bytes16()? {
+                change if change.len() <= MAX_CHANGE => change.to_vec(),
+                _ => return Err(WireError::BadValue("issuer change")),
+            },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_issuers_is_left_out_where_there_is_no_room_for_it() {
+        let key_set = KeySet {
+            issuer: vec![1; 600],
+            identity: vec![2; 600],
+            context_keys: Vec::new(),
+            signature: vec![3; 72],
+        };
+        let offer = |template: usize| Offer {
+            key_set: key_set.clone(),
+            number: [4; 32],
+            time: Time(5),
+            template: vec![6; template],
+            open_registration: false,
+            issuer_change: Vec::new(),
+        };
+        let change = [7; 2000];
+        let shown = offer(10_000).with_change(&change);
+        assert_eq!(shown.issuer_change, change);
+        assert_eq!(Offer::from_bytes(&shown.to_bytes()), Ok(shown));
+        assert!(offer(14_000).with_change(&change).issuer_change.is_empty());
+        assert!(offer(0).with_change(&[7; MAX_CHANGE + 1]).issuer_change.is_empty());
+        let too_long = Offer { issuer_change: vec![7; MAX_CHANGE + 1], ..offer(0) };
+        assert!(Offer::from_bytes(&too_long.to_bytes()).is_err());
     }
 }

@@ -29,7 +29,7 @@ mod registration;
 mod template;
 
 pub use configuration::{Configuration, ConfigurationError, Destination};
-pub use hello::{Hello, Offer};
+pub use hello::{Hello, MAX_CHANGE, Offer};
 pub use invitation::{InvitationCode, InvitationLink, LinkError};
 pub use key::{AuthenticationKey, SoftwareKey};
 pub use registration::{

@@ -2,8 +2,9 @@
 //! asking them (A1).
 //!
 //! ```text
-//! NAME.keyset       the keys of the gateway NAME, as it would send them
-//! FINGERPRINT.crl   the revocation list of the issuer whose key has this hash, DER
+//! NAME.keyset          the keys of the gateway NAME, as it would send them
+//! FINGERPRINT.crl      the revocation list of the issuer whose key has this hash, DER
+//! FINGERPRINT.change   the statement that another issuer follows that one
 //! ```
 //! Who keeps the directory is trusted with nothing: all in it is signed, and is checked like what a gateway
 //! sends. It can only leave something out, and then the gateway is asked.
@@ -98,6 +99,15 @@ impl Directory {
         self.document(&list_file_of(issuer), MAX_LIST).await
     }
 
+    /// The statement that another issuer follows this one, still to be checked; none when it is missing or
+    /// cannot be had.
+    ///
+    /// # Errors
+    /// What is there is longer than any such statement.
+    pub(crate) async fn change(&self, issuer: IssuerFingerprint) -> Result<Option<Vec<u8>>, AgentError> {
+        self.document(&change_file_of(issuer), symbolon_token::MAX_CHANGE).await
+    }
+
     /// How long a live session waits until it looks for another list.
     pub(crate) const fn look_every(&self) -> Duration {
         match self {
@@ -148,6 +158,11 @@ impl Directory {
 /// Under which name a gateway's keys are published.
 pub(crate) fn file_of(name: &GatewayName) -> String {
     format!("{name}.keyset")
+}
+
+/// Under which name the statement is published that another issuer follows.
+pub(crate) fn change_file_of(issuer: IssuerFingerprint) -> String {
+    format!("{}.change", hex::encode(issuer.0))
 }
 
 /// Under which name an issuer's list is published.

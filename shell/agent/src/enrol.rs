@@ -145,7 +145,12 @@ pub async fn enrol(options: EnrolOptions, dialogue: &mut dyn Dialogue) -> Result
 
     dialogue.progress(Step::Connecting);
     let hello = Hello { template, registering: true };
-    let met = meet(&mut Connection::dial(&address).await?, &hello, &trust, &name).await?;
+    let met = async { meet(&mut Connection::dial(&address).await?, &hello, &trust, &name).await };
+    let met = met.await;
+    if let Some(link) = in_link {
+        trust.check_link(link)?;
+    }
+    let met = met?;
     dialogue.progress(Step::Verified);
     if code.is_none() && !met.offer.open_registration {
         return Err(AgentError::denied(format!("{name} registers by invitation only"))

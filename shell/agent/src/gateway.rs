@@ -31,6 +31,24 @@ impl Trust {
         }
     }
 
+    /// A link must name an issuer that is trusted. It is looked at when the gateway was met: its issuer may be
+    /// one that was followed just then.
+    ///
+    /// # Errors
+    /// It is another one.
+    pub(crate) fn check_link(&self, link: IssuerFingerprint) -> Result<(), AgentError> {
+        let Self::Issuers(issuers) = self else { return Ok(()) };
+        let root = issuers.root().fingerprint();
+        if root == link || issuers.now().iter().any(|i| i.fingerprint() == link) {
+            return Ok(());
+        }
+        let message = format!("the invitation is from another issuer ({link}) than your token ({root})");
+        Err(AgentError::denied(message).fix(
+            "a token serves the gateways of one issuer: use another --home for this one, or give your token up with \
+             --replace",
+        ))
+    }
+
     /// The issuers, of one of which a gateway that was met showed the certificate.
     fn issuers(&self, shown: &[u8]) -> Result<Arc<Issuers>, AgentError> {
         match self {
@@ -93,6 +111,7 @@ pub(crate) async fn meet(
     let shown = &offer.key_set.issuer;
     let issuers = trust.issuers(shown).map_err(Misfit::Certificates)?;
     issuers.learn().await.map_err(Misfit::Certificates)?;
+    issuers.follow_to(shown, &offer.issuer_change).map_err(Misfit::Certificates)?;
     let verified = issuers.verify_key_set(&offer.key_set, name);
     // The time is the gateway's word, but a false one gains nobody more than a refusal would. A
     // wrong clock explains certificates that seem to be out of time, so it is told first.

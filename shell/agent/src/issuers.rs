@@ -12,7 +12,7 @@
 //! is refused however old the list is; that none is at hand, or an old one, refuses nobody, or a client that was
 //! off for a week could reach no gateway.
 
-use crate::directory::{Directory, list_file_of};
+use crate::directory::{Directory, change_file_of, list_file_of};
 use crate::files::{read_bounded, write_private};
 use crate::{AgentError, Paths, clock};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,9 @@ const MAX_CHANGES: usize = 256 * 1024;
 
 /// The longest list is 4 MiB, and there are no more than two issuers.
 const MAX_LISTS: usize = 9 * 1024 * 1024;
+
+/// Issuers that are followed at once through a directory: as many as there were while a client was off.
+const MAX_STEPS: usize = 8;
 
 /// Whom to trust.
 #[derive(Debug)]
@@ -120,7 +123,8 @@ impl Issuers {
         let mut set = self.set();
         let before = set.current().fingerprint();
         set.follow(crypto(), &change, now).map_err(|e| {
-            AgentError::denied(format!("the gateway told of another issuer, which is not believed: {e}"))
+            AgentError::denied(format!("the statement that another issuer follows is not believed: {e}"))
+                .fix("check the address; somebody may stand between you and the gateway, so send it nothing")
         })?;
         if set.current().fingerprint() == before {
             return Ok(());
@@ -164,12 +168,33 @@ impl Issuers {
         Ok(true)
     }
 
-    /// Learns what is published about the issuers, if there is a directory.
+    /// Whether this is the certificate of one that is trusted now.
+    fn knows(&self, certificate: &[u8]) -> bool {
+        self.set().at(clock::now()).any(|issuer| issuer.certificate() == certificate)
+    }
+
+    /// Follows the statement that a gateway shows with keys of another issuer than those that are trusted. It
+    /// is looked at only then.
+    ///
+    /// # Errors
+    /// It is not by an issuer that is trusted; nothing is changed then.
+    pub(crate) fn follow_to(&self, shown: &[u8], change: &[u8]) -> Result<(), AgentError> {
+        if change.is_empty() || self.knows(shown) { Ok(()) } else { self.follow(change) }
+    }
+
+    /// Learns what is published about the issuers, if there is a directory: who follows them, and which
+    /// certificates they have revoked.
     ///
     /// # Errors
     /// What is published there is not what it should be.
     pub(crate) async fn learn(&self) -> Result<(), AgentError> {
         let Some(directory) = &self.directory else { return Ok(()) };
+        for _ in 0..MAX_STEPS {
+            let present = self.current().fingerprint();
+            let Some(change) = directory.change(present).await? else { break };
+            let wrong = |e: AgentError| directory.wrong(&change_file_of(present), &e.message);
+            self.follow(&change).map_err(wrong)?;
+        }
         for issuer in self.now() {
             if let Some(list) = directory.list(issuer.fingerprint()).await? {
                 let wrong = |e: AgentError| directory.wrong(&list_file_of(issuer.fingerprint()), &e.message);

@@ -1,6 +1,6 @@
 //! A node from start to stop.
 
-use crate::admin::{self, InvitationTerms, TheList};
+use crate::admin::{self, InvitationTerms, TheChange, TheList};
 use crate::clock::now;
 use crate::config::NodeConfig;
 use crate::credentials::Credentials;
@@ -23,7 +23,7 @@ use symbolon_crypto::{Secret, TrustedIssuer, label};
 use symbolon_issuer::ContextKeys;
 use symbolon_policy::TemplateName;
 use symbolon_provider::SystemEntropy;
-use symbolon_session::{CertificateBytes, ControlMessage, EndReason, Line};
+use symbolon_session::{ControlMessage, EndReason, Line};
 use symbolon_store::{
     Actor, DirectoryLock, Ending, HotStore as _, NodeId, Sharing, Store, StoreError, StoreOptions,
 };
@@ -65,8 +65,8 @@ pub(crate) struct Shared {
     pub(crate) failure: watch::Sender<Option<(&'static str, String)>>,
     pub(crate) notes: Notes,
     pub(crate) published: Published,
-    /// The statement that another issuer follows, while clients are told of it.
-    pub(crate) issuer_change: RwLock<Option<CertificateBytes>>,
+    /// The statement that another issuer follows.
+    pub(crate) issuer_change: RwLock<TheChange>,
     /// Which certificates count no more, for others.
     pub(crate) revocation_list: RwLock<TheList>,
 }
@@ -136,7 +136,7 @@ impl Node {
             failure: watch::Sender::new(None),
             notes: Notes::default(),
             published: Published::default(),
-            issuer_change: RwLock::new(None),
+            issuer_change: RwLock::default(),
             revocation_list: RwLock::default(),
             config,
             gateway,

@@ -2,8 +2,9 @@
 //! which any web server or shared folder may hand on, since all in them is signed.
 //!
 //! ```text
-//! NAME.keyset       what the gateway would send; written at the start and when its context keys have changed
-//! FINGERPRINT.crl   the issuer's revocation list (DER), by the hash of its key
+//! NAME.keyset          what the gateway would send; written at the start and when its context keys have changed
+//! FINGERPRINT.crl      the issuer's revocation list (DER), by the hash of its key
+//! FINGERPRINT.change   the statement that another issuer follows the one with this hash
 //! ```
 //! Two nodes on one store have context keys of their own: let one of them publish. Whoever reaches the other
 //! is told so and asks it.
@@ -60,6 +61,9 @@ impl Shared {
         let Some(folder) = &self.config.publish_key_sets else { return Ok(()) };
         let name = format!("{}.keyset", self.gateway.name());
         self.published.put(folder, name, self.gateway.key_set().to_bytes())?;
+        if let Some((old, change)) = self.issuer_change_to_publish() {
+            self.published.put(folder, format!("{}.change", hex::encode(old.0)), change)?;
+        }
         let list = self.revocation_list.read().unwrap_or_else(PoisonError::into_inner).to_publish.clone();
         let issuer = self.issuer();
         // While another issuer is put in its place the list may still be the old one's.

@@ -29,13 +29,16 @@ impl Shared {
             Vec::new()
         };
         let now = now();
-        Ok(Offer {
+        let offer = Offer {
             key_set: self.gateway.key_set(),
             number: self.gateway.number(now),
             time: now,
             template,
             open_registration: self.config.open_registration,
-        })
+            issuer_change: Vec::new(),
+        };
+        // Whoever has not heard of the issuer yet follows it before it signs in.
+        Ok(offer.with_change(&self.issuer_change_to_show()))
     }
 
     async fn template(&self, name: Option<&TemplateName>) -> Result<RegistrationTemplate, Refused> {

@@ -56,7 +56,10 @@ impl Gateway {
         let identity = issuer.gateway_identity(&name(called), Validity::starting(NOW, 90 * DAY)).unwrap();
         let keys = ContextKeys::new(identity, issuer.certificate().to_vec(), DAY, NOW).unwrap();
         let trusted = TrustedIssuer::from_certificate(crypto(), issuer.certificate()).unwrap();
-        let verified = keys.offer().verify(crypto(), &trusted, &name(called), NOW).unwrap();
+        let verified = keys
+            .offer()
+            .verify(crypto(), &trusted, &symbolon_crypto::RevocationLists::none(), &name(called), NOW)
+            .unwrap();
         Self { keys, verified, clock: NOW, seen: HashSet::new() }
     }
 

@@ -88,7 +88,7 @@ fn a_set_that_offers_less_than_was_signed_is_refused() {
     let mut less = gateway.keys.offer().clone();
     less.context_keys.remove(0);
     assert_eq!(
-        less.verify(crypto(), &trusted, &name("gw.example"), NOW),
+        less.verify(crypto(), &trusted, &symbolon_crypto::RevocationLists::none(), &name("gw.example"), NOW),
         Err(KeySetError::NotSignedByIdentity)
     );
 }
@@ -99,7 +99,13 @@ fn keys_of_another_gateway_of_the_issuer_are_refused() {
     let gateway = Gateway::of(&issuer, "other.example");
     let trusted = TrustedIssuer::from_certificate(crypto(), issuer.certificate()).unwrap();
     assert_eq!(
-        gateway.keys.offer().verify(crypto(), &trusted, &name("gw.example"), NOW),
+        gateway.keys.offer().verify(
+            crypto(),
+            &trusted,
+            &symbolon_crypto::RevocationLists::none(),
+            &name("gw.example"),
+            NOW
+        ),
         Err(KeySetError::OtherName(name("gw.example")))
     );
 }

@@ -60,8 +60,7 @@ impl Start {
         }
     }
 
-    /// Whom to trust: the issuer of the token and those that followed it, of which the link must name one; or
-    /// the one that the link names.
+    /// Whom to trust: the issuer of the token and those that followed it, or the one that the link names.
     pub(super) fn trust(
         &self,
         in_link: Option<IssuerFingerprint>,
@@ -69,19 +68,9 @@ impl Start {
         directory: Option<Directory>,
     ) -> Result<Trust, AgentError> {
         match (self, in_link) {
-            (Self::Blank(token) | Self::Registered(token), in_link) => {
+            (Self::Blank(token) | Self::Registered(token), _) => {
                 let issuers = Issuers::load(paths, token.issuer().clone()).looking_in(directory);
-                match in_link {
-                    Some(link) if issuers.now().iter().all(|i| i.fingerprint() != link) => {
-                        Err(AgentError::denied(format!(
-                            "the invitation is from another issuer ({link}) than your token ({})",
-                            token.issuer().fingerprint()
-                        ))
-                        .fix("a token serves the gateways of one issuer: use another --home for this one, or give \
-                              your token up with --replace"))
-                    }
-                    _ => Ok(Trust::Issuers(Arc::new(issuers))),
-                }
+                Ok(Trust::Issuers(Arc::new(issuers)))
             }
             (Self::Nothing, Some(link)) => Ok(Trust::Fingerprint(link, paths.clone(), directory)),
             (Self::Nothing, None) => Err(AgentError::usage("there is no token to trust a gateway by")),

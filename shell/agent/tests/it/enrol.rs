@@ -129,7 +129,7 @@ async fn a_second_gateway_of_another_issuer_is_refused_with_the_reason() {
     let foreign = elsewhere.gateway("gw.elsewhere").await;
     let error = home.enrol(&elsewhere, &foreign, "alice").await.unwrap_err();
     assert!(error.message.contains("another issuer"), "{error}");
-    assert!(foreign.state().firsts.is_empty(), "not even called");
+    assert_eq!(foreign.state().firsts, [FrameKind::Hello], "greeted, and told nothing");
 }
 
 #[tokio::test]

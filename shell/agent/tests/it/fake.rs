@@ -176,6 +176,7 @@ impl State {
             time: self.time(),
             template: if hello.registering { self.template.to_bytes() } else { Vec::new() },
             open_registration: self.open,
+            issuer_change: Vec::new(),
         }
     }
 

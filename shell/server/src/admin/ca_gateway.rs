@@ -76,6 +76,20 @@ pub(super) async fn revoke(
     done(&node, RevokedGatewayView { serial: hex::encode(serial), gateway, list, own, replaced }).await
 }
 
+/// As certificates have it: people's tools leave out the zero before a first byte from 0x80, or write more.
+fn in_its_one_form(number: Vec<u8>) -> Result<Vec<u8>, ApiError> {
+    let begin = number.iter().position(|b| *b != 0).unwrap_or(number.len());
+    let mut serial = number[begin..].to_vec();
+    if serial.first().is_some_and(|first| *first >= 0x80) {
+        serial.insert(0, 0);
+    }
+    // RFC 5280, 4.1.2.2: positive, at most 20 octets
+    if serial.is_empty() || serial.len() > 20 {
+        return Err(ApiError::not_found("that is no certificate's number"));
+    }
+    Ok(serial)
+}
+
 impl Shared {
     fn named(&self, body: &RevokeGatewayBody) -> Result<Named, ApiError> {
         match (&body.certificate, &body.serial) {
@@ -86,7 +100,7 @@ impl Shared {
             }
             // No identity that was made by now lives longer.
             (None, Some(serial)) => Ok(Named {
-                serial: serial_number(serial)?,
+                serial: in_its_one_form(serial_number(serial)?)?,
                 name: String::new(),
                 until: at().plus_secs(IDENTITY_SECS),
             }),
@@ -129,5 +143,21 @@ impl Shared {
             .map_err(|e| internal(&e))?;
         self.gateway.begin_anew(next, at()).map_err(|e| internal(&e))?;
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_read_as_it_stands_in_the_certificate() {
+        let read = |bytes: &[u8]| in_its_one_form(bytes.to_vec()).ok();
+        assert_eq!(read(&[0xab; 16]), Some([&[0][..], &[0xab; 16]].concat()));
+        assert_eq!(read(&[0, 0, 7, 0]), Some(vec![7, 0]));
+        assert_eq!(read(&[0, 0x80]), Some(vec![0, 0x80]));
+        for none in [&[][..], &[0, 0], &[0xff; 20], &[7; 21]] {
+            assert_eq!(read(none), None);
+        }
     }
 }

@@ -5,9 +5,16 @@ use crate::clock::now;
 use crate::error::NodeError;
 use crate::node::Shared;
 use std::sync::PoisonError;
-use symbolon_crypto::{IssuerChange, TrustedIssuer, X509Error};
+use symbolon_crypto::{IssuerChange, IssuerFingerprint, TrustedIssuer, X509Error};
 use symbolon_session::{CertificateBytes, ControlMessage, RevocationListBytes};
 use symbolon_wire::{Decode as _, Encode as _, Time};
+
+/// The statement that another issuer follows, as of the last look.
+#[derive(Default)]
+pub(crate) struct TheChange {
+    to_show: Option<(IssuerFingerprint, Vec<u8>)>,
+    to_tell: Option<CertificateBytes>,
+}
 
 /// The issuer's revocation list, as of the last look.
 #[derive(Default)]
@@ -50,14 +57,25 @@ impl Shared {
         let stands = change.filter(|c| now() <= c.old_until);
         let bytes = stands.and_then(|c| CertificateBytes::new(c.to_bytes()).ok());
         let mut told = self.issuer_change.write().unwrap_or_else(PoisonError::into_inner);
-        if *told != bytes
+        if told.to_tell != bytes
             && let Some(bytes) = &bytes
         {
             for session in self.live.all() {
                 session.post(ControlMessage::IssuerChange(bytes.clone()));
             }
         }
-        *told = bytes;
+        *told = TheChange { to_show: change.map(|c| (c.old, c.to_bytes())), to_tell: bytes };
+    }
+
+    /// The statement for whoever says hello, and for directories, with the issuer that it is for; as long as
+    /// there is one, since somebody may come after years.
+    pub(crate) fn issuer_change_to_publish(&self) -> Option<(IssuerFingerprint, Vec<u8>)> {
+        self.issuer_change.read().unwrap_or_else(PoisonError::into_inner).to_show.clone()
+    }
+
+    /// The same without the issuer; empty when there is none.
+    pub(crate) fn issuer_change_to_show(&self) -> Vec<u8> {
+        self.issuer_change_to_publish().map(|(_, change)| change).unwrap_or_default()
     }
 
     /// Every client is told which gateways count no more, as soon as one does: with the issuer's whole list,
@@ -99,7 +117,7 @@ impl Shared {
     /// What a client is to be told of when it comes.
     pub(crate) fn issuer_change_to_tell(&self) -> Option<ControlMessage> {
         let told = self.issuer_change.read().unwrap_or_else(PoisonError::into_inner);
-        told.clone().map(ControlMessage::IssuerChange)
+        told.to_tell.clone().map(ControlMessage::IssuerChange)
     }
 
     /// The statement that another issuer follows.

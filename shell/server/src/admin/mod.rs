@@ -32,7 +32,7 @@ use symbolon_store::Actor;
 use tokio::net::UnixListener;
 
 pub(crate) use ca_session::{Applicant, Certifying, Entitled};
-pub(crate) use ca_trust::TheList;
+pub(crate) use ca_trust::{TheChange, TheList};
 pub(crate) use tokens::InvitationTerms;
 
 type Node = State<Arc<Shared>>;

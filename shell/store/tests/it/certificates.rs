@@ -2,7 +2,9 @@
 
 use crate::home::{Home, NOW, admin};
 use symbolon_policy::UserCode;
-use symbolon_store::{CertificateState, NewCertificate, Store, StoreError, WaitingRequest, What};
+use symbolon_store::{
+    CertificateState, NewCertificate, RevokedGateway, Store, StoreError, WaitingRequest, What,
+};
 
 const DAY: u64 = 86_400;
 const GONE: StoreError = StoreError::NotFound { what: What::Certificate };
@@ -193,6 +195,30 @@ pub(crate) async fn no_more_requests_wait_than_one_file_holds(home: Home) {
     assert_eq!(more, Err(StoreError::Conflict { what: What::CertificateRequest }));
     assert_eq!(store.add_certificate_request(&admin(), &request(7), NOW).await, Ok(()), "it waits already");
     assert_eq!(store.certificate_requests().await.unwrap().len(), 1024);
+}
+
+pub(crate) async fn a_gateways_certificate_is_revoked_once_and_other_nodes_look_again(home: Home) {
+    let store = home.open().await;
+    let gateway = |serial| RevokedGateway {
+        serial: vec![serial; 16],
+        name: "gw.example".into(),
+        until: NOW.plus_secs(DAY),
+        since: NOW,
+        reason: "key-compromise".into(),
+    };
+    let before = store.revision().await.unwrap();
+    store.revoke_gateway(&admin(), &gateway(1)).await.unwrap();
+    assert!(store.revision().await.unwrap() > before, "other nodes look again");
+    let again = store.revoke_gateway(&admin(), &gateway(1)).await;
+    assert_eq!(again, Err(StoreError::Conflict { what: What::RevokedGateway }));
+    store.revoke_gateway(&admin(), &gateway(2)).await.unwrap();
+    assert_eq!(store.revoked_gateways(NOW).await.unwrap(), [gateway(1), gateway(2)]);
+    assert_eq!(store.revoked_gateways(NOW.plus_secs(2 * DAY)).await.unwrap(), []);
+    let before = store.revision().await.unwrap();
+    store.put_revocation_list(&admin(), 1, b"list", NOW).await.unwrap();
+    assert!(store.revision().await.unwrap() > before, "and tell their clients of the list");
+    let last = store.audit_page(0, 10).await.unwrap().into_iter().map(|r| r.action).collect::<Vec<_>>();
+    assert_eq!(last, ["gateway.revoke", "gateway.revoke", "revocation-list.put"]);
 }
 
 pub(crate) async fn everything_about_certificates_is_audited(home: Home) {

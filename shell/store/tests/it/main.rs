@@ -86,6 +86,7 @@ behaviours! {
         requests_wait_for_the_issuers_key_and_go,
         no_more_requests_wait_than_one_file_holds,
         everything_about_certificates_is_audited,
+        a_gateways_certificate_is_revoked_once_and_other_nodes_look_again,
     }
     sessions::{
         a_claimed_session_has_the_next_epoch_and_the_last_state,

@@ -30,7 +30,10 @@ impl Gateway {
         let identity = issuer.gateway_identity(&name, Validity::starting(NOW, 90 * 86_400)).unwrap();
         let keys = ContextKeys::new(identity, issuer.certificate().to_vec(), 86_400, NOW).unwrap();
         let trusted = TrustedIssuer::from_certificate(crypto(), issuer.certificate()).unwrap();
-        let verified = keys.offer().verify(crypto(), &trusted, &name, NOW).unwrap();
+        let verified = keys
+            .offer()
+            .verify(crypto(), &trusted, &symbolon_crypto::RevocationLists::none(), &name, NOW)
+            .unwrap();
         Self { keys, verified, seen: HashSet::new() }
     }
 
