@@ -7,16 +7,19 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
-use crate::{Finished, LIMIT, Running, finish, free_port, program, transcript, until};
+use crate::{Finished, LIMIT, Running, Signal, finish, free_port, program, transcript, until};
 
-/// The realm with its KDC, which ends with it.
+/// A realm, which its KDC ends with unless another process started it.
 #[derive(Debug)]
 pub struct Realm {
-    directory: TempDir,
+    directory: PathBuf,
     port: u16,
     kdc: Option<Running>,
+    /// Dropped last: the KDC writes into it.
+    _own: Option<TempDir>,
 }
 
 impl Realm {
@@ -28,23 +31,19 @@ impl Realm {
     /// # Errors
     /// When MIT's KDC is not installed or does not come up.
     pub fn start() -> Result<Self> {
-        let mut realm = Self { directory: tempfile::tempdir()?, port: free_port()?, kdc: None };
+        let own = tempfile::tempdir()?;
+        let directory = own.path().to_owned();
+        let mut realm = Self { directory, port: free_port()?, kdc: None, _own: Some(own) };
         let (name, port) = (Self::NAME, realm.port);
         let place = |file: &str| realm.path(file).display().to_string();
-        std::fs::write(
-            realm.path("krb5.conf"),
-            format!(
-                "[libdefaults]\n default_realm = {name}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
-                 rdns = false\n dns_canonicalize_hostname = false\n udp_preference_limit = 1\n\
-                 [realms]\n {name} = {{\n  kdc = 127.0.0.1:{port}\n }}\n"
-            ),
-        )?;
+        std::fs::write(realm.path("port"), port.to_string())?;
+        realm.point_clients_to(port)?;
         std::fs::write(
             realm.path("kdc.conf"),
             format!(
                 "[kdcdefaults]\n kdc_listen = 127.0.0.1:{port}\n kdc_tcp_listen = 127.0.0.1:{port}\n\
                  [realms]\n {name} = {{\n  database_name = {}\n  key_stash_file = {}\n  acl_file = {}\n  \
-                 max_life = 1h\n  supported_enctypes = aes256-cts:normal\n }}\n",
+                 max_life = 1h\n  supported_enctypes = aes256-cts-hmac-sha384-192:normal aes256-cts:normal\n }}\n",
                 place("principal"),
                 place("stash"),
                 place("acl")
@@ -53,6 +52,29 @@ impl Realm {
         realm.run("kdb5_util", &["create", "-s", "-r", name, "-P", "master-of-tests"], b"")?.success()?;
         realm.up()?;
         Ok(realm)
+    }
+
+    /// The realm in the directory of another process, which runs its KDC.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of(directory: &Path) -> Result<Self> {
+        let port = std::fs::read_to_string(directory.join("port"))?.parse()?;
+        Ok(Self { directory: directory.to_owned(), port, kdc: None, _own: None })
+    }
+
+    /// Writes the configuration of clients, who look for the KDC at `port`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn point_clients_to(&self, port: u16) -> Result<()> {
+        let name = Self::NAME;
+        let text = format!(
+            "[libdefaults]\n default_realm = {name}\n dns_lookup_kdc = false\n dns_lookup_realm = false\n \
+             rdns = false\n dns_canonicalize_hostname = false\n udp_preference_limit = 1\n\
+             [realms]\n {name} = {{\n  kdc = 127.0.0.1:{port}\n }}\n"
+        );
+        Ok(std::fs::write(self.path("krb5.conf"), text)?)
     }
 
     /// Starts the KDC again.
@@ -65,7 +87,7 @@ impl Realm {
         command.args(["-n", "-r", Self::NAME, "-P", &pid]).envs(self.environment());
         self.kdc = Some(Running::start("krb5kdc", &mut command)?);
         until(LIMIT, "the KDC to answer", || TcpStream::connect(("127.0.0.1", self.port)).ok())?;
-        Ok(())
+        until(LIMIT, "the KDC to write its id", || Path::new(&pid).exists().then_some(()))
     }
 
     /// Stops the KDC.
@@ -74,6 +96,18 @@ impl Realm {
     /// When it goes on.
     pub fn down(&mut self) -> Result<()> {
         self.kdc.take().map_or(Ok(()), |kdc| kdc.stop().map(drop))
+    }
+
+    /// Ends the KDC for good, whichever process runs it.
+    ///
+    /// # Errors
+    /// When it goes on.
+    pub fn kill_kdc(&self) -> Result<()> {
+        let pid = std::fs::read_to_string(self.path("kdc.pid"))?;
+        let pid = pid.trim().parse().ok().and_then(Pid::from_raw).context("no process")?;
+        kill_process(pid, Signal::KILL)?;
+        let gone = || TcpStream::connect(("127.0.0.1", self.port)).err();
+        until(LIMIT, "the KDC to be gone", gone).map(drop)
     }
 
     /// Makes the KDC hang, as a machine does that swaps itself to death: connections are taken and nothing is answered.
@@ -119,9 +153,17 @@ impl Realm {
     /// When the realm refuses.
     pub fn add_service(&self, principal: &str) -> Result<PathBuf> {
         let keytab = self.path(&format!("{}.keytab", principal.replace('/', "-")));
-        self.kadmin(&format!("addprinc -randkey {principal}"))?;
-        self.kadmin(&format!("ktadd -k {} {principal}", keytab.display()))?;
+        self.add_service_to(principal, &keytab)?;
         Ok(keytab)
+    }
+
+    /// Adds a service, and its key to a keytab.
+    ///
+    /// # Errors
+    /// When the realm refuses.
+    pub fn add_service_to(&self, principal: &str, keytab: &Path) -> Result<()> {
+        self.kadmin(&format!("addprinc -randkey {principal}"))?;
+        self.kadmin(&format!("ktadd -k {} {principal}", keytab.display()))
     }
 
     /// The environment of a program in this realm.
@@ -151,7 +193,11 @@ impl Realm {
         finish(&mut command, format!("{password}\n").as_bytes(), LIMIT)?.success().map(drop)
     }
 
-    fn kadmin(&self, query: &str) -> Result<()> {
+    /// Asks the realm's database as its administrator does.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn kadmin(&self, query: &str) -> Result<()> {
         self.run("kadmin.local", &["-r", Self::NAME, "-q", query], b"")?.success().map(drop)
     }
 
@@ -161,7 +207,9 @@ impl Realm {
         finish(&mut command, input, LIMIT)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+    /// A file of the realm.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 }

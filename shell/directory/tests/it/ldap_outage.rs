@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use symbolon_directory::{Address, BackendError, LdapConfig, LdapDirectory};
 
-use crate::slapd::{Slapd, ask, by_dn, by_search, config_at, free_port, right};
+use crate::slapd::{Slapd, ask, by_dn, by_search, config_at, nobody, right};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -14,7 +14,7 @@ fn is_unavailable<T>(result: &Result<T, BackendError>) -> bool {
 
 #[tokio::test]
 async fn cve_ldap_down_is_told_at_once() {
-    let directory = LdapDirectory::new(config_at(free_port(), by_dn())).unwrap();
+    let directory = LdapDirectory::new(config_at(nobody(), by_dn())).unwrap();
     let begun = Instant::now();
     assert!(is_unavailable(&ask(&directory, "alice", "alice-pw").await));
     assert!(is_unavailable(&directory.ready().await));
@@ -72,7 +72,7 @@ async fn cve_ldap_slow_delays_nobody_who_signs_in_by_another() {
 async fn the_next_server_is_asked_when_the_first_is_down() {
     let slapd = Slapd::start();
     let mut config = slapd.config(by_dn());
-    config.servers.insert(0, Address::parse(&format!("127.0.0.1:{}", free_port())).unwrap());
+    config.servers.insert(0, Address::parse(&format!("127.0.0.1:{}", nobody())).unwrap());
     let directory = LdapDirectory::new(config).unwrap();
     assert_eq!(ask(&directory, "alice", "alice-pw").await, right());
 }

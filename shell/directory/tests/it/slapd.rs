@@ -1,22 +1,18 @@
-//! A private slapd: its own files, its own ports, its own certificate.
+//! A private slapd with people of every kind.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use symbolon_acceptance::free_port;
 use symbolon_crypto::SecretBytes;
 use symbolon_directory::{
     Address, BackendError, Checked, DnTemplate, FilterTemplate, GroupSource, Groups, LdapConfig,
     LdapDirectory, PasswordBackend as _, Protection, Searcher, UserSearch, Users,
 };
 use symbolon_policy::{CanonName, GroupName};
-use tempfile::TempDir;
 
-pub(crate) const BASE: &str = "dc=example,dc=org";
+pub(crate) const BASE: &str = symbolon_acceptance::Slapd::BASE;
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
 /// What the directory holds.
@@ -117,18 +113,10 @@ member: uid=alice,ou=people,dc=example,dc=org
 ";
 
 pub(crate) struct Slapd {
-    child: Child,
-    directory: TempDir,
+    running: symbolon_acceptance::Slapd,
     pub(crate) port: u16,
     pub(crate) tls_port: u16,
     pub(crate) authority: String,
-}
-
-impl Drop for Slapd {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Slapd {
@@ -138,73 +126,26 @@ impl Slapd {
 
     /// With more lines in its global configuration.
     pub(crate) fn start_with(lines: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let authority = write_certificates(&directory);
-        let at = |name: &str| directory.path().join(name).display().to_string();
-        std::fs::create_dir(at("db")).unwrap();
-        let text = format!(
-            "include /etc/ldap/schema/core.schema\ninclude /etc/ldap/schema/cosine.schema\n\
-             include /etc/ldap/schema/inetorgperson.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
-             pidfile {}\nTLSCertificateFile {}\nTLSCertificateKeyFile {}\n{lines}\n\
-             database mdb\nsuffix {BASE}\ndirectory {}\n\
-             access to attrs=userPassword by anonymous auth by * none\n\
-             access to * by users read by anonymous auth\n",
-            at("pid"),
-            at("server.pem"),
-            at("server.key"),
-            at("db"),
-        );
-        std::fs::write(at("slapd.conf"), text).unwrap();
-        std::fs::write(at("content.ldif"), CONTENT).unwrap();
-        let added = Command::new("/usr/sbin/slapadd")
-            .args(["-f", &at("slapd.conf"), "-l", &at("content.ldif")])
-            .output()
-            .expect("Debian: slapd");
-        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
-        let (port, tls_port) = (free_port(), free_port());
-        let urls = format!("ldap://127.0.0.1:{port} ldaps://127.0.0.1:{tls_port}");
-        let child = Command::new("/usr/sbin/slapd")
-            .args(["-f", &at("slapd.conf"), "-h", &urls, "-d", "0"])
-            .stdout(Stdio::null())
-            .stderr(File::create(at("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let slapd = Self { child, directory, port, tls_port, authority };
-        until("slapd listens", || {
-            [port, tls_port].iter().all(|p| TcpStream::connect(("127.0.0.1", *p)).is_ok())
-        });
-        slapd
+        let running = symbolon_acceptance::Slapd::holding(CONTENT, lines).unwrap();
+        let authority = std::fs::read_to_string(running.authority()).unwrap();
+        Self { port: running.port_in_clear(), tls_port: running.port(), authority, running }
     }
 
     /// Makes it hang: returns when every thread of it stands still.
     pub(crate) fn stop(&self) {
-        self.signal("-STOP");
-        let tasks = format!("/proc/{}/task", self.child.id());
-        let stands = |task: std::io::Result<std::fs::DirEntry>| {
-            // The state follows the name, which stands in brackets (proc(5)).
-            let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
-            Some(stat.rsplit_once(") ")?.1.starts_with('T'))
-        };
-        until("slapd stands still", || {
-            std::fs::read_dir(&tasks).unwrap().all(|task| stands(task).unwrap_or(true))
-        });
+        self.running.hang().unwrap();
     }
 
     /// Lets it go on.
     pub(crate) fn go_on(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        self.running.go_on().unwrap();
     }
 
     /// Asks it as an outsider does.
     pub(crate) fn whoami(&self, dn: &str, password: &str) -> bool {
         Command::new("ldapwhoami")
             .args(["-x", "-H", &format!("ldap://127.0.0.1:{}", self.port), "-D", dn, "-w", password])
-            .current_dir(self.directory.path())
+            .current_dir("/")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status()
@@ -284,41 +225,7 @@ pub(crate) fn right() -> Result<Checked, BackendError> {
     Ok(Checked::Right { groups: Vec::new() })
 }
 
-/// An authority, and a certificate of it for `localhost` and 127.0.0.1; gives the authority's.
-fn write_certificates(directory: &TempDir) -> String {
-    let mut parameters = CertificateParams::default();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let authority = parameters.self_signed(&key).unwrap();
-    let issuer = Issuer::new(parameters, key);
-    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-    let server_key = KeyPair::generate().unwrap();
-    let server = CertificateParams::new(names).unwrap().signed_by(&server_key, &issuer).unwrap();
-    std::fs::write(directory.path().join("server.pem"), server.pem()).unwrap();
-    std::fs::write(directory.path().join("server.key"), server_key.serialize_pem()).unwrap();
-    authority.pem()
-}
-
-/// A port that nobody has just now. It is below those that the kernel gives to clients, and each
-/// process of tests begins to look elsewhere.
-pub(crate) fn free_port() -> u16 {
-    const FIRST: u32 = 10_000;
-    const COUNT: u32 = 20_000;
-    static ASKED: AtomicU32 = AtomicU32::new(0);
-    let mut places = std::iter::repeat_with(|| ASKED.fetch_add(1, Ordering::Relaxed));
-    let port = places.find_map(|n| {
-        let place = std::process::id().wrapping_mul(7919).wrapping_add(n) % COUNT;
-        let port = u16::try_from(FIRST + place).ok()?;
-        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
-    });
-    port.unwrap()
-}
-
-/// Asks again and again, for ten seconds at most.
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while !condition() {
-        assert!(Instant::now() < end, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// A port where nobody listens.
+pub(crate) fn nobody() -> u16 {
+    free_port().unwrap()
 }
