@@ -40,6 +40,7 @@ mod issuers;
 mod kept_certificate;
 mod kerberos;
 mod key;
+mod known;
 mod last_end;
 mod paths;
 mod proof;

@@ -116,6 +116,22 @@ fn a_device_gets_its_certificate_over_its_session_and_needs_no_pin_any_more() ->
 }
 
 #[test]
+fn a_certificate_is_for_the_one_gateway_that_is_known_here() -> Result<()> {
+    scenario!(
+        "Ann has signed in with her token before, and then does with a certificate, of which she says nothing else"
+    );
+    let scene = Scene::with("", &[])?;
+    let ann = Person::enrolled("ann", &scene.gateway)?;
+    scene.gateway.grant("user:ann", "web")?;
+    let [certificate, key] = issue(&scene.gateway, "ann", "ed25519")?;
+    refused(login(&ann, &certificate, &key, &[])?, 2, "--gateway NAME")?;
+    ann.login()?;
+    ann.machine().ok(["logout"])?;
+    login(&ann, &certificate, &key, &[])?.success()?;
+    reaches_the_web_server(&ann, "certificate", "certificate", "substantial")
+}
+
+#[test]
 fn a_revoked_certificate_ends_its_session_and_opens_no_other() -> Result<()> {
     scenario!("Ann's certificate is revoked while she works with it");
     let scene = Scene::with("", &[])?;

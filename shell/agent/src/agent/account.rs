@@ -15,7 +15,7 @@ use crate::proof::Proof;
 use crate::sign_in::{AtHand, Gateway, Shown, SignedIn, sign_in};
 use crate::ticket::{self, KeptTicket};
 use crate::token::{self, OpenToken, Saved};
-use crate::{AgentError, Credential, ErrorKind, Paths, UserConfig, kerberos};
+use crate::{AgentError, Credential, ErrorKind, Paths, UserConfig, kerberos, known};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use symbolon_crypto::{GatewayName, KeySet, SubjectName};
 use symbolon_hardware::Device;
@@ -255,6 +255,7 @@ impl Account {
         }
         signed_in.shown.registered.clone_from(&self.registered);
         signed_in.shown.holder = Some(holder);
+        blocking(|| known::remember(&self.paths, &self.gateway.name, &self.gateway.address));
         let mut kept = self.kept();
         kept.key_set = Some(signed_in.key_set.clone());
         kept.shown = Some(signed_in.shown.clone());
@@ -442,13 +443,18 @@ struct Named {
 
 impl Named {
     /// The gateway for a credential that does not know it: trusted by the issuer that the configuration
-    /// file names, or by the one of the token, registered or not.
+    /// file names, or by the one of the token, registered or not. Where nobody names it, it is the one
+    /// where somebody has signed in from here, if there is one.
     fn gateway(self, paths: &Paths, config: UserConfig) -> Result<Gateway, AgentError> {
-        let name = self.gateway.ok_or_else(|| {
-            AgentError::usage("this sign-in needs the gateway's name")
-                .fix("name it with --gateway NAME --address HOST:PORT, or in the configuration file")
-        })?;
-        let address = self.address.or_else(|| config.address.clone()).ok_or_else(|| {
+        let known = known::all(paths)?;
+        let name = match (self.gateway, known.as_slice()) {
+            (Some(name), _) => name,
+            (None, [(only, _)]) => only.clone(),
+            (None, several) => return Err(which_gateway(several)),
+        };
+        let address = self.address.or_else(|| config.address.clone());
+        let known = || known.iter().find(|(n, _)| *n == name).map(|(_, address)| address.clone());
+        let address = address.or_else(known).ok_or_else(|| {
             AgentError::usage(format!("the address of {name} is not known"))
                 .fix("give it with --address HOST:PORT, or in the configuration file")
         })?;
@@ -477,6 +483,16 @@ impl Named {
         let issuers = Arc::new(Issuers::load(paths, kept.issuer).looking_in(directory));
         Ok(Gateway { address, name, issuers, suites: config.suites })
     }
+}
+
+fn which_gateway(known: &[(GatewayName, String)]) -> AgentError {
+    let fix = "name it with --gateway NAME --address HOST:PORT, or in the configuration file";
+    if known.is_empty() {
+        return AgentError::usage("this sign-in needs the gateway's name").fix(fix);
+    }
+    let names = known.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+    AgentError::usage(format!("several gateways are known here: {names}"))
+        .fix("choose one with --gateway NAME, or with gateway = \"…\" in the configuration file")
 }
 
 fn choose<'a>(
