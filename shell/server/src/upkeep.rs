@@ -36,15 +36,16 @@ impl Shared {
         changed.map(|_| ())
     }
 
-    /// Another node on the store may have put another issuer in the place of the present one.
+    /// Another node on the store may have put another issuer in the place of the present one, and the time of
+    /// the one before may be over.
     async fn look_for_issuer(&self) {
         let followed = match self.follow_issuer() {
-            Ok(false) => return,
-            Ok(true) => self.review_trust().await,
+            Ok(false) if !self.old_issuer_is_over() => return,
+            Ok(_) => self.review_trust().await,
             Err(e) => Err(e),
         };
         if let Err(e) = followed {
-            tracing::error!("the other issuer is not followed: {e}");
+            tracing::error!("the issuers that count cannot be looked at: {e}");
         }
     }
 

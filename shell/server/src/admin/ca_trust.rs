@@ -14,6 +14,8 @@ use symbolon_wire::{Decode as _, Encode as _, Time};
 pub(crate) struct TheChange {
     to_show: Option<(IssuerFingerprint, Vec<u8>)>,
     to_tell: Option<CertificateBytes>,
+    /// Until when the old issuer counts, while it does.
+    old_until: Option<Time>,
 }
 
 /// The issuer's revocation list, as of the last look.
@@ -64,7 +66,14 @@ impl Shared {
                 session.post(ControlMessage::IssuerChange(bytes.clone()));
             }
         }
-        *told = TheChange { to_show: change.map(|c| (c.old, c.to_bytes())), to_tell: bytes };
+        let old_until = stands.map(|c| c.old_until);
+        *told = TheChange { to_show: change.map(|c| (c.old, c.to_bytes())), to_tell: bytes, old_until };
+    }
+
+    /// Whether the old issuer counted at the last look, and does no more.
+    pub(crate) fn old_issuer_is_over(&self) -> bool {
+        let told = self.issuer_change.read().unwrap_or_else(PoisonError::into_inner);
+        told.old_until.is_some_and(|until| until < now())
     }
 
     /// The statement for whoever says hello, and for directories, with the issuer that it is for; as long as

@@ -445,6 +445,32 @@ async fn another_issuer_follows_and_certificates_of_both_count() {
 }
 
 #[tokio::test]
+async fn the_old_issuers_certificates_count_until_its_time_is_over_and_no_longer() {
+    let world = World::new().await;
+    let token = enrolled(&world).await;
+    let key = SubjectPrivateKey::generate(SubjectKeyKind::Ed25519);
+    let (_, certificate) = certified(&world, token.registered.grant.user_code.as_str(), "phone", &key).await;
+    world.ok("POST", "/v1/ca/rotate", Some(json!({ "overlap_secs": 2 }))).await;
+    world.ok("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await;
+    let link = world.invite(json!({})).await;
+    let chain = [certificate];
+    // nothing else changes meanwhile, and the certificate is known from the first sign-in
+    let refused = async {
+        loop {
+            let signer = CertificateKey::Signs(key.signer().unwrap());
+            let shown = CertificateToken::new(crypto(), &chain, signer).unwrap();
+            match sign_in_with(&world, &link, shown).await {
+                Ok(mut session) => session.say(&ControlMessage::Logout).await,
+                Err(refused) if refused.code == RefusalCode::Busy => {}
+                Err(refused) => return refused,
+            }
+        }
+    };
+    let refused = tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.unwrap();
+    assert_eq!(refused.code, RefusalCode::Denied);
+}
+
+#[tokio::test]
 async fn a_change_of_issuers_that_was_cut_off_anywhere_is_finished_at_the_next_start() {
     let mut world = World::new().await;
     let (token, session) = alice(&world).await;
