@@ -88,7 +88,7 @@ async fn a_device_gets_a_certificate_renews_it_and_loses_it() {
 }
 
 #[tokio::test]
-async fn a_revoked_certificate_ends_its_sessions_and_opens_none_at_any_node() {
+async fn cve_outliving_revocation_at_another_node() {
     let world = World::new().await;
     let beside = world.beside().await;
     let token = enrolled(&world).await;
@@ -252,7 +252,7 @@ async fn a_key_for_envelopes_is_certified_over_a_session_too() {
 }
 
 #[tokio::test]
-async fn nobody_gets_a_certificate_of_another_user_or_for_anything_but_a_device() {
+async fn cve_missing_authorisation_a_certificate_of_another_user() {
     let world = World::new().await;
     let (token, mut session) = alice(&world).await;
     let code = token.registered.grant.user_code.as_str();
@@ -316,7 +316,7 @@ async fn a_key_for_envelopes_is_in_force_when_its_envelope_was_opened() {
 }
 
 #[tokio::test]
-async fn nothing_is_certified_that_was_not_asked_for_and_proved() {
+async fn cve_issuance_without_authentication() {
     let (world, code) = with_alice().await;
     let key = SubjectPrivateKey::generate(SubjectKeyKind::Ed25519);
     let good = request(&code, "phone", &key);
