@@ -101,6 +101,9 @@ pub enum CallerMisused {
     /// More payload than a record holds.
     #[error("the payload exceeds one record")]
     PayloadTooLong,
+    /// Data of no length or of more than is sealed at once, or a payload where none belongs.
+    #[error("a payload of the wrong length")]
+    PayloadLength,
     /// Sending after close or end.
     #[error("this direction is closed")]
     AlreadyClosed,

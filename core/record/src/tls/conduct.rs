@@ -6,6 +6,10 @@ use super::reception::ReceiveConduct;
 use super::suite::{TlsRole, TlsSuite, TlsVersion};
 use crate::{Alert, CallerMisused, KEY_UPDATE_AFTER, KeyUpdateRequest, MAX_PLAINTEXT, RecordError};
 
+/// No direction goes on beyond this number, nor does a state with a greater one exist, so that none comes
+/// near the end. Keys are used up long before; what reaches it is a broken state.
+pub(super) const HIGHEST_SEQUENCE: u64 = 1 << 63;
+
 /// How far one direction has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -85,28 +89,22 @@ impl Conduct {
         if self.send.phase != Phase::Open {
             return Err(CallerMisused::AlreadyClosed.into());
         }
-        let tls13 = self.suite.version() == TlsVersion::Tls13;
-        match what {
-            Outgoing::Data => {
-                if length == 0 || length > MAX_PINNED {
-                    return Err(CallerMisused::PayloadTooLong.into());
-                }
-                if self.owed().is_some() {
-                    return Err(CallerMisused::OwesAnother.into());
-                }
-            }
-            Outgoing::KeyUpdate(_) if !tls13 => return Err(CallerMisused::NotInThisVersion.into()),
-            Outgoing::Alert(Alert::NoRenegotiation) if tls13 => {
-                return Err(CallerMisused::NotInThisVersion.into());
-            }
-            Outgoing::KeyUpdate(_) | Outgoing::Alert(_) => {
-                if length != 0 {
-                    return Err(CallerMisused::PayloadTooLong.into());
-                }
-            }
+        if !what.is_of(self.suite.version()) {
+            return Err(CallerMisused::NotInThisVersion.into());
+        }
+        let longest = if what == Outgoing::Data { MAX_PINNED } else { 0 };
+        if length > longest || what == Outgoing::Data && length == 0 {
+            return Err(CallerMisused::PayloadLength.into());
+        }
+        if what == Outgoing::Data && self.owed().is_some() {
+            return Err(CallerMisused::OwesAnother.into());
         }
         // Bounded by MAX_PINNED, so it fits.
-        self.send.pinned = Some(Pinned { what, length: length as u32 });
+        let pinned = Pinned { what, length: length as u32 };
+        if self.send.sequence + pinned.records() > HIGHEST_SEQUENCE {
+            return Err(RecordError::Exhausted);
+        }
+        self.send.pinned = Some(pinned);
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What a record to the peer is for.
 
+use super::suite::TlsVersion;
 use crate::{Alert, KeyUpdateRequest};
 
 /// What is to be sent, so that it can be remembered in two bytes before it is.
@@ -15,6 +16,15 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
+    /// Whether connections of `version` have it.
+    pub(crate) const fn is_of(self, version: TlsVersion) -> bool {
+        match self {
+            Self::KeyUpdate(_) => matches!(version, TlsVersion::Tls13),
+            Self::Alert(Alert::NoRenegotiation) => matches!(version, TlsVersion::Tls12),
+            Self::Data | Self::Alert(_) => true,
+        }
+    }
+
     /// Two bytes, of which the first is not zero.
     pub(crate) const fn to_bytes(self) -> [u8; 2] {
         match self {

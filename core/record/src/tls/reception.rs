@@ -1,7 +1,7 @@
 //! The rules of receiving.
 
 use super::MAX_WITHOUT_DATA;
-use super::conduct::{Conduct, Phase};
+use super::conduct::{Conduct, HIGHEST_SEQUENCE, Phase};
 use super::post_handshake::{Asked, PartMessage};
 use super::suite::TlsVersion;
 use crate::content::{alert_description, alert_is_warning};
@@ -90,7 +90,10 @@ impl Ahead {
         content: ContentType,
         payload: &'o [u8],
     ) -> Result<TlsEvent<'o>, RecordError> {
-        self.conduct.sequence = self.conduct.sequence.checked_add(1).ok_or(RecordError::Exhausted)?;
+        if self.conduct.sequence >= HIGHEST_SEQUENCE {
+            return Err(RecordError::Exhausted);
+        }
+        self.conduct.sequence += 1;
         if content == ContentType::ApplicationData && self.conduct.message.is_none() && !payload.is_empty() {
             self.conduct.without_data = 0;
             return Ok(TlsEvent::Data(payload));

@@ -74,7 +74,8 @@ impl TlsSession {
     /// # Errors
     /// [`CallerMisused::PinnedBefore`], [`CallerMisused::AlreadyClosed`],
     /// [`CallerMisused::OwesAnother`], [`CallerMisused::NotInThisVersion`],
-    /// [`CallerMisused::PayloadTooLong`].
+    /// [`CallerMisused::PayloadLength`]; [`RecordError::Exhausted`] for a state that no connection
+    /// reaches.
     pub fn pin(&mut self, what: Outgoing, payload: usize) -> Result<(), RecordError> {
         self.conduct.pin(what, payload)
     }

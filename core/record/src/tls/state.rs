@@ -1,6 +1,6 @@
 //! What is remembered of a connection, in a fixed number of bytes.
 
-use super::conduct::{Conduct, Phase, SendConduct};
+use super::conduct::{Conduct, HIGHEST_SEQUENCE, Phase, SendConduct};
 use super::outgoing::{Outgoing, Pinned};
 use super::post_handshake::PartMessage;
 use super::reception::ReceiveConduct;
@@ -24,9 +24,6 @@ const STATE_VERSION: u8 = 1;
 
 const OWES_KEY_UPDATE: u8 = 1;
 const OWES_REFUSAL: u8 = 2;
-
-/// Numbers beyond this are not believed: no connection gets there, and none may come near the end.
-const HIGHEST_SEQUENCE: u64 = 1 << 62;
 
 /// Everything that a successor needs to carry a connection on: version and suite, keys and sequence
 /// numbers of both directions, what is pinned and what is owed. Wiped when dropped, never printed.
@@ -120,6 +117,9 @@ impl TlsState {
         let (sending, sent) = read_direction(&mut r, conduct.suite)?;
         let (receiving, received) = read_direction(&mut r, conduct.suite)?;
         r.finish()?;
+        if sent + conduct.send.pinned.map_or(0, Pinned::records) > HIGHEST_SEQUENCE {
+            return Err(WireError::BadValue("sequence number"));
+        }
         conduct.send.sequence = sent;
         conduct.receive.sequence = received;
         Ok(Self { conduct, sending, receiving })
@@ -202,14 +202,15 @@ fn read_head(r: &mut Reader<'_>) -> Result<Conduct, WireError> {
         [0, 0] => None,
         what => Some(Pinned { what: Outgoing::from_bytes(what).ok_or(IMPOSSIBLE)?, length }),
     };
-    let possible_length = match pinned {
+    let possible = match pinned {
         Some(Pinned { what: Outgoing::Data, length }) => length > 0 && length as usize <= MAX_PINNED,
-        _ => length == 0,
+        Some(Pinned { what, .. }) => length == 0 && what.is_of(suite.version()),
+        None => length == 0,
     };
     let whole = usize::from(held) <= header.len()
         && header.iter().skip(usize::from(held)).all(|b| *b == 0)
         && (held == 0 || message.skip == 0);
-    if owed & !owes != 0 || without_data > MAX_WITHOUT_DATA || !possible_length || !whole {
+    if owed & !owes != 0 || without_data > MAX_WITHOUT_DATA || !possible || !whole {
         return Err(IMPOSSIBLE);
     }
     let send = SendConduct {

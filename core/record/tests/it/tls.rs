@@ -10,7 +10,10 @@ mod successors;
 
 use symbolon_crypto::Secret;
 use symbolon_provider::crypto;
-use symbolon_record::{HandedOver, Outgoing, RecordError, TlsEvent, TlsRole, TlsSession, TlsState, TlsSuite};
+use symbolon_record::{
+    Alert, CallerMisused, HandedOver, Outgoing, RecordError, TlsEvent, TlsRole, TlsSession, TlsState,
+    TlsSuite,
+};
 
 /// Some number that both sides have come to.
 const SENT: u64 = 3;
@@ -184,7 +187,10 @@ fn much_data_at_once_fills_records() {
     }
     let mut out = Vec::new();
     for length in [0, payload.len() + 1] {
-        assert!(server.send(Outgoing::Data, &vec![0; length], &mut out).is_err());
+        let refused = server.send(Outgoing::Data, &vec![0; length], &mut out);
+        assert_eq!(refused, Err(CallerMisused::PayloadLength.into()));
     }
+    let refused = server.send(Outgoing::Alert(Alert::CloseNotify), b"x", &mut out);
+    assert_eq!(refused, Err(CallerMisused::PayloadLength.into()));
     assert_eq!((out.len(), server.pinned()), (0, None));
 }

@@ -167,7 +167,21 @@ fn states_that_no_session_has_are_refused() {
     let padding = Some(WireError::BadValue("padding"));
     assert_eq!(impossible(20, 1), padding, "TLS 1.2 has no traffic secret");
     assert_eq!(impossible(20 + 48 + 16, 1), padding, "AES-128 has 16 bytes");
-    assert_eq!(impossible(20 + 92, 0x80), Some(WireError::BadValue("sequence number")));
+    assert_eq!(impossible(20 + 92, 0x81), Some(WireError::BadValue("sequence number")));
+}
+
+#[test]
+fn a_state_at_the_end_of_all_numbers_goes_no_further() {
+    let (server, mut client) = pair(TlsSuite::Tls13ChaCha20Poly1305Sha256);
+    let mut bytes = *server.state().to_bytes().expose();
+    for direction in [20, 120] {
+        bytes[direction + 92..][..8].copy_from_slice(&(1u64 << 63).to_be_bytes());
+    }
+    let mut server = TlsSession::resume(crypto(), &TlsState::from_bytes(&bytes).unwrap());
+    let update = server.owed().unwrap();
+    assert_eq!(server.pin(update, 0), Err(RecordError::Exhausted));
+    let record = data(&mut client, b"x");
+    assert_eq!(seen(&mut server, &record), Err(symbolon_record::PeerMisbehaved::Forged.into()));
 }
 
 proptest! {
