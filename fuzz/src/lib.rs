@@ -25,6 +25,7 @@ mod registration_messages;
 mod session_messages;
 mod session_tickets;
 mod template_and_policy;
+mod tls_records;
 mod token_container;
 
 pub use mutator::{Mutator, Random};
@@ -53,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     session_tickets::TARGET,
     jwt::TARGET,
     kerberos::TARGET,
+    tls_records::TARGET,
 ];
 
 /// Feeds `data` to the target called `name`; for the wrappers of cargo-fuzz.
