@@ -12,11 +12,13 @@
 //!                 sign_in.rs   a whole sign-in through a node
 //! credentials     credentials.rs  certificates and tickets against TLS
 //!                 kerberos.rs  Kerberos tickets, and a KDC beside them
+//!                 id_tokens.rs ID tokens of a provider
 //!                 hardware.rs  a key in a PKCS#11 token
 //!                 logins.rs    ten thousand sign-ins through a node
 //! stream          opening.rs   opening a stream against a TLS handshake
 //!                 gateway.rs   bytes through a node against a TLS pipe
 //!                 registration.rs
+//! gateway         carried.rs   TLS connections that are carried on
 //! session-memory  memory.rs    what an idle session costs a node
 //! timing          timing.rs    whether the time of a check tells what its answer does not
 //! ```
@@ -25,12 +27,14 @@
 
 mod backend;
 mod bare;
+mod carried;
 mod child;
 mod clock;
 mod context;
 mod credentials;
 mod gateway;
 mod hardware;
+mod id_tokens;
 mod kerberos;
 mod logins;
 mod measure;
@@ -51,7 +55,7 @@ use anyhow::{Result, bail};
 use report::Report;
 use std::process::ExitCode;
 
-const USAGE: &str = "symbolon-bench context|credentials|stream|session-memory|timing [--json]";
+const USAGE: &str = "symbolon-bench context|credentials|stream|gateway|session-memory|timing [--json]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -89,6 +93,7 @@ fn measured(name: &str) -> Result<Report> {
         "credentials" => {
             credentials::run(&mut report)?;
             kerberos::run(&mut report)?;
+            id_tokens::run(&mut report)?;
             hardware::run(&mut report)?;
             logins::run(&mut report)?;
         }
@@ -97,6 +102,7 @@ fn measured(name: &str) -> Result<Report> {
             gateway::run(&mut report)?;
             registration::run(&mut report)?;
         }
+        "gateway" => carried::run(&mut report)?,
         "session-memory" => memory::run(&mut report)?,
         "timing" => timing::run(&mut report)?,
         other => bail!("`{other}` is not a bench\n{USAGE}"),
