@@ -8,7 +8,14 @@ const MAX_TOKEN: usize = 8 * 1024;
 
 /// A first message's plaintext is a multiple of this many bytes: its length then tells neither the
 /// kind of the token nor how long a name or a password is.
-const PADDING_STEP: usize = 256;
+const FIRST_STEP: usize = 256;
+
+/// The same of a second message. Less is in it: with names of up to 37 characters all kinds of token that a first
+/// message hides have one length, and what a longer step would hide besides, the first message tells anyway.
+const SECOND_STEP: usize = 128;
+
+/// What stands around the token's reply in a second message, padding and a subject of 255 bytes included, at most.
+const MAX_AROUND_REPLY: usize = 512;
 
 /// What stands around the token in a first message, padding included, at most.
 const MAX_AROUND_TOKEN: usize = 3 * 1024;
@@ -43,7 +50,7 @@ impl FirstInner {
             w.fixed(bound);
             token.kind.encode(w);
             w.bytes16(token.body.expose());
-            w.padding(PADDING_STEP);
+            w.padding(FIRST_STEP);
         })
     }
 
@@ -137,13 +144,13 @@ impl SecondInner {
             SentKey::Plain(_) => 0,
             SentKey::Envelope { enc, .. } => enc.len(),
         };
-        SecretBytes::written(3 * PADDING_STEP + self.token_reply.len() + enc, |w| {
+        SecretBytes::written(MAX_AROUND_REPLY + self.token_reply.len() + enc, |w| {
             self.session_key.encode(w);
             w.fixed(&self.session_id);
             w.u32(self.lifetime_secs);
             w.text8(&self.subject);
             w.bytes16(&self.token_reply);
-            w.padding(PADDING_STEP);
+            w.padding(SECOND_STEP);
         })
     }
 
@@ -170,17 +177,28 @@ impl SecondInner {
 mod tests {
     use super::*;
 
+    fn inner(subject: usize, reply: usize) -> SecondInner {
+        SecondInner {
+            session_key: SentKey::Plain(Secret::new([1; 32])),
+            session_id: [2; 16],
+            lifetime_secs: 3,
+            subject: "x".repeat(subject),
+            token_reply: vec![4; reply],
+        }
+    }
+
+    #[test]
+    fn a_second_message_has_one_length_for_usual_names_and_hidden_kinds_of_token() {
+        // Nothing in reply to a password or a ticket, the second number to a challenge.
+        for (subject, reply) in (1..=37).flat_map(|subject| [(subject, 0), (subject, 32)]) {
+            assert_eq!(inner(subject, reply).to_secret_bytes().expose().len(), SECOND_STEP);
+        }
+    }
+
     #[test]
     fn the_longest_subject_beside_any_reply_fits_the_room_for_secrets() {
         for reply in 0..600 {
-            let inner = SecondInner {
-                session_key: SentKey::Plain(Secret::new([1; 32])),
-                session_id: [2; 16],
-                lifetime_secs: 3,
-                subject: "x".repeat(255),
-                token_reply: vec![4; reply],
-            };
-            let bytes = inner.to_secret_bytes();
+            let bytes = inner(255, reply).to_secret_bytes();
             assert_eq!(SecondInner::parse(bytes.expose()).unwrap().token_reply.len(), reply);
         }
     }
