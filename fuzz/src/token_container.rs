@@ -1,6 +1,6 @@
 //! Token files from anywhere, and what a gateway sends to be kept or applied.
 
-use symbolon_crypto::Secret;
+use symbolon_crypto::{GatewayIdentity, Secret};
 use symbolon_policy::{AccessPath, AppName, CanonName, UserCode};
 use symbolon_token::container::{
     DeviceReference, HeldKey, ObjectId, Pin, PinCost, Registration, Token, UnlockedToken,
@@ -124,6 +124,11 @@ fn seeds() -> Vec<Vec<u8>> {
     let mut entropy = Seeded::new();
     let blank = Token::blank(&mut entropy, gateway().issuer.clone());
     let blank_file = blank.to_file(crypto());
+    let identity = gateway().keys.identity().certificate();
+    let identity = GatewayIdentity::read(crypto(), identity, &gateway().issuer).expect("its issuer's");
+    let handed_out =
+        Token::blank_for(&mut entropy, gateway().issuer.clone(), identity).expect("its issuer's");
+    let handed_out = handed_out.to_file(crypto());
     let mut unlocked =
         UnlockedToken::first_pin(crypto(), &mut entropy, blank, &pin(), COST).expect("a possible cost");
     unlocked.put(sample_registration()).expect("there is room");
@@ -140,6 +145,7 @@ fn seeds() -> Vec<Vec<u8>> {
     vec![
         body(&file),
         body(&blank_file),
+        body(&handed_out),
         body(&device_file),
         by(FILE, &file),
         by(FILE, &blank_file),

@@ -3,6 +3,8 @@
 
 #[path = "a_gateway/directory.rs"]
 mod directory;
+#[path = "a_gateway/handed_out.rs"]
+mod handed_out;
 #[path = "a_gateway/revoked.rs"]
 mod revoked;
 #[path = "a_gateway/stage.rs"]

@@ -79,6 +79,7 @@ impl Report for Told {
             issuer,
             registered,
             device,
+            gateway,
             attempts_left,
             locked,
             open_to_others,
@@ -97,6 +98,7 @@ impl Report for Told {
             ("id", token_id.clone()),
             ("issuer", issuer.clone()),
             ("device", device.clone().unwrap_or_default()),
+            ("handed out for", gateway.clone().unwrap_or_default()),
             ("state", state),
         ]);
         if *open_to_others {

@@ -96,13 +96,13 @@ impl GatewayIdentity {
         self.until
     }
 
-    /// Whether a gateway that shows `other` is the one that is meant by this certificate: it shows the same,
-    /// or one that was certified for the same name later. An identity is renewed every few months, mostly for
-    /// another key, and the issuer who vouches for both is the root of trust anyway; an earlier one may have
-    /// been given up because its key was lost.
+    /// Whether a gateway that shows `other` is the one that is meant by this certificate: it shows the same, or
+    /// one that was certified for the same name and is not older. An identity is renewed every few months,
+    /// mostly for another key, and the issuer who vouches for both is the root of trust anyway; an older one may
+    /// have been given up because its key was lost.
     #[must_use]
     pub fn is_followed_by(&self, other: &Self) -> bool {
-        self.name == other.name && (self.certificate == other.certificate || other.from > self.from)
+        self.name == other.name && (self.certificate == other.certificate || other.from >= self.from)
     }
 
     /// Refuses an identity that its issuer has revoked, as far as `lists` tell.

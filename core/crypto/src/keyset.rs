@@ -113,6 +113,9 @@ pub enum KeySetError {
     /// The issuer has revoked the gateway's identity.
     #[error("the issuer has revoked the gateway's certificate")]
     Revoked,
+    /// Another gateway than the one whose certificate is held here, or an older certificate of that.
+    #[error("this is not the gateway {0} whose certificate is held here")]
+    OtherGateway(GatewayName),
     /// No key of a suite that we accept.
     #[error("the gateway offers no suite that is accepted here")]
     NoAcceptableSuite,

@@ -3,6 +3,7 @@
 //! ```text
 //! "SYMBOLON TOKEN\n" | version (1) | token id (16) | issuer certificate <..>
 //! | 0                                        as it is handed out: it has no secret (B1)
+//! | 3 | certificate of a gateway <..>        the same for that gateway alone
 //! | 1 | Argon2id memory KiB (4), passes (4), lanes (4) | salt (16)      keys behind a PIN
 //!     | failed attempts (1) | time of the last one (8) | nonce (12) | sealed registrations <..>
 //! | 2 | device's URI <..> | id of its sealing key <.> | salt (16)       keys in a device
@@ -31,8 +32,10 @@ pub use registration::{HeldKey, Registration};
 pub use unlocked::UnlockedToken;
 
 use crate::AuthenticationKey;
-use file::{Lock, Sealed, header};
-use symbolon_crypto::{Crypto, Entropy, Secret, SecretBytes, TrustedIssuer, label};
+use file::{Lock, Sealed, Top, header};
+use symbolon_crypto::{
+    Crypto, Entropy, GatewayIdentity, KeySetError, Secret, SecretBytes, TrustedIssuer, label,
+};
 use symbolon_wire::{Decode as _, Reader, Time};
 
 /// Wrong PINs after which the token locks (B7).
@@ -56,6 +59,8 @@ fn device_seal(
 pub struct Token {
     id: [u8; 16],
     issuer: TrustedIssuer,
+    /// Of a token that was handed out for one gateway and is not registered.
+    gateway: Option<GatewayIdentity>,
     sealed: Option<Sealed>,
 }
 
@@ -68,7 +73,23 @@ impl std::fmt::Debug for Token {
 impl Token {
     /// A token as it is handed out: the issuer's public key and no secret (B1).
     pub fn blank(entropy: &mut dyn Entropy, issuer: TrustedIssuer) -> Self {
-        Self { id: entropy.number(), issuer, sealed: None }
+        Self { id: entropy.number(), issuer, gateway: None, sealed: None }
+    }
+
+    /// The same with the verified certificate of the gateway that it is handed out for (B1, claim 1a): it is
+    /// registered there first. That is no secret either.
+    ///
+    /// # Errors
+    /// [`TokenError::Gateway`] when another issuer certified it.
+    pub fn blank_for(
+        entropy: &mut dyn Entropy,
+        issuer: TrustedIssuer,
+        gateway: GatewayIdentity,
+    ) -> Result<Self, TokenError> {
+        if gateway.issuer() != issuer.fingerprint() {
+            return Err(TokenError::Gateway(KeySetError::OtherIssuer));
+        }
+        Ok(Self { gateway: Some(gateway), ..Self::blank(entropy, issuer) })
     }
 
     /// Names the token.
@@ -81,6 +102,12 @@ impl Token {
     #[must_use]
     pub const fn issuer(&self) -> &TrustedIssuer {
         &self.issuer
+    }
+
+    /// The gateway that it was handed out for, as long as it is not registered.
+    #[must_use]
+    pub const fn gateway(&self) -> Option<&GatewayIdentity> {
+        self.gateway.as_ref()
     }
 
     /// Whether it has been registered, and hence has a PIN.
@@ -140,7 +167,7 @@ impl Token {
         crypto: Crypto,
         key: &dyn AuthenticationKey,
     ) -> Result<UnlockedToken, TokenError> {
-        let Self { id, issuer, sealed } = self;
+        let Self { id, issuer, sealed, .. } = self;
         let sealed = sealed.ok_or(TokenError::NotRegistered)?;
         if let Lock::Pin(_) = sealed.lock {
             return Err(TokenError::NotInDevice);
@@ -159,7 +186,7 @@ fn open(
     key: Secret<32>,
 ) -> Result<Option<UnlockedToken>, TokenError> {
     let Sealed { lock, salt, nonce, ciphertext: mut buffer, .. } = sealed;
-    let aad = header(&id, &issuer, Some((&lock, &salt)));
+    let aad = header(&id, &issuer, &Top::Sealed(&lock, &salt));
     let Ok(length) = crypto.aes256_gcm(&key).open(&nonce, &aad, &mut buffer) else { return Ok(None) };
     buffer.truncate(length);
     let plaintext = SecretBytes::new(buffer);
@@ -194,7 +221,7 @@ impl Attempt {
     /// [`TokenError::WrongPin`], [`TokenError::Locked`] when that was the last attempt,
     /// [`TokenError::Damaged`].
     pub fn unlock(self, crypto: Crypto, pin: &Pin) -> Result<UnlockedToken, TokenError> {
-        let Token { id, issuer, sealed } = self.0;
+        let Token { id, issuer, sealed, .. } = self.0;
         let sealed = sealed.ok_or(TokenError::NotRegistered)?;
         let Lock::Pin(cost) = sealed.lock else { return Err(TokenError::InDevice) };
         let key = cost.key(crypto, pin, &sealed.salt)?;

@@ -175,6 +175,11 @@ impl AgentError {
                     "somebody else may have its key, so send it nothing; ask its operator whether it has another \
                      certificate by now, and sign in again then",
                 ),
+            KeySetError::OtherGateway(name) => {
+                Self::denied(format!("this is not the gateway {name} that the token was handed out for"))
+                    .code("other-gateway")
+                    .fix("enrol with that gateway first; or somebody may stand in its place, so send it nothing")
+            }
             KeySetError::NoAcceptableSuite => {
                 Self::denied("the gateway offers no suite that is accepted here").fix(
                     "update the gateway; or name the weaker suite in the configuration file: suites = [\"x25519\"]",
@@ -224,6 +229,8 @@ impl From<TokenError> for AgentError {
                 .fix("use the device that the token was registered with, or import the token's file again"),
             TokenError::Full => Self::failure(e.to_string()),
             TokenError::Issuer(e) => e.into(),
+            TokenError::Gateway(_) => Self::denied(e.to_string())
+                .fix("somebody may have altered the token: ask whoever handed it out for another one"),
         }
     }
 }

@@ -22,6 +22,7 @@ use symbolon_crypto::{
     VerifiedKeySet,
 };
 use symbolon_provider::crypto;
+use symbolon_token::container::Token;
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 /// Some dozens of changes, of about three kilobytes each.
@@ -67,6 +68,17 @@ impl Issuers {
         for list in read_lists(&issuers.lists_file).unwrap_or_default() {
             // Those of other issuers are for other tokens.
             let _ = issuers.take(&list);
+        }
+        issuers
+    }
+
+    /// From what a token holds. One that was handed out for a gateway is for that one alone until it is
+    /// registered: then each registration has its own.
+    pub(crate) fn of_token(paths: &Paths, token: &Token) -> Self {
+        let issuers = Self::load(paths, token.issuer().clone());
+        if let Some(gateway) = token.gateway() {
+            let mut set = issuers.set();
+            *set = set.clone().only(gateway.clone());
         }
         issuers
     }

@@ -22,6 +22,9 @@ pub struct TokenInfo {
     /// The device that holds its keys, as a PKCS#11 URI; the device counts wrong PINs itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// The gateway that a token which is not registered yet was handed out for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
     /// Wrong PINs since the last right one.
     pub failed_attempts: u8,
     /// Wrong PINs before it locks.

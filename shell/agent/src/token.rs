@@ -289,6 +289,7 @@ pub fn info(paths: &Paths) -> Result<TokenInfo, AgentError> {
         issuer: token.issuer().fingerprint().to_string(),
         registered: token.is_registered(),
         device: token.device().map(|d| d.uri().to_owned()),
+        gateway: token.gateway().map(|g| g.name().to_string()),
         failed_attempts: token.failures(),
         attempts_left: left,
         locked: left == 0,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use symbolon_policy::{AppName, CanonName, GroupName, TemplateName};
 
 use super::listing::{Done, Listing, rows};
-use super::{Desk, path};
+use super::{Desk, ca_files, path};
 use crate::exit::{Complaint, Outcome};
 use crate::output::{Page, Report, Table, seconds};
 use crate::paste::quote;
@@ -31,6 +31,12 @@ pub(crate) enum TokensCommand {
         /// The file to make
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// For this gateway alone: its certificate goes into the token too
+        #[arg(long, value_name = "NAME")]
+        gateway: Option<String>,
+        /// The certificate of that gateway (identity.crt, PEM or DER), if it is not the one of this node
+        #[arg(long, value_name = "FILE")]
+        certificate: Option<PathBuf>,
     },
     /// Revoke a token, whose sessions end at once, or an open invitation
     Revoke {
@@ -65,7 +71,7 @@ pub(super) async fn run(desk: &Desk<'_>, command: TokensCommand) -> Outcome {
     match command {
         TokensCommand::List => list(desk).await,
         TokensCommand::Invite(args) => invite(desk, args).await,
-        TokensCommand::Blank { out } => blank(desk, out).await,
+        TokensCommand::Blank { out, gateway, certificate } => blank(desk, out, gateway, certificate).await,
         TokensCommand::Revoke { id } => revoke(desk, &id).await,
     }
 }
@@ -187,9 +193,17 @@ async fn invite(desk: &Desk<'_>, args: InviteArgs) -> Outcome {
     Ok(())
 }
 
-async fn blank(desk: &Desk<'_>, out: PathBuf) -> Outcome {
+async fn blank(
+    desk: &Desk<'_>,
+    out: PathBuf,
+    gateway: Option<String>,
+    certificate: Option<PathBuf>,
+) -> Outcome {
     let out = place::absolute(&out)?;
-    let answer = desk.node.post("/v1/tokens/blank", &json!({})).await?;
+    let certificate = certificate.map(|path| ca_files::read_certificate(&path)).transpose()?;
+    let certificate = certificate.map(|der| ca_files::to_base64(&der));
+    let body = json!({ "gateway": gateway, "certificate": certificate });
+    let answer = desk.node.post("/v1/tokens/blank", &body).await?;
     let text = answer["token"].as_str().unwrap_or_default();
     let bytes = base64::engine::general_purpose::STANDARD
         .decode(text)

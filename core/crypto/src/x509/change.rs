@@ -12,7 +12,9 @@
 
 use super::certificate::StrictCertificate;
 use super::{IssuerFingerprint, RevocationList, RevocationLists, SubjectError, SubjectKey, TrustedIssuer};
-use crate::{Crypto, CryptoError, GatewayName, KeySet, KeySetError, Signer, VerifiedKeySet, label};
+use crate::{
+    Crypto, CryptoError, GatewayIdentity, GatewayName, KeySet, KeySetError, Signer, VerifiedKeySet, label,
+};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 const VERSION: u8 = 1;
@@ -183,13 +185,20 @@ pub struct IssuerSet {
     current: TrustedIssuer,
     former: Option<(TrustedIssuer, Time)>,
     lists: RevocationLists,
+    only: Option<GatewayIdentity>,
 }
 
 impl IssuerSet {
     /// Trust in one issuer, of whom no list is known.
     #[must_use]
     pub const fn of(current: TrustedIssuer) -> Self {
-        Self { current, former: None, lists: RevocationLists::none() }
+        Self { current, former: None, lists: RevocationLists::none(), only: None }
+    }
+
+    /// The same for one gateway alone: the one with this certificate, see [`GatewayIdentity::is_followed_by`].
+    #[must_use]
+    pub fn only(self, gateway: GatewayIdentity) -> Self {
+        Self { only: Some(gateway), ..self }
     }
 
     /// The issuer that counts from now on.
@@ -260,7 +269,8 @@ impl IssuerSet {
     /// [`KeySet::verify`] under whichever trusted issuer the set is from.
     ///
     /// # Errors
-    /// As there; [`KeySetError::OtherIssuer`] also when the former issuer's time is over.
+    /// As there; [`KeySetError::OtherIssuer`] also when the former issuer's time is over;
+    /// [`KeySetError::OtherGateway`] when only another one is to be talked to.
     pub fn verify_key_set(
         &self,
         crypto: Crypto,
@@ -269,6 +279,12 @@ impl IssuerSet {
         now: Time,
     ) -> Result<VerifiedKeySet, KeySetError> {
         let issuer = self.at(now).find(|i| i.certificate() == key_set.issuer).unwrap_or(&self.current);
-        key_set.verify(crypto, issuer, &self.lists, name, now)
+        let verified = key_set.verify(crypto, issuer, &self.lists, name, now)?;
+        match &self.only {
+            Some(only) if !only.is_followed_by(verified.identity()) => {
+                Err(KeySetError::OtherGateway(only.name().clone()))
+            }
+            _ => Ok(verified),
+        }
     }
 }

@@ -1,5 +1,5 @@
 use super::{MAX_ATTEMPTS, MAX_PIN, MIN_PIN};
-use symbolon_crypto::X509Error;
+use symbolon_crypto::{KeySetError, X509Error};
 use symbolon_wire::WireError;
 
 /// Why a token file cannot be used.
@@ -14,6 +14,9 @@ pub enum TokenError {
     /// The issuer's certificate in it is not one.
     #[error("the token's issuer: {0}")]
     Issuer(#[from] X509Error),
+    /// The certificate of the gateway that it was handed out for is not one of its issuer's.
+    #[error("the gateway that the token was handed out for: {0}")]
+    Gateway(KeySetError),
     /// Wrong PIN.
     #[error("wrong PIN; {left} attempts left")]
     WrongPin {

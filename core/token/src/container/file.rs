@@ -1,7 +1,7 @@
 //! The token's file, as the module above draws it.
 
 use super::{DeviceReference, HeldKey, MAX_FILE, PinCost, Token, TokenError};
-use symbolon_crypto::{Crypto, TrustedIssuer, constant_time_eq};
+use symbolon_crypto::{Crypto, GatewayIdentity, TrustedIssuer, constant_time_eq};
 use symbolon_wire::{Decode as _, Encode as _, Reader, Time, Writer};
 
 const MAGIC: &[u8; 15] = b"SYMBOLON TOKEN\n";
@@ -40,7 +40,7 @@ impl Token {
     /// Reads a token file.
     ///
     /// # Errors
-    /// [`TokenError::Damaged`], [`TokenError::NewerVersion`], [`TokenError::Issuer`].
+    /// [`TokenError::Damaged`], [`TokenError::NewerVersion`], [`TokenError::Issuer`], [`TokenError::Gateway`].
     pub fn from_file(crypto: Crypto, bytes: &[u8]) -> Result<Self, TokenError> {
         let mut r = Reader::new(bytes);
         if bytes.len() > MAX_FILE || r.take(MAGIC.len()) != Ok(MAGIC.as_slice()) {
@@ -56,8 +56,14 @@ impl Token {
         }
         let id = r.fixed()?;
         let issuer = TrustedIssuer::from_certificate(crypto, r.bytes16()?)?;
+        let mut gateway = None;
         let lock = match (version, r.u8()?) {
             (VERSION_SOFTWARE, 0) => None,
+            (VERSION_SOFTWARE, 3) => {
+                let read = GatewayIdentity::read(crypto, r.bytes16()?, &issuer);
+                gateway = Some(read.map_err(TokenError::Gateway)?);
+                None
+            }
             (VERSION_SOFTWARE, 1) => {
                 let cost = PinCost { memory_kib: r.u32()?, passes: r.u32()?, lanes: r.u32()? };
                 cost.params()?;
@@ -80,14 +86,18 @@ impl Token {
         };
         r.take(32)?;
         r.finish()?;
-        Ok(Self { id, issuer, sealed })
+        Ok(Self { id, issuer, gateway, sealed })
     }
 
     /// The file's bytes. Write them to a new file, flush it and rename it over the old one.
     #[must_use]
     pub fn to_file(&self, crypto: Crypto) -> Vec<u8> {
         let mut w = Writer::new();
-        w.fixed(&header(&self.id, &self.issuer, self.sealed.as_ref().map(|s| (&s.lock, &s.salt))));
+        let top = match &self.sealed {
+            None => Top::Blank(self.gateway.as_ref()),
+            Some(sealed) => Top::Sealed(&sealed.lock, &sealed.salt),
+        };
+        w.fixed(&header(&self.id, &self.issuer, &top));
         if let Some(sealed) = &self.sealed {
             if let Lock::Pin(_) = sealed.lock {
                 w.u8(sealed.failures);
@@ -103,27 +113,39 @@ impl Token {
     }
 }
 
+/// What follows the issuer in the clear.
+pub(super) enum Top<'a> {
+    /// Nothing, or the gateway that the token was handed out for.
+    Blank(Option<&'a GatewayIdentity>),
+    /// What opens it, and its salt.
+    Sealed(&'a Lock, &'a [u8; 16]),
+}
+
 /// What the seal binds.
-pub(super) fn header(id: &[u8; 16], issuer: &TrustedIssuer, lock: Option<(&Lock, &[u8; 16])>) -> Vec<u8> {
+pub(super) fn header(id: &[u8; 16], issuer: &TrustedIssuer, top: &Top<'_>) -> Vec<u8> {
     let mut w = Writer::new();
-    let device = matches!(lock, Some((Lock::Device(_), _)));
+    let device = matches!(top, Top::Sealed(Lock::Device(_), _));
     w.fixed(MAGIC);
     w.u8(if device { VERSION_DEVICE } else { VERSION_SOFTWARE });
     w.fixed(id);
     w.bytes16(issuer.certificate());
-    match lock {
-        None => w.u8(0),
-        Some((Lock::Pin(cost), salt)) => {
+    match top {
+        Top::Blank(None) => w.u8(0),
+        Top::Blank(Some(gateway)) => {
+            w.u8(3);
+            w.bytes16(gateway.certificate());
+        }
+        Top::Sealed(Lock::Pin(cost), salt) => {
             w.u8(1);
             w.u32(cost.memory_kib);
             w.u32(cost.passes);
             w.u32(cost.lanes);
-            w.fixed(salt);
+            w.fixed(*salt);
         }
-        Some((Lock::Device(reference), salt)) => {
+        Top::Sealed(Lock::Device(reference), salt) => {
             w.u8(2);
             reference.encode(&mut w);
-            w.fixed(salt);
+            w.fixed(*salt);
         }
     }
     w.into_bytes()

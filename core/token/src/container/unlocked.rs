@@ -1,4 +1,4 @@
-use super::file::{Lock, Sealed, header};
+use super::file::{Lock, Sealed, Top, header};
 use super::{DeviceReference, MAX_REGISTRATIONS, Pin, PinCost, Registration, Token, TokenError, device_seal};
 use crate::AuthenticationKey;
 use symbolon_crypto::{Crypto, Entropy, GatewayName, Secret, SecretBytes, TAG, TrustedIssuer};
@@ -142,7 +142,7 @@ impl UnlockedToken {
         let bound = 2 + self.registrations.iter().map(Registration::encoded_bound).sum::<usize>();
         let plaintext = SecretBytes::written(bound, |w| w.list16(&self.registrations, |w, r| r.encode(w)));
         let nonce: [u8; 12] = entropy.number();
-        let aad = header(&self.id, &self.issuer, Some((&self.lock, &self.salt)));
+        let aad = header(&self.id, &self.issuer, &Top::Sealed(&self.lock, &self.salt));
         let mut ciphertext = Vec::with_capacity(plaintext.expose().len() + TAG);
         ciphertext.extend_from_slice(plaintext.expose());
         let tag = crypto.aes256_gcm(&self.key).seal(&nonce, &aad, &mut ciphertext);
@@ -155,6 +155,6 @@ impl UnlockedToken {
             nonce,
             ciphertext,
         };
-        Token { id: self.id, issuer: self.issuer.clone(), sealed: Some(sealed) }
+        Token { id: self.id, issuer: self.issuer.clone(), gateway: None, sealed: Some(sealed) }
     }
 }

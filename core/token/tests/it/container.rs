@@ -1,7 +1,7 @@
 //! The token file (B1, B7): what is in it, and what becomes of a file that was cut or altered.
 
-use crate::pair::{Gateway, NOW, registration};
-use symbolon_crypto::{Secret, TrustedIssuer};
+use crate::pair::{Gateway, NOW, places, registration};
+use symbolon_crypto::{GatewayIdentity, KeySetError, Secret, TrustedIssuer};
 use symbolon_issuer::Issuer;
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_token::SoftwareKey;
@@ -202,4 +202,56 @@ fn a_token_whose_issuer_is_no_certificate_is_refused() {
     bytes[34] ^= 0xff;
     mend(&mut bytes);
     assert!(matches!(Token::from_file(crypto(), &bytes), Err(TokenError::Issuer(_))));
+}
+
+#[test]
+fn a_token_that_is_handed_out_for_a_gateway_holds_its_certificate_and_no_secret() {
+    let gateway = Gateway::new("gw.example");
+    let certificate = gateway.keys.identity().certificate();
+    let identity = GatewayIdentity::read(crypto(), certificate, &gateway.issuer).unwrap();
+    let token = Token::blank_for(&mut SystemEntropy, gateway.issuer.clone(), identity.clone()).unwrap();
+    let bytes = token.to_file(crypto());
+    let mut expected = b"SYMBOLON TOKEN\n\x01".to_vec();
+    expected.extend_from_slice(token.id());
+    for (mark, content) in [(None, gateway.issuer.certificate()), (Some(3), certificate)] {
+        expected.extend(mark);
+        expected.extend_from_slice(&(content.len() as u16).to_be_bytes());
+        expected.extend_from_slice(content);
+    }
+    expected.extend_from_slice(&crypto().sha256(&[&expected]));
+    assert_eq!(bytes, expected, "nothing else is in it");
+    assert_eq!(load(&bytes).gateway(), Some(&identity));
+    let token = UnlockedToken::first_pin(crypto(), &mut SystemEntropy, load(&bytes), &pin("123456"), CHEAP);
+    let registered = token.unwrap().seal(crypto(), &mut SystemEntropy);
+    assert_eq!(registered.gateway(), None, "each registration has its own");
+}
+
+#[test]
+fn a_wrong_gateways_certificate_in_a_token_is_refused() {
+    let (gateway, other) = (Gateway::new("gw.example"), Gateway::new("gw.example"));
+    let foreign =
+        GatewayIdentity::read(crypto(), other.keys.identity().certificate(), &other.issuer).unwrap();
+    let mixed = Token::blank_for(&mut SystemEntropy, gateway.issuer.clone(), foreign);
+    assert_eq!(mixed.err(), Some(TokenError::Gateway(KeySetError::OtherIssuer)));
+
+    let certificate = gateway.keys.identity().certificate();
+    let identity = GatewayIdentity::read(crypto(), certificate, &gateway.issuer).unwrap();
+    let token = Token::blank_for(&mut SystemEntropy, gateway.issuer.clone(), identity).unwrap();
+    let right = token.to_file(crypto());
+    let begin = right.len() - 32 - certificate.len();
+    for wrong in [other.keys.identity().certificate(), gateway.issuer.certificate(), b"nonsense"] {
+        let mut bytes = right[..begin - 2].to_vec();
+        bytes.extend_from_slice(&(wrong.len() as u16).to_be_bytes());
+        bytes.extend_from_slice(wrong);
+        bytes.extend_from_slice(&[0; 32]);
+        mend(&mut bytes);
+        assert!(matches!(Token::from_file(crypto(), &bytes), Err(TokenError::Gateway(_))));
+    }
+    for place in places(certificate.len()) {
+        let mut bytes = right.clone();
+        bytes[begin + place] ^= 1;
+        mend(&mut bytes);
+        let refused = Token::from_file(crypto(), &bytes);
+        assert!(matches!(refused, Err(TokenError::Gateway(_))), "byte {place}");
+    }
 }

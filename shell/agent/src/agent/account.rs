@@ -458,18 +458,17 @@ impl Named {
             AgentError::usage(format!("the address of {name} is not known"))
                 .fix("give it with --address HOST:PORT, or in the configuration file")
         })?;
-        let issuer = match config.trusted_issuer()? {
-            Some(issuer) => issuer,
-            None => token::load_if_there(paths)?.map(|t| t.issuer().clone()).ok_or_else(|| {
+        let issuers = match config.trusted_issuer()? {
+            Some(issuer) => Issuers::load(paths, issuer),
+            None => token::load_if_there(paths)?.map(|t| Issuers::of_token(paths, &t)).ok_or_else(|| {
                 AgentError::usage("there is nothing to trust the gateway by").fix(
                     "name the issuer's certificate in the configuration file (issuer_certificate = \
                      \"issuer.crt\"), or import a token",
                 )
             })?,
         };
-        config.check_issuer(issuer.fingerprint())?;
-        let directory = Directory::of(&config)?;
-        let issuers = Arc::new(Issuers::load(paths, issuer).looking_in(directory));
+        config.check_issuer(issuers.root().fingerprint())?;
+        let issuers = Arc::new(issuers.looking_in(Directory::of(&config)?));
         Ok(Gateway { address, name, issuers, suites: config.suites })
     }
 

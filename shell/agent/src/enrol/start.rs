@@ -69,7 +69,7 @@ impl Start {
     ) -> Result<Trust, AgentError> {
         match (self, in_link) {
             (Self::Blank(token) | Self::Registered(token), _) => {
-                let issuers = Issuers::load(paths, token.issuer().clone()).looking_in(directory);
+                let issuers = Issuers::of_token(paths, token).looking_in(directory);
                 Ok(Trust::Issuers(Arc::new(issuers)))
             }
             (Self::Nothing, Some(link)) => Ok(Trust::Fingerprint(link, paths.clone(), directory)),

@@ -1,8 +1,10 @@
 //! What a gateway's own certificate says, and that one which its issuer revoked is refused (A1, B1).
 
 use super::{NOW, World, crypto, name};
-use crate::{Issuer, Revoked, RevocationReason, Validity};
-use symbolon_crypto::{GatewayIdentity, IssuerSet, KeySetError, RevocationList, RevocationLists, SubjectError};
+use crate::{ContextKeys, Issuer, RevocationReason, Revoked, Validity};
+use symbolon_crypto::{
+    GatewayIdentity, IssuerSet, KeySet, KeySetError, RevocationList, RevocationLists, SubjectError,
+};
 
 const WEEK: u64 = 7 * 24 * 3600;
 
@@ -43,7 +45,7 @@ fn an_identity_is_followed_by_a_later_one_of_its_name_alone() {
     assert!(first.is_followed_by(&first));
     assert!(first.is_followed_by(&of("gw.example.org", NOW.plus_secs(60))));
     assert!(!first.is_followed_by(&of("gw.example.org", NOW.minus_secs(60))), "it may have been given up");
-    assert!(!first.is_followed_by(&of("gw.example.org", NOW)), "another one of the same moment");
+    assert!(first.is_followed_by(&of("gw.example.org", NOW)), "another one of the same moment");
     assert!(!first.is_followed_by(&of("other.example.org", NOW.plus_secs(60))));
 }
 
@@ -84,7 +86,8 @@ fn a_gateway_that_is_on_its_issuers_list_is_refused_whenever_the_list_was_made()
 fn a_client_keeps_the_newest_list_of_the_issuers_that_it_trusts() {
     let world = World::new();
     let gateway = world.identity.name().clone();
-    let verified = world.key_set().verify(crypto(), &world.trusted(), &RevocationLists::none(), &gateway, NOW);
+    let verified =
+        world.key_set().verify(crypto(), &world.trusted(), &RevocationLists::none(), &gateway, NOW);
     let verified = verified.unwrap();
     let serial = verified.identity().serial().to_vec();
     let mut set = IssuerSet::of(world.trusted());
@@ -101,4 +104,23 @@ fn a_client_keeps_the_newest_list_of_the_issuers_that_it_trusts() {
     assert_eq!(set.check_again(&verified), Err(KeySetError::Revoked));
     let refused = set.verify_key_set(crypto(), &world.key_set(), &gateway, NOW);
     assert_eq!(refused.map(drop), Err(KeySetError::Revoked));
+}
+
+#[test]
+fn who_holds_a_gateways_certificate_talks_to_that_gateway_alone() {
+    let world = World::new();
+    let set_of = |gateway: &str, at| {
+        let identity = world.issuer.gateway_identity(&name(gateway), Validity::starting(at, WEEK)).unwrap();
+        let issuer = world.issuer.certificate().to_vec();
+        ContextKeys::new(identity, issuer, 3600, NOW.plus_secs(120)).unwrap().offer().clone()
+    };
+    let at = NOW.plus_secs(120);
+    let held = IssuerSet::of(world.trusted()).only(read(&world));
+    let verify =
+        |set: &KeySet, gateway: &str| held.verify_key_set(crypto(), set, &name(gateway), at).map(drop);
+    let other = Err(KeySetError::OtherGateway(name("gw.example.org")));
+    assert_eq!(verify(&world.key_set(), "gw.example.org"), Ok(()));
+    assert_eq!(verify(&set_of("gw.example.org", at), "gw.example.org"), Ok(()));
+    assert_eq!(verify(&set_of("gw.example.org", NOW.minus_secs(60)), "gw.example.org"), other);
+    assert_eq!(verify(&set_of("other.example.org", at), "other.example.org"), other);
 }

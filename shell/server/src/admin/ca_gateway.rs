@@ -127,6 +127,33 @@ impl Shared {
         Err(ApiError::invalid(format!("no gateway's certificate of this issuer: {why}"), "see whose it is"))
     }
 
+    /// The certificate of a gateway, to be put into a token that is handed out for it: in its time, and not
+    /// revoked.
+    pub(super) async fn to_hand_out(
+        &self,
+        name: Option<&str>,
+        certificate: Option<&str>,
+    ) -> Result<GatewayIdentity, ApiError> {
+        let identity = match certificate {
+            Some(certificate) => self.identity_of_ours(&decode(certificate)?)?,
+            None => self.own_identity()?,
+        };
+        if let Some(name) = name
+            && !name.eq_ignore_ascii_case(identity.name().as_str())
+        {
+            return Err(ApiError::invalid(
+                format!("the certificate is of {}, not of {name}", identity.name()),
+                "give the certificate of another gateway with --certificate FILE",
+            ));
+        }
+        let revoked = self.store.revoked_gateways(Time(0)).await?;
+        if at() > identity.until() || revoked.iter().any(|g| g.serial == identity.serial()) {
+            let what = format!("the certificate of {} counts no more", identity.name());
+            return Err(ApiError::invalid(what, "give the one that the gateway shows now"));
+        }
+        Ok(identity)
+    }
+
     fn own_identity(&self) -> Result<GatewayIdentity, ApiError> {
         GatewayIdentity::read(self.gateway.crypto, &self.gateway.key_set().identity, &self.issuer())
             .map_err(|e| ApiError::internal(e.to_string()))

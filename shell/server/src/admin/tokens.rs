@@ -61,9 +61,27 @@ pub(super) struct BlankToken {
     token: String,
 }
 
-/// A token as it is handed out: the issuer's public key and no secret (B1).
-pub(super) async fn blank(State(node): Node) -> Answer<BlankToken> {
-    let token = Token::blank(&mut SystemEntropy, node.issuer());
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct BlankBody {
+    /// For this gateway alone: this node's name.
+    gateway: Option<String>,
+    /// For another gateway of the issuer: its certificate, DER, in base64.
+    certificate: Option<String>,
+}
+
+/// A token as it is handed out: the issuer's public key and no secret (B1), and the certificate of the gateway
+/// that it is for, if it is for one alone (claim 1a).
+pub(super) async fn blank(State(node): Node, Json(body): Json<BlankBody>) -> Answer<BlankToken> {
+    let gateway = match (&body.gateway, &body.certificate) {
+        (None, None) => None,
+        (name, certificate) => Some(node.to_hand_out(name.as_deref(), certificate.as_deref()).await?),
+    };
+    let token = match gateway {
+        None => Token::blank(&mut SystemEntropy, node.issuer()),
+        Some(gateway) => Token::blank_for(&mut SystemEntropy, node.issuer(), gateway)
+            .map_err(|e| ApiError::invalid(e.to_string(), "give a certificate of the present issuer"))?,
+    };
     let bytes = token.to_file(node.gateway.crypto);
     Ok(Json(BlankToken { token: base64::engine::general_purpose::STANDARD.encode(bytes) }))
 }
