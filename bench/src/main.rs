@@ -18,6 +18,7 @@
 //! stream          opening.rs   opening a stream against a TLS handshake
 //!                 gateway.rs   bytes through a node against a TLS pipe
 //!                 registration.rs
+//! gateway         carried.rs   TLS connections that are carried on
 //! session-memory  memory.rs    what an idle session costs a node
 //! timing          timing.rs    whether the time of a check tells what its answer does not
 //! ```
@@ -26,6 +27,7 @@
 
 mod backend;
 mod bare;
+mod carried;
 mod child;
 mod clock;
 mod context;
@@ -53,7 +55,7 @@ use anyhow::{Result, bail};
 use report::Report;
 use std::process::ExitCode;
 
-const USAGE: &str = "symbolon-bench context|credentials|stream|session-memory|timing [--json]";
+const USAGE: &str = "symbolon-bench context|credentials|stream|gateway|session-memory|timing [--json]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -100,6 +102,7 @@ fn measured(name: &str) -> Result<Report> {
             gateway::run(&mut report)?;
             registration::run(&mut report)?;
         }
+        "gateway" => carried::run(&mut report)?,
         "session-memory" => memory::run(&mut report)?,
         "timing" => timing::run(&mut report)?,
         other => bail!("`{other}` is not a bench\n{USAGE}"),

@@ -39,7 +39,8 @@ cargo xtask COMMAND
   lint                     format, clippy, layers, licences
   docs                     build the documentation, warnings are errors
   acceptance [NAME]        story, a, b or signals with a transcript; without a name all
-  bench NAME [--json]      measure: context, credentials, stream, session-memory, timing
+  bench NAME [--json]      measure: context, credentials, stream, gateway,
+                           session-memory, timing
   formal [--yes]           the models of formal/ against what is expected of them; installs Verifpal
   fuzz [--smoke] [--seconds N] [--seed N] [TARGET]
                            feed hostile bytes to the parsers: 60 s a target, or 5 s with --smoke
