@@ -213,7 +213,8 @@ impl HardwareError {
             Self::Gone { .. } => "plug it in again; nothing else is needed",
             Self::PinNoLonger { .. } => "sign in again with the token's new PIN",
             Self::NoKey { .. } => {
-                "if the token was initialised anew, the key is gone: enrol again with a new invitation and --replace"
+                "correct the name in the URI; if the token was initialised anew, the key is gone: enrol again with a new \
+                 invitation and --replace, or request another certificate"
             }
             Self::Refuses { .. } => "delete what is not needed any more from the token, or use another one",
             Self::TpmTools { .. } => {
