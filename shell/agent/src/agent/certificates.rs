@@ -132,6 +132,12 @@ impl Certificates {
         devices: &OpenDevices,
     ) -> Option<ControlMessage> {
         let Order { kind, device, place, reply } = order;
+        // The gateway answers in turn, and does not say what.
+        if self.old.is_some() || self.wish.is_some() && self.reply.is_none() {
+            let busy = AgentError::unreachable("the certificate is being renewed at this moment");
+            let _ = reply.send(Err(busy.fix("try again")));
+            return None;
+        }
         let made = || {
             let code = code.ok_or_else(|| {
                 AgentError::usage("the gateway did not tell your user identification code")

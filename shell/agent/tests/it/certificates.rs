@@ -114,6 +114,35 @@ async fn a_certificate_is_renewed_from_half_its_life() {
 }
 
 #[tokio::test]
+async fn another_certificate_is_not_taken_for_the_one_that_is_being_renewed() {
+    let (town, home) = (Town::new(), Home::new());
+    let gateway = town.gateway("gw.example").await;
+    home.enrol(&town, &gateway, "alice").await.unwrap();
+    let (issuer, renewing) = (Arc::clone(&town.issuer), Arc::new(Mutex::new(false)));
+    let asked = Arc::clone(&renewing);
+    gateway.state().office = Some(Box::new(move |message| match message {
+        ControlMessage::CertificateRequest(bytes) => match bytes.as_bytes().split_first().unwrap() {
+            (1, request) => {
+                vec![certified(&issuer, request, now().minus_secs(HOUR * 3 / 4), &Mutex::default())]
+            }
+            // It takes its time over the renewal.
+            _ => {
+                *asked.lock().unwrap() = true;
+                Vec::new()
+            }
+        },
+        _ => Vec::new(),
+    }));
+    let agent = home.agent().await;
+    let first = home.client().await.certificate("p256", None).await.unwrap();
+    until("the renewal", async || renewing.lock().unwrap().then_some(())).await;
+    let error = home.client().await.certificate("p256", None).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unreachable, "{error}");
+    assert_eq!(certificate_info(&home.paths).unwrap().unwrap(), first);
+    agent.logout().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_certificate_that_was_not_asked_for_is_not_kept() {
     let (town, home) = (Town::new(), Home::new());
     let gateway = town.gateway("gw.example").await;
