@@ -1,0 +1,118 @@
+//! What the kernel says of a socket: how much was ever written to it and read from it, whoever did.
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::ioctl::{Getter, Opcode};
+use std::io;
+use std::mem::{MaybeUninit, offset_of, size_of};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use symbolon_session::ledger::{Counters, TcpCounters};
+
+/// `SIOCOUTQ`, linux/sockios.h (it has the number of `TIOCOUTQ`).
+const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
+/// How often counters that move are read again. Nobody uses the socket meanwhile; only the peer can
+/// move them, and to do so between each two of our calls for so long it would have to know them.
+const ATTEMPTS: usize = 10_000;
+
+/// Prepares a socket that is to be carried, before anything is read from it or counted.
+///
+/// An urgent byte (`MSG_OOB`) is taken as an ordinary one: left out of line it would count as read and
+/// stand in no ring.
+///
+/// # Errors
+/// When it is no TCP socket: no other kind counts. What a Unix socket took and gave is counted nowhere
+/// (`SIOCOUTQ` gives memory, not bytes), so such an application is reached through a process that
+/// lives on.
+pub fn prepare(socket: BorrowedFd<'_>) -> io::Result<()> {
+    tcp_info(socket)?;
+    Ok(rustix::net::sockopt::set_socket_oobinline(socket, true)?)
+}
+
+/// How many bytes were ever written to and read from a TCP socket, ends left out.
+///
+/// # Errors
+/// When it is no TCP socket, or does not hold still.
+pub fn counters(socket: BorrowedFd<'_>) -> io::Result<Counters> {
+    tcp_counters(socket).map(|counters| counters.counters())
+}
+
+/// The counters as the kernel gives them. What was written is of one moment, what was read of another:
+/// the peer may be busy, and neither says anything of the other.
+///
+/// # Errors
+/// When it is no TCP socket, or does not hold still.
+pub fn tcp_counters(socket: BorrowedFd<'_>) -> io::Result<TcpCounters> {
+    let mut before = tcp_info(socket)?;
+    let (mut written, mut read) = (None, None);
+    for _ in 0..ATTEMPTS {
+        if written.is_none() {
+            let unacknowledged = unacknowledged(socket)?;
+            let after = tcp_info(socket)?;
+            written =
+                (before.bytes_acked == after.bytes_acked).then_some((after.bytes_acked, unacknowledged));
+            before = after;
+        }
+        if read.is_none() {
+            let unread = rustix::io::ioctl_fionread(socket)?;
+            let after = tcp_info(socket)?;
+            read = (before.bytes_received == after.bytes_received).then_some((after.bytes_received, unread));
+            before = after;
+        }
+        if let (Some((bytes_acked, unacknowledged)), Some((bytes_received, unread))) = (written, read) {
+            let error = pending_error(socket)?;
+            let Info { state, .. } = tcp_info(socket)?;
+            if state == before.state {
+                return Ok(TcpCounters { state, bytes_acked, unacknowledged, bytes_received, unread, error });
+            }
+            // an end came, or was acknowledged: it is a byte in one of the counters
+            (written, read) = (None, None);
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+/// What `TCP_INFO` says that is of use here.
+#[derive(Clone, Copy, Debug)]
+struct Info {
+    state: u8,
+    bytes_acked: u64,
+    bytes_received: u64,
+}
+
+/// Whether the socket has failed and nobody was told.
+fn pending_error(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let fds = &mut [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    rustix::event::poll(fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(fds[0].revents().contains(PollFlags::ERR))
+}
+
+fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<Info> {
+    const NEEDED: usize = offset_of!(libc::tcp_info, tcpi_bytes_received) + size_of::<u64>();
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the pointer and the length describe `info`, which the kernel fills at most so far, and it
+    // writes into `length` how far it did.
+    let got = unsafe {
+        let at = info.as_mut_ptr().cast();
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, at, &raw mut length)
+    };
+    if got != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if (length as usize) < NEEDED {
+        // before Linux 4.2
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: all fields are integers, for which zeros are values, and what the kernel did not fill is
+    // zero.
+    let info = unsafe { info.assume_init() };
+    let (bytes_acked, bytes_received) = (info.tcpi_bytes_acked, info.tcpi_bytes_received);
+    Ok(Info { state: info.tcpi_state, bytes_acked, bytes_received })
+}
+
+/// Bytes that were written and not acknowledged.
+fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    // SAFETY: SIOCOUTQ writes one C int.
+    let count = unsafe { rustix::ioctl::ioctl(socket.as_fd(), Getter::<SIOCOUTQ, libc::c_int>::new()) }?;
+    u64::try_from(count).map_err(|_| Errno::RANGE.into())
+}

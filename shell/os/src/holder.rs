@@ -1,0 +1,228 @@
+//! The process that stays: it keeps listening sockets and the descriptors of connections while workers
+//! come and go.
+//!
+//! It looks at no byte of a client and computes nothing, so that there is little in it that can fail.
+//! What it knows of a connection is three descriptors, a number, and how its workers died.
+//!
+//! ```text
+//!   Starting ── Ready ──> gets connections ── Stop ──> Stopping ──┐
+//!       └──────────┴── nonsense ──> Condemned ────────────────────┴──> dead, waited for ──> the next
+//! ```
+
+mod breaker;
+mod event;
+mod handing;
+mod hearing;
+mod process;
+mod staff;
+mod succession;
+mod table;
+
+use self::process::{Respawn, Stage, Worker};
+use self::table::Table;
+use crate::message::MAX_CARRIED;
+use crate::{FamilyKey, HeldId};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use self::breaker::{BreakerRules, Death};
+pub use self::event::{EndedBy, Event};
+
+/// A program that can be a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerProgram {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is told.
+    pub arguments: Vec<OsString>,
+    /// What it finds in its environment beside the holder's own.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// How a holder is set up.
+#[derive(Debug)]
+pub struct HolderSettings {
+    /// The workers' program.
+    pub program: WorkerProgram,
+    /// How many workers there are; with two or more, one is ready when another dies.
+    pub workers: usize,
+    /// The listening sockets that all workers share, at most 250.
+    pub listeners: Vec<OwnedFd>,
+    /// When a connection is ended that kills its workers.
+    pub breaker: BreakerRules,
+    /// How long a worker that was told to stop may take.
+    pub stop_within: Duration,
+}
+
+/// A worker, as the holder counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerId(u32);
+
+/// The holder.
+#[derive(Debug)]
+pub struct Holder {
+    settings: HolderSettings,
+    family: FamilyKey,
+    table: Table,
+    workers: BTreeMap<WorkerId, Worker>,
+    /// Counts the programs; workers of the greatest are the ones that get connections.
+    generation: u32,
+    next_worker: u32,
+    respawn: Respawn,
+    since: Instant,
+    stopping: bool,
+    events: Vec<Event>,
+}
+
+impl Holder {
+    /// A holder with a fresh family key, and no worker before its first turn.
+    ///
+    /// # Errors
+    /// When descriptors or memory are exhausted.
+    pub fn new(settings: HolderSettings) -> io::Result<Self> {
+        Ok(Self {
+            settings,
+            family: FamilyKey::create()?,
+            table: Table::new(1),
+            workers: BTreeMap::new(),
+            generation: 1,
+            next_worker: 1,
+            respawn: Respawn::default(),
+            since: Instant::now(),
+            stopping: false,
+            events: Vec::new(),
+        })
+    }
+
+    /// Waits until something happens, at most for `limit`, deals with all of it, and tells. To be called
+    /// again and again. `wake` is a descriptor of the caller's that ends the waiting: its signals.
+    ///
+    /// # Errors
+    /// When the kernel does not let it wait: the holder cannot go on.
+    pub fn turn(&mut self, wake: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> io::Result<Vec<Event>> {
+        self.begin_workers();
+        self.stop_old_workers();
+        self.hand_over();
+        self.send_letters();
+        let (said, dead) = self.wait(wake, limit)?;
+        for id in said {
+            self.hear(id);
+        }
+        for id in dead {
+            self.bury(id)?;
+        }
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    /// Replaces all workers by ones of `program`: they are begun, and when all of them are ready the old
+    /// ones are told to stop.
+    pub fn replace_workers(&mut self, program: WorkerProgram) {
+        self.settings.program = program;
+        self.generation += 1;
+        self.respawn = Respawn::default();
+    }
+
+    /// Tells all workers to stop, and begins none. Connections end with the holder.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.tell_to_stop(id);
+        }
+    }
+
+    /// How many workers there are.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// How many connections are held.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.table.len()
+    }
+
+    /// The process of a worker that lives.
+    #[must_use]
+    pub fn pid(&self, worker: WorkerId) -> Option<u32> {
+        self.workers.get(&worker).map(|worker| worker.pid)
+    }
+
+    /// The worker that carries most connections, if any carries one.
+    #[must_use]
+    pub fn busiest(&self) -> Option<WorkerId> {
+        let carrying = self.workers.iter().filter(|(_, worker)| worker.load > 0);
+        carrying.max_by_key(|(_, worker)| worker.load).map(|(&id, _)| id)
+    }
+
+    /// Who carries a connection.
+    #[must_use]
+    pub fn carrier(&self, connection: HeldId) -> Option<WorkerId> {
+        self.table.get(connection)?.carrier
+    }
+
+    fn now(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Waits. Which workers said something, and which are dead.
+    fn wait(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        limit: Option<Duration>,
+    ) -> io::Result<(Vec<WorkerId>, Vec<WorkerId>)> {
+        let now = self.now();
+        let mut limit = if self.events.is_empty() { limit } else { Some(Duration::ZERO) };
+        let mut no_longer = |until: Duration| {
+            let wait = until.saturating_sub(now);
+            limit = Some(limit.map_or(wait, |limit| limit.min(wait)));
+        };
+        if !self.stopping && self.respawn.not_before > now {
+            no_longer(self.respawn.not_before);
+        }
+        let mut fds = Vec::with_capacity(2 * self.workers.len() + 1);
+        for worker in self.workers.values() {
+            let mut events = PollFlags::IN;
+            if !worker.letters.is_empty() {
+                events |= PollFlags::OUT;
+                // room may also come of other processes' taking their descriptors
+                no_longer(now + Duration::from_millis(10));
+            }
+            if let Stage::Stopping { until } | Stage::Silent { until } = worker.stage {
+                no_longer(until);
+            }
+            // a socket that hung up would wake us again and again
+            let socket = if worker.is_heard() { &worker.socket } else { &worker.process };
+            fds.push(PollFd::from_borrowed_fd(socket.as_fd(), events));
+            fds.push(PollFd::from_borrowed_fd(worker.process.as_fd(), PollFlags::IN));
+        }
+        fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
+        match rustix::event::poll(&mut fds, limit.as_ref()) {
+            Err(rustix::io::Errno::INTR) => return Ok((vec![], vec![])),
+            other => other?,
+        };
+        let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
+        let (mut said, mut dead) = (vec![], vec![]);
+        for (id, fds) in self.workers.keys().zip(fds.chunks(2)) {
+            if fds[0].revents().intersects(readable) {
+                said.push(*id);
+            }
+            if fds[1].revents().intersects(readable) {
+                dead.push(*id);
+            }
+        }
+        if wake.is_some() && fds.last().is_some_and(|fd| fd.revents().intersects(readable)) {
+            self.events.push(Event::Woken);
+        }
+        Ok((said, dead))
+    }
+}

@@ -1,0 +1,107 @@
+//! What workers say, and what is done about it.
+
+use super::process::{Letter, Stage};
+use super::table::{Held, Unfit};
+use super::{Event, Holder, WorkerId};
+use crate::message::{ToHolder, ToWorker};
+use crate::pass::{self, Message};
+use rustix::net::RecvFlags;
+use std::io;
+use std::os::fd::AsFd;
+
+/// How many letters a worker may leave unread: all connections of a family, and as many answers.
+const MAX_UNREAD: usize = 1 << 17;
+
+impl Holder {
+    /// Takes in what a worker said, to the last message that is there.
+    pub(super) fn hear(&mut self, id: WorkerId) {
+        let until = self.now() + self.settings.stop_within;
+        while let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_heard()) {
+            match pass::receive(worker.socket.as_fd(), RecvFlags::DONTWAIT) {
+                Ok(Some(message)) => {
+                    if let Err(what) = self.obey(id, message) {
+                        self.events.push(Event::Nonsense { worker: id, what });
+                        if let Some(worker) = self.workers.get_mut(&id) {
+                            worker.condemn();
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // how it dies tells something of what it had in hand, so it is left alone for a while
+                Ok(None) | Err(_) => {
+                    worker.letters.clear();
+                    worker.stage = Stage::Silent { until };
+                }
+            }
+        }
+    }
+
+    /// Does what a message says, or says what is wrong with it.
+    pub(super) fn obey(&mut self, from: WorkerId, message: Message) -> Result<(), &'static str> {
+        let said = ToHolder::parse(message.bytes()).map_err(|_| "an unknown message")?;
+        if message.too_long {
+            return Err("a message that is too long");
+        }
+        let none = message.descriptors.is_empty() && !message.cut;
+        let Some(worker) = self.workers.get_mut(&from) else { return Ok(()) };
+        match said {
+            ToHolder::Hold { token } => return self.hold(from, token, message),
+            _ if !none => return Err("descriptors where none belong"),
+            ToHolder::Ready => match worker.stage {
+                Stage::Starting => {
+                    worker.stage = Stage::Ready;
+                    worker.proved = true;
+                    self.respawn.succeeded();
+                    self.events.push(Event::Ready(from));
+                }
+                Stage::Stopping { .. } => {}
+                Stage::Ready | Stage::Silent { .. } | Stage::Condemned => {
+                    return Err("ready for the second time");
+                }
+            },
+            ToHolder::Release { id } => {
+                self.table.carried_by(id, from).ok_or("a connection that is not its own")?;
+                self.table.remove(id);
+                worker.load -= 1;
+                self.events.push(Event::Released(id));
+            }
+            ToHolder::Carried { id } => {
+                self.table.carried_by(id, from).ok_or("a connection that is not its own")?;
+                self.events.push(Event::Carried { id, worker: from });
+            }
+            ToHolder::Unable { id, why } => {
+                let held = self.table.carried_by(id, from).ok_or("a connection that is not its own")?;
+                held.unfit.push(match why {
+                    crate::Unable::Layout => Unfit::Program(worker.generation),
+                    crate::Unable::Exhausted => Unfit::Worker(from),
+                });
+                self.table.orphan(id);
+                worker.load -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds a connection that a worker offers.
+    pub(super) fn hold(&mut self, from: WorkerId, token: u64, message: Message) -> Result<(), &'static str> {
+        let Some(worker) = self.workers.get_mut(&from) else { return Ok(()) };
+        if worker.stage == Stage::Starting {
+            return Err("a connection before it was ready");
+        }
+        let answer = if message.cut || self.table.is_full() {
+            self.events.push(Event::Full(from));
+            ToWorker::NotHeld { token }
+        } else {
+            let held = Held::new(message.descriptors, from)?;
+            let id = self.table.insert(held);
+            worker.load += 1;
+            self.events.push(Event::Held { id, worker: from });
+            ToWorker::Held { token, id }
+        };
+        worker.letters.push_back(Letter::Plain(answer));
+        if worker.letters.len() > MAX_UNREAD {
+            return Err("it does not read what it is told");
+        }
+        Ok(())
+    }
+}

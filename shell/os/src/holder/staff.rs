@@ -1,0 +1,106 @@
+//! Workers begin, stop, and are waited for.
+
+use super::process::{Letter, Stage, Worker};
+use super::{EndedBy, Event, Holder, WorkerId};
+use crate::InHand;
+use crate::message::ToWorker;
+use std::io;
+
+impl Holder {
+    /// Begins workers until there are as many of the present program as there should be.
+    pub(super) fn begin_workers(&mut self) {
+        let now = self.now();
+        let is_present = |worker: &&Worker| {
+            worker.generation == self.generation && matches!(worker.stage, Stage::Starting | Stage::Ready)
+        };
+        let present = self.workers.values().filter(is_present).count();
+        for _ in present..self.settings.workers {
+            if self.stopping || now < self.respawn.not_before {
+                return;
+            }
+            let settings = &self.settings;
+            match Worker::begin(&settings.program, self.generation, &self.family, &settings.listeners) {
+                Ok(worker) => {
+                    let id = WorkerId(self.next_worker);
+                    self.next_worker += 1;
+                    self.events.push(Event::Begun { worker: id, pid: worker.pid });
+                    self.workers.insert(id, worker);
+                }
+                Err(error) => {
+                    self.respawn.failed(now);
+                    self.events.push(Event::NotBegun(error.to_string()));
+                }
+            }
+        }
+    }
+
+    /// Once the present program's workers are ready, those of former programs stop. Those that take too
+    /// long are killed.
+    pub(super) fn stop_old_workers(&mut self) {
+        let now = self.now();
+        let generation = self.generation;
+        let is_new = |worker: &&Worker| worker.generation == generation && worker.is_ready();
+        let enough = self.workers.values().filter(is_new).count() >= self.settings.workers;
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            let Some(worker) = self.workers.get_mut(&id) else { continue };
+            match worker.stage {
+                Stage::Starting | Stage::Ready if enough && worker.generation != generation => {
+                    self.tell_to_stop(id);
+                }
+                Stage::Stopping { until } | Stage::Silent { until } if until <= now => {
+                    worker.condemn();
+                    self.events.push(Event::DidNotStop(id));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn tell_to_stop(&mut self, id: WorkerId) {
+        let until = self.now() + self.settings.stop_within;
+        if let Some(worker) = self.workers.get_mut(&id)
+            && matches!(worker.stage, Stage::Starting | Stage::Ready)
+        {
+            worker.stage = Stage::Stopping { until };
+            // what it was to carry, and did not get, is another's
+            for letter in std::mem::take(&mut worker.letters) {
+                match letter {
+                    Letter::Carry(connection) => {
+                        self.table.orphan(connection);
+                        worker.load -= 1;
+                    }
+                    plain @ Letter::Plain(_) => worker.letters.push_back(plain),
+                }
+            }
+            worker.letters.push_back(Letter::Plain(ToWorker::Stop));
+        }
+    }
+
+    /// Waits for a worker that is dead, and takes its connections back.
+    pub(super) fn bury(&mut self, id: WorkerId) -> io::Result<()> {
+        // what it said before it died is true
+        self.hear(id);
+        let now = self.now();
+        let Some(worker) = self.workers.get(&id) else { return Ok(()) };
+        let Some(death) = worker.wait()? else { return Ok(()) };
+        // from here on it is gone, and the kernel's counters stand still for us
+        let in_hand = InHand::read(&worker.in_hand);
+        let in_hand = in_hand.filter(|&connection| self.carrier(connection) == Some(id));
+        let was_ready = worker.proved;
+        self.workers.remove(&id);
+        let connections = self.table.orphan_all(id, death);
+        self.events.push(Event::Died { worker: id, death, connections, in_hand });
+        if !was_ready {
+            self.respawn.failed(now);
+        }
+        if let Some(connection) = in_hand
+            && let Some(held) = self.table.get_mut(connection)
+        {
+            let stamp = held.stamp();
+            if held.blame.died(&self.settings.breaker, now, death, stamp) {
+                self.end(connection, EndedBy::Breaker);
+            }
+        }
+        Ok(())
+    }
+}

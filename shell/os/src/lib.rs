@@ -1,0 +1,50 @@
+//! What outlives a process, so that the connections of a killed process go on: memory files, passed
+//! descriptors, the kernel's counters of a socket, and the **holder** that keeps them.
+//!
+//! ```text
+//!   holder ── listening sockets, and of each connection the descriptors of client, application, memory
+//!     │  socket pair, one message a packet                 (no byte of a client, no cryptography)
+//!     ├── worker ── accepts, shakes hands, dials; holds ──> Hold {client, application, memory file}
+//!     │     ✗ killed
+//!     │   wait until it is dead (the fence)
+//!     └── worker <── Carry {client, application, memory file} ── adopts by ledger and counters
+//! ```
+//! [`MemoryFile`] is the ledger and the rings of `symbolon_session::ledger` in shared memory,
+//! [`counters()`] what the kernel knows of a socket, [`pass`] how descriptors travel. [`Holder`] is the
+//! process that stays, [`HolderLink`] the workers' end of it. What a client sends is looked at by
+//! workers only.
+//!
+//! All unsafe code is in `mapping.rs`, `counters.rs` and `inherited.rs`, each block with its reason.
+
+#![deny(unsafe_code)]
+#![warn(clippy::undocumented_unsafe_blocks)]
+
+#[expect(unsafe_code, reason = "TCP_INFO and SIOCOUTQ, for which there is no safe interface")]
+mod counters;
+mod family;
+mod holder;
+#[expect(unsafe_code, reason = "descriptors that were left open over exec are owned again")]
+mod inherited;
+#[expect(unsafe_code, reason = "shared memory is mapped, and nowhere else is a pointer followed")]
+mod mapping;
+mod memory;
+mod message;
+pub mod pass;
+mod worker;
+
+pub use counters::{counters, prepare, tcp_counters};
+pub use family::{FamilyKey, InHand, forbid_dumps};
+pub use holder::{BreakerRules, Death, EndedBy, Event, Holder, HolderSettings, WorkerId, WorkerProgram};
+pub use memory::{MemoryFile, MemoryFileError};
+pub use message::Unable;
+pub use worker::{FromHolder, HeldConnection, HolderLink};
+
+/// A connection, as holder and workers name it to each other. Never 0, never given twice by one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HeldId(u64);
+
+impl std::fmt::Display for HeldId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,196 @@
+//! The memory file of a carried connection.
+
+use crate::mapping::{Ring, Words};
+use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
+use rustix::io::Errno;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use symbolon_session::ledger::{Geometry, LEDGER_BYTES, Ledger, LedgerMemory, RINGS_AT, Rings};
+
+/// Makes an anonymous file of `size` bytes that nobody can execute, enlarge or shrink.
+pub(crate) fn sealed_file(name: &str, size: usize) -> io::Result<OwnedFd> {
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let file = match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
+        // before Linux 6.3
+        Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags),
+        file => file,
+    }?;
+    rustix::fs::ftruncate(&file, size as u64)?;
+    rustix::fs::fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(file)
+}
+
+/// Whether `file` is an anonymous file that cannot shrink, and how long it is.
+pub(crate) fn sealed_size(file: BorrowedFd<'_>) -> Option<usize> {
+    let seals = rustix::fs::fcntl_get_seals(file).ok()?;
+    let size = rustix::fs::fstat(file).ok()?.st_size;
+    seals.contains(SealFlags::SHRINK | SealFlags::GROW).then_some(usize::try_from(size).ok()?)
+}
+
+/// Why a memory file was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryFileError {
+    /// The kernel refused something: descriptors, memory or address space are exhausted.
+    #[error("memory file: {0}")]
+    System(#[from] io::Error),
+    /// It is no memory file, or damaged, or of a layout that this program does not know.
+    #[error("memory file: {0}")]
+    Ledger(#[from] symbolon_session::ledger::LedgerError),
+}
+
+/// The ledger and the rings of one connection, shared with who carries it next.
+///
+/// Never in a core dump, never executable, of constant size. The ledger's page is there from the
+/// beginning; the rings' pages come when bytes do, and go by [`MemoryFile::rest`]. Only the process that
+/// carries the connection may have it open as this; the holder has the descriptor alone.
+#[derive(Debug)]
+pub struct MemoryFile {
+    file: OwnedFd,
+    words: Words,
+    geometry: Geometry,
+    /// What the client sent, and what the application sent; not mapped while there is nothing.
+    rings: Option<(Ring, Ring)>,
+}
+
+impl MemoryFile {
+    /// A new memory file and the ledger in it. The rings are whole pages.
+    ///
+    /// # Errors
+    /// [`MemoryFileError::System`].
+    pub fn create(geometry: Geometry) -> Result<(Self, Ledger), MemoryFileError> {
+        let file = sealed_file("symbolon-connection", geometry.file_size())?;
+        // the ledger's memory is taken now: a store must never fail for want of it
+        let page = rustix::param::page_size();
+        let ledger = LEDGER_BYTES.next_multiple_of(page) as u64;
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, ledger).map_err(io::Error::from)?;
+        let words = Words::map(file.as_fd(), LEDGER_BYTES / 8)?;
+        let mut memory = Self { file, words, geometry, rings: None };
+        memory.wake()?;
+        let ledger = Ledger::begin(&mut memory, geometry);
+        Ok((memory, ledger))
+    }
+
+    /// A memory file that another process left, which has been waited for.
+    ///
+    /// # Errors
+    /// [`MemoryFileError`].
+    pub fn open(file: OwnedFd) -> Result<Self, MemoryFileError> {
+        let damaged = symbolon_session::ledger::LedgerError::Damaged;
+        let size = sealed_size(file.as_fd()).filter(|&size| size >= RINGS_AT).ok_or(damaged)?;
+        let words = Words::map(file.as_fd(), LEDGER_BYTES / 8)?;
+        let geometry = Ledger::geometry_in(&Loads(&words))?;
+        if geometry.file_size() != size {
+            return Err(damaged.into());
+        }
+        let mut memory = Self { file, words, geometry, rings: None };
+        memory.wake()?;
+        Ok(memory)
+    }
+
+    /// The descriptor, to be given to the holder.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Maps the rings, if they are not.
+    ///
+    /// # Errors
+    /// When address space is exhausted.
+    pub fn wake(&mut self) -> io::Result<()> {
+        if self.rings.is_none() {
+            let (client, application) = (self.geometry.client_ring(), self.geometry.application_ring());
+            self.rings = Some((
+                Ring::map(self.file.as_fd(), RINGS_AT, client)?,
+                Ring::map(self.file.as_fd(), RINGS_AT + client, application)?,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Gives the rings' memory and address space back, with what was in them. For a connection of
+    /// which both rings are empty: [`Carrier::is_idle`](symbolon_session::ledger::Carrier::is_idle).
+    ///
+    /// # Errors
+    /// When the kernel does not punch holes; the rings are unmapped all the same.
+    pub fn rest(&mut self) -> io::Result<()> {
+        self.rings = None;
+        let rings = (self.geometry.file_size() - RINGS_AT) as u64;
+        let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(rustix::fs::fallocate(&self.file, punch, RINGS_AT as u64, rings)?)
+    }
+
+    /// Where up to `room` bytes from the client go.
+    ///
+    /// # Errors
+    /// When the rings rested and cannot be mapped again.
+    pub fn client_room(&mut self, position: u64, room: usize) -> io::Result<&mut [u8]> {
+        self.wake()?;
+        let (ring, _) = self.rings.as_mut().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(ring.window_mut(position, room))
+    }
+
+    /// Where up to `room` bytes from the application go.
+    ///
+    /// # Errors
+    /// When the rings rested and cannot be mapped again.
+    pub fn application_room(&mut self, position: u64, room: usize) -> io::Result<&mut [u8]> {
+        self.wake()?;
+        let (_, ring) = self.rings.as_mut().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(ring.window_mut(position, room))
+    }
+
+    /// Wipes keys and rings when the connection is over, before the holder is told.
+    ///
+    /// # Errors
+    /// When the kernel does not punch holes; the ledger is wiped all the same.
+    pub fn erase(mut self) -> io::Result<()> {
+        Ledger::erase(&mut self);
+        self.rest()
+    }
+}
+
+impl LedgerMemory for MemoryFile {
+    fn load(&self, word: usize) -> u64 {
+        self.words.word(word).load(Ordering::Acquire)
+    }
+
+    fn store(&mut self, word: usize, value: u64) {
+        self.words.word(word).store(value, Ordering::Relaxed);
+    }
+
+    fn publish(&mut self, word: usize, value: u64) {
+        self.words.publish(word, value);
+    }
+}
+
+impl Rings for MemoryFile {
+    fn client(&self, position: u64, length: usize) -> &[u8] {
+        match &self.rings {
+            Some((ring, _)) => ring.window(position, length),
+            // nothing came since they rested
+            None => &[],
+        }
+    }
+
+    fn application(&self, position: u64, length: usize) -> &[u8] {
+        match &self.rings {
+            Some((_, ring)) => ring.window(position, length),
+            None => &[],
+        }
+    }
+}
+
+/// The ledger's words before the rest is known.
+struct Loads<'a>(&'a Words);
+
+impl LedgerMemory for Loads<'_> {
+    fn load(&self, word: usize) -> u64 {
+        self.0.word(word).load(Ordering::Acquire)
+    }
+
+    fn store(&mut self, _: usize, _: u64) {}
+
+    fn publish(&mut self, _: usize, _: u64) {}
+}

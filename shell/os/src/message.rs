@@ -1,0 +1,137 @@
+//! What holder and workers say to each other. One message, one packet; numbers are big-endian.
+
+use crate::HeldId;
+use symbolon_wire::{Reader, WireError, Writer};
+
+/// The most connections of one [`ToWorker::Carry`], each with three descriptors and twelve bytes.
+pub(crate) const MAX_CARRIED: usize = crate::pass::MAX_DESCRIPTORS / 3;
+
+/// Why a worker does not carry a connection on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unable {
+    /// Its ledger has a layout that this worker's program does not know.
+    Layout,
+    /// The worker has as many descriptors, or as much memory, as it may.
+    Exhausted,
+}
+
+/// A worker speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ToHolder {
+    /// It can carry connections.
+    Ready,
+    /// Hold this connection: with descriptors of client, application and memory file. The token is the
+    /// worker's, for the answer.
+    Hold { token: u64 },
+    /// The connection has come to its end.
+    Release { id: HeldId },
+    /// The connection that was handed over is carried on.
+    Carried { id: HeldId },
+    /// The connection that was handed over is another's to carry.
+    Unable { id: HeldId, why: Unable },
+}
+
+/// The holder speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ToWorker {
+    /// The first: with descriptors of the family's key, of the word that says what is in hand, and of
+    /// the listening sockets.
+    Begin,
+    /// Carry these on: how often the worker of each died, with descriptors of client, application and
+    /// memory file of each.
+    Carry(Vec<(HeldId, u32)>),
+    /// The connection is held, under this name.
+    Held { token: u64, id: HeldId },
+    /// The connection is not held; carry it without a net or not at all.
+    NotHeld { token: u64 },
+    /// Stop at the next step; others carry on.
+    Stop,
+}
+
+impl ToHolder {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut w = Writer::new();
+        match self {
+            Self::Ready => w.u8(1),
+            Self::Hold { token } => {
+                w.u8(2);
+                w.u64(token);
+            }
+            Self::Release { id } => {
+                w.u8(3);
+                w.u64(id.0);
+            }
+            Self::Carried { id } => {
+                w.u8(4);
+                w.u64(id.0);
+            }
+            Self::Unable { id, why } => {
+                w.u8(if why == Unable::Layout { 5 } else { 6 });
+                w.u64(id.0);
+            }
+        }
+        w.into_bytes()
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut r = Reader::new(bytes);
+        let message = match r.u8()? {
+            1 => Self::Ready,
+            2 => Self::Hold { token: r.u64()? },
+            3 => Self::Release { id: HeldId(r.u64()?) },
+            4 => Self::Carried { id: HeldId(r.u64()?) },
+            5 => Self::Unable { id: HeldId(r.u64()?), why: Unable::Layout },
+            6 => Self::Unable { id: HeldId(r.u64()?), why: Unable::Exhausted },
+            _ => return Err(WireError::BadValue("kind of message")),
+        };
+        r.finish()?;
+        Ok(message)
+    }
+}
+
+impl ToWorker {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        match self {
+            Self::Begin => w.u8(1),
+            Self::Carry(connections) => {
+                w.u8(2);
+                for (id, deaths) in connections {
+                    w.u64(id.0);
+                    w.u32(*deaths);
+                }
+            }
+            Self::Held { token, id } => {
+                w.u8(3);
+                w.u64(*token);
+                w.u64(id.0);
+            }
+            Self::NotHeld { token } => {
+                w.u8(4);
+                w.u64(*token);
+            }
+            Self::Stop => w.u8(5),
+        }
+        w.into_bytes()
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut r = Reader::new(bytes);
+        let message = match r.u8()? {
+            1 => Self::Begin,
+            2 => {
+                let mut connections = Vec::new();
+                while !r.rest().is_empty() {
+                    connections.push((HeldId(r.u64()?), r.u32()?));
+                }
+                Self::Carry(connections)
+            }
+            3 => Self::Held { token: r.u64()?, id: HeldId(r.u64()?) },
+            4 => Self::NotHeld { token: r.u64()? },
+            5 => Self::Stop,
+            _ => return Err(WireError::BadValue("kind of message")),
+        };
+        r.finish()?;
+        Ok(message)
+    }
+}

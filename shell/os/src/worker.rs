@@ -1,0 +1,199 @@
+//! A worker's end of the socket to its holder.
+
+use crate::message::{MAX_CARRIED, ToHolder, ToWorker};
+use crate::pass::{self, Message};
+use crate::{FamilyKey, HeldId, InHand, Unable};
+use rustix::net::{RecvFlags, SendFlags};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A connection that is handed over, with all that outlived its worker.
+#[derive(Debug)]
+pub struct HeldConnection {
+    /// How holder and workers name it.
+    pub id: HeldId,
+    /// How many of its workers died.
+    pub deaths: u32,
+    /// The client's socket.
+    pub client: OwnedFd,
+    /// The application's socket.
+    pub application: OwnedFd,
+    /// The memory file, to be opened as a [`MemoryFile`](crate::MemoryFile).
+    pub memory: OwnedFd,
+}
+
+/// What the holder wants.
+#[derive(Debug)]
+pub enum FromHolder {
+    /// The first message: what the family shares.
+    Begin {
+        /// The key under which keys in ledgers are sealed.
+        family: FamilyKey,
+        /// Says which connection is being worked on.
+        in_hand: InHand,
+        /// The listening sockets, in the order of the holder's settings; shared with the other workers.
+        listeners: Vec<OwnedFd>,
+    },
+    /// Carry these on. Their former worker is dead.
+    Carry(Vec<HeldConnection>),
+    /// The connection that was offered under `token` is held from now on.
+    Held {
+        /// The worker's own number.
+        token: u64,
+        /// How the connection is called.
+        id: HeldId,
+    },
+    /// The connection that was offered under `token` is not held: the holder is full.
+    NotHeld {
+        /// The worker's own number.
+        token: u64,
+    },
+    /// Stop at the next step of each connection and end the process; others carry on.
+    Stop,
+    /// The holder is gone: what this worker carries dies with it. Accept nothing more, close the
+    /// listening sockets so that another family can open them, and end with the last connection.
+    HolderGone,
+}
+
+/// The socket to the holder.
+#[derive(Debug)]
+pub struct HolderLink {
+    socket: OwnedFd,
+}
+
+impl HolderLink {
+    /// Takes the socket over that the holder gave this process as its standard input, which is
+    /// `/dev/null` afterwards.
+    ///
+    /// # Errors
+    /// When standard input is no such socket.
+    pub fn from_standard_input() -> io::Result<Self> {
+        let stdin = rustix::stdio::stdin();
+        if rustix::net::sockopt::socket_type(stdin)? != rustix::net::SocketType::SEQPACKET {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let socket = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
+        let null = std::fs::File::open("/dev/null")?;
+        rustix::stdio::dup2_stdin(&null)?;
+        Ok(Self { socket })
+    }
+
+    /// The next message; waits for it.
+    ///
+    /// # Errors
+    /// What the kernel says; `InvalidData` when the holder says nonsense, which is a reason to end.
+    pub fn receive(&self) -> io::Result<FromHolder> {
+        self.take(RecvFlags::empty())
+    }
+
+    /// The next message, if one is there: to be asked until `WouldBlock` after the socket became
+    /// readable.
+    ///
+    /// # Errors
+    /// As [`HolderLink::receive`], and `WouldBlock`.
+    pub fn try_receive(&self) -> io::Result<FromHolder> {
+        self.take(RecvFlags::DONTWAIT)
+    }
+
+    fn take(&self, flags: RecvFlags) -> io::Result<FromHolder> {
+        let Some(message) = pass::receive(self.socket.as_fd(), flags)? else {
+            return Ok(FromHolder::HolderGone);
+        };
+        let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
+        match ToWorker::parse(message.bytes()).map_err(|_| nonsense())? {
+            _ if message.too_long => Err(nonsense()),
+            ToWorker::Begin => {
+                let mut descriptors = message.descriptors.into_iter();
+                let (family, in_hand) = (descriptors.next(), descriptors.next());
+                let (family, in_hand) = (family.ok_or_else(nonsense)?, in_hand.ok_or_else(nonsense)?);
+                Ok(FromHolder::Begin {
+                    family: FamilyKey::open(family)?,
+                    in_hand: InHand::open(&in_hand)?,
+                    listeners: descriptors.collect(),
+                })
+            }
+            ToWorker::Carry(connections) => self.handed_over(connections, message),
+            ToWorker::Held { token, id } => Ok(FromHolder::Held { token, id }),
+            ToWorker::NotHeld { token } => Ok(FromHolder::NotHeld { token }),
+            ToWorker::Stop => Ok(FromHolder::Stop),
+        }
+    }
+
+    /// Connections with their descriptors. Those whose descriptors found no room in this process are
+    /// given back at once.
+    fn handed_over(&self, connections: Vec<(HeldId, u32)>, message: Message) -> io::Result<FromHolder> {
+        let expected = 3 * connections.len();
+        let got = message.descriptors.len();
+        if connections.len() > MAX_CARRIED || got > expected || got < expected && !message.cut {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let mut descriptors = message.descriptors.into_iter();
+        let mut carried = Vec::new();
+        for (id, deaths) in connections {
+            match (descriptors.next(), descriptors.next(), descriptors.next()) {
+                (Some(client), Some(application), Some(memory)) => {
+                    carried.push(HeldConnection { id, deaths, client, application, memory });
+                }
+                _ => self.unable(id, Unable::Exhausted)?,
+            }
+        }
+        Ok(FromHolder::Carry(carried))
+    }
+
+    /// This worker can carry connections.
+    ///
+    /// # Errors
+    /// What the kernel says; the same for all that follow.
+    pub fn ready(&self) -> io::Result<()> {
+        self.say(ToHolder::Ready, &[])
+    }
+
+    /// Offers a connection to be held, once its ledger has its first commit. `token` comes back in the
+    /// answer.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn hold(
+        &self,
+        token: u64,
+        client: BorrowedFd<'_>,
+        application: BorrowedFd<'_>,
+        memory: BorrowedFd<'_>,
+    ) -> io::Result<()> {
+        self.say(ToHolder::Hold { token }, &[client, application, memory])
+    }
+
+    /// A connection has come to its end; its sockets are shut or reset, its memory erased.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn release(&self, id: HeldId) -> io::Result<()> {
+        self.say(ToHolder::Release { id }, &[])
+    }
+
+    /// A connection that was handed over is carried on.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn carried(&self, id: HeldId) -> io::Result<()> {
+        self.say(ToHolder::Carried { id }, &[])
+    }
+
+    /// A connection that was handed over, and was not touched, is another's to carry.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn unable(&self, id: HeldId, why: Unable) -> io::Result<()> {
+        self.say(ToHolder::Unable { id, why }, &[])
+    }
+
+    fn say(&self, message: ToHolder, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        pass::send(self.socket.as_fd(), &message.to_bytes(), descriptors, SendFlags::empty())
+    }
+}
+
+impl AsFd for HolderLink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}

@@ -1,0 +1,238 @@
+//! Connections through workers that are killed, compared byte for byte at both ends.
+
+use crate::gateway::{APPLICATION, CLIENT_KEY, SERVER_KEY};
+use crate::{roles, toy};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use symbolon_os::{Event, Holder};
+
+const UP: u64 = 0xA5A5_1234_5678_9ABD;
+const DOWN: u64 = 0x5A5A_8765_4321_FEDB;
+/// A connection that takes longer than this for what it should do is stuck.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// Sends the endless stream until it is enough, then says how much it was.
+fn send_until(enough: &AtomicBool, seed: u64, mut piece: impl FnMut(&[u8])) -> u64 {
+    let (mut at, mut buffer) = (0, vec![0; 16_384]);
+    while !enough.load(Ordering::Relaxed) {
+        // sizes that fit nothing
+        let size = 1 + (at as usize * 7 + 13) % buffer.len();
+        toy::stream(seed, at, &mut buffer[..size]);
+        piece(&buffer[..size]);
+        at += size as u64;
+    }
+    at
+}
+
+/// Compares what came with the endless stream.
+fn compare(seed: u64, at: u64, got: &[u8]) {
+    let mut meant = vec![0; got.len()];
+    toy::stream(seed, at, &mut meant);
+    assert!(meant == got, "a wrong byte between {at} and {}", at + got.len() as u64);
+}
+
+/// An application that sends one stream and gets another. How much it sent and got.
+fn application(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) -> (u64, u64) {
+    let mut writer = stream.try_clone().unwrap();
+    let sender = thread::spawn(move || {
+        let sent = send_until(&enough, DOWN, |piece| writer.write_all(piece).unwrap());
+        writer.shutdown(Shutdown::Write).unwrap();
+        sent
+    });
+    let (mut got, mut buffer) = (0, vec![0; buffer]);
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        if count == 0 {
+            return (sender.join().unwrap(), got);
+        }
+        compare(UP, got, &buffer[..count]);
+        got += count as u64;
+    }
+}
+
+/// A client that sends one stream in records and gets another, with key updates both ways. How much it
+/// sent and got, and how many key updates it got.
+fn client(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) -> (u64, u64, u64) {
+    let mut writer = stream.try_clone().unwrap();
+    let sender = thread::spawn(move || {
+        let (mut key, mut number, mut record) = (CLIENT_KEY, 0, vec![]);
+        let sent = send_until(&enough, UP, |piece| {
+            record.clear();
+            toy::seal(key, number, toy::DATA, piece, &mut record);
+            number += 1;
+            if number == 50 {
+                toy::seal(key, number, toy::KEY_UPDATE, &[1], &mut record);
+                (key, number) = (toy::next_key(key), 0);
+            }
+            writer.write_all(&record).unwrap();
+        });
+        record.clear();
+        toy::seal(key, number, toy::CLOSE, &[], &mut record);
+        writer.write_all(&record).unwrap();
+        writer.shutdown(Shutdown::Write).unwrap();
+        sent
+    });
+    let (mut key, mut number, mut got, mut updates, mut closed) = (SERVER_KEY, 0, 0, 0, false);
+    let (mut held, mut buffer) = (vec![], vec![0; buffer]);
+    loop {
+        let count = stream.read(&mut buffer).unwrap();
+        if count == 0 {
+            assert!(closed && held.is_empty(), "an end without an end");
+            return (sender.join().unwrap(), got, updates);
+        }
+        held.extend_from_slice(&buffer[..count]);
+        let mut from = 0;
+        while let Some(length) = toy::length(&held[from..]).filter(|&length| from + length <= held.len()) {
+            let opened = toy::open(key, number, &held[from..from + length]);
+            let (kind, content) = opened.expect("each record opens, in order");
+            (from, number) = (from + length, number + 1);
+            match kind {
+                toy::DATA => {
+                    compare(DOWN, got, &content);
+                    got += content.len() as u64;
+                }
+                toy::KEY_UPDATE => (key, number, updates) = (toy::next_key(key), 0, updates + 1),
+                _ => closed = true,
+            }
+        }
+        held.drain(..from);
+    }
+}
+
+/// Both ends of connections through a gateway.
+#[derive(Default)]
+pub(crate) struct Ends {
+    enough: Arc<AtomicBool>,
+    connected: Vec<(TcpStream, TcpStream, usize)>,
+    clients: Vec<JoinHandle<(u64, u64, u64)>>,
+    applications: Vec<JoinHandle<(u64, u64)>>,
+}
+
+impl Ends {
+    /// Connects to the gateway, and waits until that has dialled. Both ends read so much at a time.
+    pub(crate) fn connect(&mut self, gateway: SocketAddr, applications: &TcpListener, buffer: usize) {
+        let client = TcpStream::connect(gateway).unwrap();
+        let (application, _) = applications.accept().unwrap();
+        self.connected.push((client, application, buffer));
+    }
+
+    /// Lets both ends of all connections send and read.
+    pub(crate) fn begin(&mut self) {
+        for (to_gateway, from_gateway, buffer) in self.connected.drain(..) {
+            let (enough, also) = (self.enough.clone(), self.enough.clone());
+            self.clients.push(thread::spawn(move || client(to_gateway, enough, buffer)));
+            self.applications.push(thread::spawn(move || application(from_gateway, also, buffer)));
+        }
+    }
+
+    /// Ends all connections, and compares what was sent with what arrived. How many bytes it was, and
+    /// how many key updates the clients got.
+    pub(crate) fn finish(self) -> (u64, u64) {
+        self.enough.store(true, Ordering::Relaxed);
+        let (mut bytes, mut updates) = (0, 0);
+        for (client, application) in self.clients.into_iter().zip(self.applications) {
+            let (sent, got, updated) = client.join().unwrap();
+            let (answered, heard) = application.join().unwrap();
+            assert_eq!((sent, answered), (heard, got), "all of it arrived, both ways");
+            bytes += sent + got;
+            updates += updated;
+        }
+        assert!(updates > 0, "keys were updated on the way");
+        (bytes, updates)
+    }
+}
+
+/// Takes turns until `until` says so.
+pub(crate) fn turn_until(holder: &mut Holder, mut until: impl FnMut(&Event) -> bool) {
+    let begun = Instant::now();
+    loop {
+        let events = holder.turn(None, Some(Duration::from_secs(10))).unwrap();
+        if events.iter().filter(|event| until(event)).count() > 0 {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it happens in time");
+    }
+}
+
+pub(crate) fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+/// So many connections through workers of which so many are killed, at random instants. Reads of
+/// `buffer` bytes at both ends.
+fn through_kills(connections: usize, kills: usize, buffer: usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let applications = TcpListener::bind("127.0.0.1:0").unwrap();
+    let environment = [(APPLICATION, applications.local_addr().unwrap().to_string())];
+    let mut settings = roles::settings(roles::worker("gateway", &environment), 2);
+    settings.listeners.push(listener.into());
+    let mut holder = Holder::new(settings).unwrap();
+    let mut ready = 0;
+    turn_until(&mut holder, |event| {
+        ready += usize::from(matches!(event, Event::Ready(_)));
+        ready == 2
+    });
+
+    let mut ends = Ends::default();
+    for held in 1..=connections {
+        ends.connect(address, &applications, buffer);
+        while holder.connections() < held {
+            holder.turn(None, Some(Duration::from_secs(10))).unwrap();
+        }
+    }
+    ends.begin();
+
+    let (mut killed, mut carried, mut random) = (0, 0, 0x9E37_79B9_u64 ^ u64::from(std::process::id()));
+    let begun = Instant::now();
+    while killed < kills {
+        assert!(begun.elapsed() < PATIENCE, "after {killed} kills");
+        random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        let wait = Duration::from_micros(random >> 33 & 0x1FFF);
+        let until = Instant::now() + wait;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            for event in holder.turn(None, Some(left)).unwrap() {
+                carried += usize::from(matches!(event, Event::Carried { .. }));
+                assert!(!matches!(event, Event::Ended { .. } | Event::Nonsense { .. }), "{event:?}");
+            }
+        }
+        if let Some(pid) = holder.busiest().and_then(|worker| holder.pid(worker)) {
+            kill(pid);
+            killed += 1;
+            turn_until(&mut holder, |event| matches!(event, Event::Died { .. }));
+        }
+    }
+    ends.enough.store(true, Ordering::Relaxed);
+    let mut released = 0;
+    turn_until(&mut holder, |event| {
+        released += usize::from(matches!(event, Event::Released(_)));
+        released == connections
+    });
+    let (bytes, updates) = ends.finish();
+    println!(
+        "{kills} kills, {carried} adoptions, {bytes} bytes, {updates} key updates, {:?}",
+        begun.elapsed()
+    );
+    holder.stop();
+    turn_until(&mut holder, |event| matches!(event, Event::Died { .. }));
+}
+
+#[test]
+fn a_connection_survives_two_hundred_kills_of_its_workers() {
+    through_kills(1, 200, 50_000);
+}
+
+#[test]
+fn a_connection_whose_ends_read_slowly_survives_kills() {
+    through_kills(1, 40, 300);
+}
+
+#[test]
+fn many_connections_survive_kills() {
+    through_kills(24, 30, 50_000);
+}

@@ -1,0 +1,19 @@
+//! What outlives a process, with real sockets, real processes and real kills.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set up its facts has failed")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "processes of the tests tell them where they are"
+)]
+
+mod carrying;
+mod counting;
+mod gateway;
+mod holding;
+mod memory;
+mod offering;
+mod passing;
+mod roles;
+mod succeeding;
+mod toy;
