@@ -11,26 +11,32 @@
 //!   ── 3 | RenewalAnswer, with the next PKCS #10 ──────────────>
 //!   <─────────── as above
 //! ```
-//! Each key is made here, or in a device that is plugged in here, and never leaves. What comes is checked like any other certificate, and is
-//! for the key and the subject that were asked for, or it is not kept.
+//! Each key is made here, or in a device that is plugged in here, and never leaves. What comes is
+//! checked like any other certificate, and is for the key and the subject that were asked for, or it is
+//! not kept.
 
-use crate::certificate_key::{HeldKey, KeptKey, NewKey};
+mod wish;
+
+pub(crate) use wish::{Order, Place};
+
+use crate::certificate_key::KeptKey;
 use crate::connection;
 use crate::device::OpenDevices;
 use crate::kept_certificate::{CertificateInfo, KeptCertificate};
 use crate::key::blocking;
 use crate::sign_in::{Carried, Gateway};
-use crate::{AgentError, PIN_WANTED, Paths, clock};
+use crate::{AgentError, Paths, clock};
 use std::time::Duration;
 use symbolon_crypto::{CryptoError, Revocation, SubjectId, SubjectName, SubjectTrust, TrustedIssuer};
-use symbolon_hardware::{Device, DevicePin, OpenDevice, Pkcs11Uri};
-use symbolon_issuer::{CertificateRequest, RenewalChallenge, RequestedName, SealedCertificate};
-use symbolon_provider::{SubjectKeyKind, crypto};
+use symbolon_hardware::Pkcs11Uri;
+use symbolon_issuer::{RenewalChallenge, SealedCertificate};
+use symbolon_provider::crypto;
 use symbolon_session::{CertificateBytes, ControlMessage};
 use symbolon_wire::{Decode, Encode, Time};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use wish::Wish;
 
 /// The shortest pause before a renewal is tried again, in seconds.
 const PAUSE_SECS: u64 = 60;
@@ -46,45 +52,6 @@ const OPEN: u8 = 1;
 const SEALED: u8 = 2;
 const CHALLENGE: u8 = 3;
 
-/// What a person asks for.
-pub(crate) struct Order {
-    pub(crate) kind: SubjectKeyKind,
-    /// The device's label.
-    pub(crate) device: String,
-    /// The PKCS#11 device that shall make and hold its key.
-    pub(crate) place: Option<Place>,
-    pub(crate) reply: oneshot::Sender<Result<CertificateInfo, AgentError>>,
-}
-
-/// A PKCS#11 device, and its PIN unless it is open already.
-pub(crate) struct Place {
-    pub(crate) uri: Pkcs11Uri,
-    pub(crate) pin: Option<DevicePin>,
-}
-
-impl Place {
-    /// Opens it.
-    fn open(self, devices: &OpenDevices) -> Result<OpenDevice, AgentError> {
-        if self.uri.id.is_some() {
-            return Err(AgentError::usage(
-                "the URI names a key by its id, and a new key gets an id of its own",
-            )
-            .fix("leave id=… out; object=… may name the new key"));
-        }
-        let device = Device::find_signing(&self.uri)?;
-        if let Some(open) = devices.open(&device) {
-            return Ok(open);
-        }
-        let pin = self.pin.ok_or_else(|| {
-            let label = &device.identity().label;
-            AgentError::denied(format!("the device {label} wants its PIN")).code(PIN_WANTED).fix("type it")
-        })?;
-        let open = device.open(pin)?;
-        devices.add(open.clone());
-        Ok(open)
-    }
-}
-
 /// What is under way on this connection.
 #[derive(Default)]
 pub(crate) struct Certificates {
@@ -92,24 +59,6 @@ pub(crate) struct Certificates {
     wish: Option<Wish>,
     old: Option<KeptCertificate>,
     reply: Option<oneshot::Sender<Result<CertificateInfo, AgentError>>>,
-}
-
-/// What was asked for, and the key that it is for.
-struct Wish {
-    request: CertificateRequest,
-    key: NewKey,
-    subject: SubjectId,
-}
-
-impl Wish {
-    fn new(subject: SubjectId, key: NewKey) -> Result<Self, AgentError> {
-        let failed = |e: &dyn std::fmt::Display| AgentError::failure(format!("the request: {e}"));
-        let name = RequestedName::Subject(subject.clone());
-        let der = blocking(|| CertificateRequest::make(&name, key.for_request()))
-            .map_err(|e| key.trouble().unwrap_or_else(|| failed(&e)))?;
-        let request = CertificateRequest::read(crypto(), &der).map_err(|e| failed(&e))?;
-        Ok(Self { request, key, subject })
-    }
 }
 
 impl Certificates {
@@ -147,14 +96,7 @@ impl Certificates {
                 AgentError::usage(format!("{device:?} is no label of a device"))
                     .fix("use small letters, digits and hyphens: --device laptop")
             })?;
-            let key = match place {
-                None => NewKey::here(kind),
-                Some(_) if kind != SubjectKeyKind::P256 => return Err(not_in_a_device(kind)),
-                Some(place) => {
-                    let label = place.uri.object.clone().unwrap_or_else(|| subject.uri());
-                    NewKey::in_device(&blocking(|| place.open(devices))?, &label)?
-                }
-            };
+            let key = wish::new_key(&subject, kind, place, devices)?;
             let wish = Wish::new(subject, key)?;
             let message = tagged(FIRST, wish.request.der())?;
             Ok((wish, message))
@@ -237,16 +179,8 @@ impl Certificates {
             CHALLENGE => {
                 let old = self.old.take().ok_or_else(foreign)?;
                 let challenge = RenewalChallenge::from_bytes(rest)?;
-                let kind = old.key.kind();
                 let SubjectName::Ours(subject) = old.subject()?.name().clone() else { return Err(foreign()) };
-                let (key, next) = match old.key {
-                    KeptKey::Here(key) => (HeldKey::Ours(key), NewKey::here(kind)),
-                    KeptKey::Device(uri) => blocking(|| {
-                        let label = uri.object.clone().unwrap_or_else(|| subject.uri());
-                        let next = NewKey::in_device(&devices.with(&uri)?, &label)?;
-                        Ok::<_, AgentError>((HeldKey::Device(Box::new(devices.signer(&uri)?)), next))
-                    })?,
-                };
+                let (key, next) = wish::next_key(&subject, old.key, devices)?;
                 let wish = Wish::new(subject, next)?;
                 let request = wish.request.der().to_vec();
                 let answer = blocking(|| match (key.signer(), key.kem()) {
@@ -366,16 +300,6 @@ fn remove(devices: &OpenDevices, key: &Pkcs11Uri) {
         // It opens nothing once its certificate has ended; whoever wants it gone has the device's tools.
         tracing::warn!(error = %e, %key, "the key of the former certificate stays in its device");
     }
-}
-
-/// Devices make keys of one kind here.
-fn not_in_a_device(kind: SubjectKeyKind) -> AgentError {
-    let what = match kind {
-        SubjectKeyKind::XWing | SubjectKeyKind::X25519 => "it opens envelopes, which devices do not do here",
-        SubjectKeyKind::P256 | SubjectKeyKind::Ed25519 => "devices make keys of the kind p256 here",
-    };
-    AgentError::usage(format!("a key of the kind {} cannot be in a device: {what}", kind.as_str()))
-        .fix("--key p256; or leave the device out, and the key is in a file")
 }
 
 /// When to try again: after an eighth of its life.
