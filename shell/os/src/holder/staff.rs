@@ -10,8 +10,10 @@ impl Holder {
     /// Begins workers until there are as many of the present program as there should be.
     pub(super) fn begin_workers(&mut self) {
         let now = self.now();
+        // one that is dying is replaced when it is dead: only then is it known how
         let is_present = |worker: &&Worker| {
-            worker.generation == self.generation && matches!(worker.stage, Stage::Starting | Stage::Ready)
+            worker.generation == self.generation
+                && matches!(worker.stage, Stage::Starting | Stage::Ready | Stage::Silent { .. })
         };
         let present = self.workers.values().filter(is_present).count();
         for _ in present..self.settings.workers {

@@ -95,7 +95,7 @@ fn a_holder_replaces_itself_without_losing_a_descriptor() {
     ends.begin();
     assert!(said.any(|line| line == ENOUGH));
     ends.finish();
-    drop(said);
+    said.for_each(drop);
     assert!(holder.wait().unwrap().success());
 }
 
