@@ -125,6 +125,7 @@ fn state() -> SessionState {
         token_class: TokenClass::Software,
         method: TokenKind::Challenge,
         certificates: Vec::new(),
+        groups: Vec::new(),
         proved: NOW,
         gateway: GatewayName::parse("gateway.example").expect("a DNS name"),
         opened: NOW,

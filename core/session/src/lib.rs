@@ -66,7 +66,7 @@ pub use numbers::{MAX_RANGE, StreamNumber, StreamNumbers, StreamRange};
 pub use reason::EndReason;
 pub use report::Report;
 pub use secret::SessionSecret;
-pub use state::SessionState;
+pub use state::{MAX_GROUPS, SessionState};
 pub use stream_node::{AuthenticStream, ClaimedStream, NotClaimed, StreamClaimed};
 pub use stream_open::{AwaitReply, OpeningStream, Refusal, StreamReply, StreamRequest, StreamRoot};
 pub use text::{Line, Opaque};

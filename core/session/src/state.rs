@@ -2,13 +2,15 @@
 
 use crate::{Line, RegistrationId, Report, SessionId, SessionSecret, UserId};
 use symbolon_crypto::{CertificateNumber, GatewayName, Secret, SecretBytes, TokenKind};
-use symbolon_policy::{CanonName, TokenClass};
+use symbolon_policy::{CanonName, GroupName, TokenClass};
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 
 /// The version of the encoding.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 /// The longest path to an authority: the subject's certificate and those between.
 const MAX_PATH: usize = 8;
+/// The most groups that somebody else may say a user is in.
+pub const MAX_GROUPS: usize = 256;
 
 /// A live session as the store keeps it, sealed. Epoch, owner and the counter of stream numbers
 /// stand beside it in the store, which changes them atomically.
@@ -28,6 +30,9 @@ pub struct SessionState {
     pub method: TokenKind,
     /// The certificates that it rests on, the subject's first; none unless it was opened by one.
     pub certificates: Vec<CertificateNumber>,
+    /// The groups in which the user is by the word of who vouched for the credential, at most [`MAX_GROUPS`];
+    /// those that the directory has besides count as they are at each moment.
+    pub groups: Vec<GroupName>,
     /// When the credential itself was shown: before `opened` for a session ticket.
     pub proved: Time,
     /// The gateway that accepted the context.
@@ -70,6 +75,7 @@ impl SessionState {
         self.token_class.encode(&mut w);
         self.method.encode(&mut w);
         w.list16(&self.certificates, |w, c| c.encode(w));
+        w.list16(&self.groups, |w, g| g.encode(w));
         self.proved.encode(&mut w);
         self.gateway.encode(&mut w);
         self.opened.encode(&mut w);
@@ -102,6 +108,7 @@ impl SessionState {
             token_class: TokenClass::decode(r)?,
             method: TokenKind::decode(r)?,
             certificates: r.list16("certificates", MAX_PATH, CertificateNumber::decode)?,
+            groups: r.list16("groups", MAX_GROUPS, GroupName::decode)?,
             proved: Time::decode(r)?,
             gateway: GatewayName::decode(r)?,
             opened: Time::decode(r)?,

@@ -3,13 +3,14 @@
 use crate::{BackendError, Checked, PasswordBackend};
 use symbolon_context::PasswordCheck;
 use symbolon_crypto::{SecretBytes, TokenProof, TranscriptHash};
-use symbolon_policy::CanonName;
+use symbolon_policy::{CanonName, GroupName};
 
 /// Proof that a back end knew the password of one exchange. Only [`prove`] makes it.
 #[derive(Debug)]
 pub struct DirectoryProved {
     binding: TranscriptHash,
     user: CanonName,
+    groups: Vec<GroupName>,
 }
 
 impl DirectoryProved {
@@ -17,6 +18,12 @@ impl DirectoryProved {
     #[must_use]
     pub const fn user(&self) -> &CanonName {
         &self.user
+    }
+
+    /// In which groups of ours the back end says that the user is.
+    #[must_use]
+    pub fn groups(&self) -> &[GroupName] {
+        &self.groups
     }
 }
 
@@ -36,7 +43,7 @@ pub async fn prove(
     }
     let Ok(password) = PasswordCheck::claimed_password(token) else { return Ok(None) };
     match backend.check(user, &password).await? {
-        Checked::Right { .. } => Ok(Some(DirectoryProved { binding, user: user.clone() })),
+        Checked::Right { groups } => Ok(Some(DirectoryProved { binding, user: user.clone(), groups })),
         Checked::Wrong => Ok(None),
     }
 }

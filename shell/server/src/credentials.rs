@@ -6,6 +6,7 @@
 //! password.rs      name and password: the local directory, LDAP, PAM (A4)
 //! certificate.rs   certificates of our issuer and of authorities that policy admits (A3, A7)
 //! tickets.rs       Kerberos, OpenID providers, and tickets of our own sessions (A5)
+//! groups.rs        which of our groups those of others are
 //! lists.rs         revocation lists of those authorities, read again when they change
 //! settings.rs      which of them this node takes, from its configuration
 //! ```
@@ -13,12 +14,14 @@
 //! is, never what they may.
 
 mod certificate;
+mod groups;
 mod lists;
 mod password;
 mod settings;
 mod tickets;
 mod token;
 
+pub use groups::{LdapGroups, OidcGroups};
 pub(crate) use lists::{ListReport, Lists};
 pub use settings::{
     AuthoritySettings, Credentials as CredentialSettings, ForeignName, KerberosSettings, LdapSettings,
@@ -38,7 +41,7 @@ use symbolon_crypto::{
     VerdictCache, VerifiedSubject,
 };
 use symbolon_directory::PasswordBackend;
-use symbolon_policy::{CanonName, TokenClass};
+use symbolon_policy::{CanonName, GroupName, TokenClass};
 use symbolon_session::TicketKeys;
 use symbolon_store::{RegistrationId, SessionId, StoreError, User};
 use symbolon_tickets::kerberos::KerberosAcceptor;
@@ -68,6 +71,8 @@ pub(crate) struct SignedIn {
     pub(crate) certificate: Option<VerifiedSubject>,
     /// The certificates that it rests on, also those behind a session ticket.
     pub(crate) rests_on: Vec<CertificateNumber>,
+    /// The groups of ours in which the user is besides, by the word of who vouched.
+    pub(crate) groups: Vec<GroupName>,
 }
 
 impl SignedIn {
@@ -82,6 +87,7 @@ impl SignedIn {
             follows: None,
             certificate: None,
             rests_on: Vec::new(),
+            groups: Vec::new(),
         }
     }
 }

@@ -48,8 +48,8 @@ mod watch;
 
 pub use config::{Limits, NodeConfig};
 pub use credentials::{
-    AuthoritySettings, CredentialSettings, ForeignName, KerberosSettings, LdapSettings, OidcSettings,
-    OidcUser, PamSettings,
+    AuthoritySettings, CredentialSettings, ForeignName, KerberosSettings, LdapGroups, LdapSettings,
+    OidcGroups, OidcSettings, OidcUser, PamSettings,
 };
 pub use error::NodeError;
 pub use node::{Node, is_node_dir};

@@ -77,7 +77,8 @@ impl Shared {
         authenticated: Authenticated<SignedIn>,
     ) -> Result<Confirming, Ended> {
         let (method, signed_in) = (authenticated.method(), authenticated.subject().clone());
-        let SignedIn { user, registration, class, proved, until, follows, certificate, rests_on } = signed_in;
+        let SignedIn { user, registration, class, proved, until, follows, certificate, rests_on, groups } =
+            signed_in;
         // A certificate by itself proves nothing (A7): nobody's session gives way to it.
         let bare = method == TokenKind::KemCertificate;
         // What follows a session takes its place.
@@ -117,6 +118,7 @@ impl Shared {
             token_class: class,
             method,
             certificates: rests_on.clone(),
+            groups,
             proved,
             gateway: self.gateway.name().clone(),
             opened: now,
@@ -132,6 +134,7 @@ impl Shared {
             "source": connection.source().to_string(),
             "with": class.to_string(),
             "by": method.to_string(),
+            "groups": state.groups.iter().map(AsRef::as_ref).collect::<Vec<&str>>(),
         });
         let actor = Actor::user(user.subject.name.as_str());
         // Audited first: what is not written down does not happen.

@@ -57,6 +57,35 @@ fn an_id_token_signs_in_before_and_after_its_provider_has_a_new_key() -> Result<
 }
 
 #[test]
+fn a_group_of_the_provider_has_what_was_given_to_ours() -> Result<()> {
+    scenario!("the provider says who looks after databases");
+    let provider = IdProvider::start()?;
+    let scene = Scene::with(
+        &format!(
+            "[[credentials.oidc]]\nissuer = {:?}\naudience = {:?}\nuser = \"subject\"\n\
+             groups = {{ claim = \"groups\", names = {{ dba-team = \"database\" }} }}\n",
+            provider.issuer(),
+            IdProvider::AUDIENCE
+        ),
+        &[],
+    )?;
+    scene.gateway.publish("db", scene.web.port(), "http")?;
+    scene.gateway.grant("group:database", "db")?;
+    let ann = person(&scene, "ann")?;
+    for (groups, reached) in [
+        ("&groups=staff,dba-team", &["db", "web"][..]),
+        ("&groups=database,DBA-team", &["web"]),
+        ("", &["web"]),
+    ] {
+        gets(&ann, &provider.script("ann", groups))?;
+        login(&ann)?.success()?;
+        ann.until_destinations(reached)?;
+        ann.machine().ok(["logout"])?;
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_session_left_is_not_for_whoever_the_provider_names_next() -> Result<()> {
     scenario!("Ann's session breaks off, and the next agent at the machine gets Eve's ID tokens");
     let provider = IdProvider::start()?;

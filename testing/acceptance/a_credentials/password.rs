@@ -1,9 +1,10 @@
 //! Passwords that a directory or the machine's PAM knows (A4), and what they are not enough for.
 
 use anyhow::{Context, Result, ensure};
-use symbolon_acceptance::{Finished, Person, Slapd, scenario, step};
+use symbolon_acceptance::{Finished, LIMIT, Person, Slapd, scenario, step, until};
 
-use crate::scene::{GATEWAY, PASSWORD, Scene, reaches_the_web_server, refused, signed_in_by};
+use crate::scene::{GATEWAY, PASSWORD, Scene, kill_agent, reaches_the_web_server, refused, signed_in_by};
+use crate::ticket::ticket;
 
 const MAY_HAVE_IT: &str = "password_gateways = [\"gw.example\"]";
 
@@ -47,6 +48,69 @@ fn a_password_of_an_ldap_directory_signs_in() -> Result<()> {
     signed_in_by(&tim, "challenge", "software", "substantial")?;
     slapd.up()?;
     login(&ann, PASSWORD)?.success().map(drop)
+}
+
+#[test]
+fn a_group_of_the_directory_has_what_was_given_to_ours() -> Result<()> {
+    scenario!("the company's directory says who looks after databases");
+    let people = ["ann", "eve"].map(|name| {
+        format!(
+            "\ndn: uid={name},{}\nobjectClass: inetOrgPerson\nuid: {name}\ncn: {name}\nsn: {name}\n\
+             userPassword: {PASSWORD}\n",
+            Slapd::PEOPLE
+        )
+    });
+    let groups = [("dba", "ann"), ("database", "eve")].map(|(group, member)| {
+        format!(
+            "\ndn: cn={group},ou=groups,{}\nobjectClass: groupOfNames\ncn: {group}\nmember: uid={member},{}\n",
+            Slapd::BASE,
+            Slapd::PEOPLE
+        )
+    });
+    let places = format!(
+        "dn: {base}\nobjectClass: dcObject\nobjectClass: organization\no: Example\ndc: example\n\n\
+         dn: {}\nobjectClass: organizationalUnit\nou: people\n\n\
+         dn: ou=groups,{base}\nobjectClass: organizationalUnit\nou: groups\n",
+        Slapd::PEOPLE,
+        base = Slapd::BASE
+    );
+    let slapd = Slapd::holding(&(places + &people.concat() + &groups.concat()), "")?;
+    let scene = Scene::with(
+        &format!(
+            "accept_passwords = true\n[credentials.ldap]\nservers = [{:?}]\nauthorities = {:?}\n\
+             dn = \"uid={{user}},{}\"\n[credentials.ldap.groups]\nbase = \"ou=groups,{}\"\n\
+             filter = \"(member={{dn}})\"\nnames = {{ dba = \"database\" }}\n",
+            slapd.address(),
+            slapd.authority().display().to_string(),
+            Slapd::PEOPLE,
+            Slapd::BASE
+        ),
+        &[],
+    )?;
+    scene.gateway.publish("db", scene.web.port(), "http")?;
+    let right = scene.gateway.grant("group:database", "db")?;
+    let ann = scene.person("ann", MAY_HAVE_IT)?;
+    login(&ann, PASSWORD)?.success()?;
+    ann.until_destinations(&["db", "web"])?;
+    let sessions = scene.gateway.admin_json(&["sessions", "list"])?;
+    ensure!(sessions["sessions"][0]["groups"] == serde_json::json!(["database"]), "{sessions}");
+
+    step!("a ticket of that session is worth the same");
+    until(LIMIT, "a session ticket", || ticket(&ann).exists().then_some(()))?;
+    kill_agent(&ann)?;
+    ann.symbolon(&["login", "--with", "ticket"], &[])?.success()?;
+    ann.until_destinations(&["db", "web"])?;
+
+    step!("a group of the directory that is called as ours is, and is not listed, is nothing");
+    let eve = scene.person("eve", MAY_HAVE_IT)?;
+    login(&eve, PASSWORD)?.success()?;
+    eve.until_destinations(&["web"])?;
+    let refused = eve.machine().refused(3, ["connect", "db", "--local", "127.0.0.1:0"])?;
+    ensure!(refused.contains("db"), "{refused}");
+
+    step!("what is taken from our group is taken from its members there");
+    scene.gateway.admin(&["entitlements", "withdraw", &right])?;
+    ann.until_destinations(&["web"])
 }
 
 #[test]

@@ -1,6 +1,6 @@
 """An OpenID provider: discovery, keys that can be rotated, and ID tokens signed by openssl.
 
-/token?nonce=…&sub=…[&aud=…][&exp=SECONDS][&alg=none] gives an ID token as it is, /rotate makes a new key. A browser is
+/token?nonce=…&sub=…[&groups=ONE,TWO][&aud=…][&exp=SECONDS][&alg=none] gives an ID token as it is, /rotate makes a new key. A browser is
 sent from /authorize to where it came from with a code (RFC 6749 §4.1, RFC 7636): whoever asks is "ann".
 """
 
@@ -46,6 +46,8 @@ def sign(issuer, asked):
     claims = {"iss": issuer, "sub": asked["sub"], "aud": asked.get("aud", audience), "nonce": asked["nonce"]}
     expires = now + int(asked.get("exp", "300"))
     claims |= {"iat": min(now, expires - 60), "exp": expires}
+    if "groups" in asked:
+        claims["groups"] = asked["groups"].split(",")
     signed = ".".join(text(json.dumps(part).encode()) for part in (header, claims))
     if header["alg"] == "none":
         return signed + "."

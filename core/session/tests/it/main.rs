@@ -42,6 +42,7 @@ fn state() -> SessionState {
         token_class: TokenClass::Software,
         method: TokenKind::Challenge,
         certificates: Vec::new(),
+        groups: Vec::new(),
         proved: NOW,
         gateway: GatewayName::parse("gw.example").unwrap(),
         opened: NOW,

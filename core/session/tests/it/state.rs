@@ -3,16 +3,17 @@
 use crate::state;
 use proptest::prelude::*;
 use symbolon_crypto::{CertificateNumber, SecretBytes};
+use symbolon_policy::GroupName;
 use symbolon_session::{Line, SessionState};
 use symbolon_wire::{Decode as _, Time, WireError};
 
 #[test]
 fn a_state_of_a_newer_program_is_told_from_a_damaged_one() {
     let mut bytes = state().to_secret_bytes().expose().to_vec();
-    bytes[0] = 4;
+    bytes[0] = 5;
     let newer = SessionState::from_secret_bytes(&SecretBytes::new(bytes.clone()));
-    assert_eq!(newer.err(), Some(WireError::UnknownVersion(4)));
-    bytes[0] = 3;
+    assert_eq!(newer.err(), Some(WireError::UnknownVersion(5)));
+    bytes[0] = 4;
     for cut in 0..bytes.len() {
         assert!(SessionState::from_secret_bytes(&SecretBytes::new(bytes[..cut].to_vec())).is_err());
     }
@@ -32,6 +33,7 @@ proptest! {
         numbers in any::<[u64; 4]>(),
         source in "[ -~éß中]{0,80}",
         by_password in any::<bool>(),
+        groups in proptest::collection::vec("[a-z]{1,20}", 0..4),
         path in proptest::collection::vec((any::<[u8; 32]>(), 1_u8..=20), 0..=5),
     ) {
         let mut state = state();
@@ -44,6 +46,7 @@ proptest! {
             CertificateNumber::from_bytes(&[&authority[..], &[*length], &serial].concat()).unwrap()
         };
         state.certificates = path.iter().map(number).collect();
+        state.groups = groups.iter().map(|g| GroupName::parse(g).unwrap()).collect();
         if by_password {
             state.registration = None;
         }

@@ -60,6 +60,7 @@ impl Session {
             token_class: TokenClass::Software,
             method: TokenKind::Challenge,
             certificates: Vec::new(),
+            groups: Vec::new(),
             proved: now(),
             gateway,
             opened: now(),

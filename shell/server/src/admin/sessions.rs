@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
 use serde_json::json;
+use symbolon_policy::GroupName;
 use symbolon_session::EndReason;
 use symbolon_store::{HotStore as _, SessionId};
 
@@ -16,6 +17,8 @@ pub(super) struct SessionView {
     machine: Option<String>,
     place: Option<String>,
     agent: Option<String>,
+    /// In which the user is besides, by the word of who vouched at the sign-in.
+    groups: Option<Vec<GroupName>>,
     epoch: u64,
     owner: String,
     created: String,
@@ -51,6 +54,7 @@ pub(super) async fn list(State(node): Node) -> Answer<Vec<SessionView>> {
             machine: live.as_ref().map(|l| l.machine.clone()),
             place: live.as_ref().map(|l| l.place.clone()),
             agent: live.as_ref().map(|l| l.agent.clone()),
+            groups: live.as_ref().map(|l| l.groups.clone()),
             epoch: s.epoch,
             owner: s.owner.to_string(),
             created: time_text(s.created),

@@ -36,10 +36,13 @@ impl Shared {
         let verifier = self.store.password(id).await?.map(PasswordVerifier::from_phc);
         let shown = claimed.as_ref().map_or_else(|()| "an impossible name".to_owned(), CanonName::to_string);
         let token = fresh.token().duplicate();
+        let mut groups = Vec::new();
         let proof: Box<dyn TokenProof> = match (&self.credentials.backend, verifier, &claimed) {
             (Some(backend), None, Ok(name)) => {
                 let asked = symbolon_directory::prove(&**backend, name, fresh.token(), *fresh.binding());
-                Box::new(self.passwords.ask(&shown, connection.source(), asked, now()).await?)
+                let proved = self.passwords.ask(&shown, connection.source(), asked, now()).await?;
+                groups = proved.groups().to_vec();
+                Box::new(proved)
             }
             (_, verifier, _) => {
                 let source = connection.source();
@@ -48,6 +51,6 @@ impl Shared {
             }
         };
         let user = user.ok_or_else(|| Refused::denied(format!("unknown user {shown}")))?;
-        Ok((proof, SignedIn::just_now(user, TokenClass::Password)))
+        Ok((proof, SignedIn { groups, ..SignedIn::just_now(user, TokenClass::Password) }))
     }
 }

@@ -1,5 +1,6 @@
 //! Which credentials a node takes, and from whom: the `[credentials]` of its configuration.
 
+use super::groups::{LdapGroups, OidcGroups};
 use super::lists::Lists;
 use crate::error::NodeError;
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,9 @@ pub struct OidcSettings {
     /// Subjects that are users by another name.
     #[serde(default)]
     pub people: BTreeMap<String, String>,
+    /// Which of our groups those of the provider are.
+    #[serde(default)]
+    pub groups: Option<OidcGroups>,
 }
 
 /// What of an ID token names the user.
@@ -190,6 +194,9 @@ pub struct LdapSettings {
     /// File with the searcher's password.
     #[serde(default)]
     pub searcher_password_file: Option<PathBuf>,
+    /// Which of our groups those of the directory are.
+    #[serde(default)]
+    pub groups: Option<LdapGroups>,
 }
 
 fn default_name_attribute() -> String {
@@ -309,7 +316,11 @@ impl Credentials {
                 people = people.with_person(subject, CanonName::parse(user).map_err(|e| wrong(&e))?);
             }
             let provider = Provider::new(&settings.issuer, transport, KeyTimes::default());
-            Ok(OidcVerifier::new(provider.map_err(|e| wrong(&e))?, &settings.audience, people))
+            let verifier = OidcVerifier::new(provider.map_err(|e| wrong(&e))?, &settings.audience, people);
+            Ok(match &settings.groups {
+                Some(groups) => verifier.with_groups(groups.groups()?),
+                None => verifier,
+            })
         };
         self.oidc.iter().map(verifier).collect()
     }
@@ -370,7 +381,7 @@ impl LdapSettings {
             servers,
             protection: protection.map_err(|e| wrong(&e))?,
             users,
-            groups: None,
+            groups: self.groups.as_ref().map(LdapGroups::groups).transpose()?,
             limit: Duration::from_secs(ANSWER_SECS),
             connections: ASKED_AT_ONCE,
         })

@@ -5,7 +5,7 @@ use crate::clock::now;
 use crate::node::Shared;
 use crate::refusal::Refused;
 use symbolon_context::Fresh;
-use symbolon_crypto::{CertificateNumber, Entropy, TokenKind};
+use symbolon_crypto::{Entropy, TokenKind};
 use symbolon_policy::TokenClass;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ClaimedTicket, IssuedTicket, SessionState, TicketOwner};
@@ -14,7 +14,7 @@ use symbolon_store::{
 };
 use symbolon_tickets::kerberos::KerberosError;
 use symbolon_tickets::oidc::{OidcError, claimed_issuer};
-use symbolon_wire::{RefusalCode, Time};
+use symbolon_wire::RefusalCode;
 
 impl Shared {
     pub(super) async fn by_kerberos(&self, fresh: &Fresh) -> Result<Checked, Refused> {
@@ -51,7 +51,8 @@ impl Shared {
             .await
             .map_err(|e| oidc_refusal(&issuer, e))?;
         let user = self.vouched_user(proof.user(), proof.issuer()).await?;
-        Ok((Box::new(proof), SignedIn::just_now(user, TokenClass::Oidc)))
+        let groups = proof.groups().to_vec();
+        Ok((Box::new(proof), SignedIn { groups, ..SignedIn::just_now(user, TokenClass::Oidc) }))
     }
 
     pub(super) async fn by_session_ticket(&self, fresh: &Fresh) -> Result<Checked, Refused> {
@@ -63,14 +64,14 @@ impl Shared {
             .map_err(|e| Refused::malformed(format!("malformed session ticket: {e}")))?
             .verify(crypto, &self.credentials.tickets, fresh.binding(), now())
             .map_err(|_| Refused::denied("no session ticket of this domain, or its time is over"))?;
-        let (ends, rests_on) = self.session_of_ticket(proved.owner()).await?;
+        let before = self.session_of_ticket(proved.owner()).await?;
         let key = TicketKey(proved.use_key(crypto));
         let absent = self.store.spend_ticket(key, proved.remember_until(), now()).await?;
         let (owner, redeemed) = proved
             .redeem(absent, now())
             .map_err(|_| Refused::denied("the session ticket was used before"))?;
         let lifetime = u64::from(self.config.session_lifetime_secs);
-        let until = ends.min(owner.proved.plus_secs(lifetime));
+        let until = before.expires.min(owner.proved.plus_secs(lifetime));
         if until <= now() {
             return Err(Refused::denied("the credential behind the session ticket is too old"));
         }
@@ -101,23 +102,22 @@ impl Shared {
             until: Some(until),
             follows: Some(SessionId(owner.session.0)),
             certificate: None,
-            rests_on,
+            rests_on: before.certificates,
+            groups: before.groups,
         };
         Ok((Box::new(redeemed), signed_in))
     }
 
-    /// The end of the session that a ticket is from, and so of whatever the ticket opens, and the certificates
-    /// that it rests on. One that was ended, by its user, by an administrator or with the credential that opened
+    /// The session that a ticket is from: whatever the ticket opens ends with it at the latest, and rests on the
+    /// same. One that was ended, by its user, by an administrator or with the credential that opened
     /// it, takes its tickets along.
-    async fn session_of_ticket(
-        &self,
-        owner: &TicketOwner,
-    ) -> Result<(Time, Vec<CertificateNumber>), Refused> {
+    async fn session_of_ticket(&self, owner: &TicketOwner) -> Result<SessionState, Refused> {
         match self.store.hot().look(SessionId(owner.session.0), now()).await {
             Ok(seen) if seen.session.user.0 == owner.user.0 => {
                 let state = SessionState::from_secret_bytes(&seen.state)
                     .map_err(|e| Refused::new(RefusalCode::Internal, format!("state of a session: {e}")))?;
-                Ok((seen.session.expires, state.certificates))
+                // A renewal moves the end in the store first.
+                Ok(SessionState { expires: seen.session.expires, ..state })
             }
             Ok(_) | Err(StoreError::NotFound { .. }) => {
                 Err(Refused::denied("the session of that ticket is over"))

@@ -3,7 +3,7 @@
 use super::LiveSession;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
-use symbolon_policy::{AppName, TokenClass};
+use symbolon_policy::{AppName, GroupName, TokenClass};
 use symbolon_wire::Time;
 
 /// A session as administrators see it.
@@ -13,6 +13,8 @@ pub(crate) struct Picture {
     pub(crate) machine: String,
     pub(crate) place: String,
     pub(crate) agent: String,
+    /// Those that the directory does not have.
+    pub(crate) groups: Vec<GroupName>,
     pub(crate) connected: bool,
     pub(crate) version: u64,
     pub(crate) applied: u64,
@@ -38,6 +40,7 @@ impl LiveSession {
             machine: inner.state.report.machine.to_string(),
             place: inner.state.report.place.to_string(),
             agent: inner.state.report.agent.to_string(),
+            groups: inner.state.groups.clone(),
             connected: inner.connection != 0,
             version: inner.version,
             applied: inner.state.configuration_applied,

@@ -2,8 +2,9 @@
 
 use super::{Inner, LiveSession};
 use crate::desk::Snapshot;
+use std::borrow::Cow;
 use std::sync::MutexGuard;
-use symbolon_policy::{AccessRequest, PathPermitted, Standing};
+use symbolon_policy::{AccessRequest, GroupName, PathPermitted, Standing, Subject};
 use symbolon_session::EndReason;
 use symbolon_store::{App, RegistrationId};
 use symbolon_token::Destination;
@@ -34,8 +35,9 @@ impl LiveSession {
             let Some(any) = snapshot.apps.keys().next() else {
                 return self.apply(inner, Vec::new(), Vec::new(), now);
             };
+            let subject = with_groups(&user.subject, &inner.state.groups);
             let request = AccessRequest {
-                subject: &user.subject,
+                subject: &subject,
                 app: any,
                 now,
                 source: inner.source,
@@ -43,7 +45,7 @@ impl LiveSession {
                 machine: inner.state.report.machine.as_str(),
                 place: inner.state.report.place.as_str(),
             };
-            let mut all = snapshot.policy.for_subject(&user.subject).permitted(&request);
+            let mut all = snapshot.policy.for_subject(&subject).permitted(&request);
             all.retain(|p| snapshot.apps.contains_key(p.app()));
             all
         };
@@ -71,6 +73,17 @@ impl LiveSession {
         drop(inner);
         self.wake.notify_one();
     }
+}
+
+/// The user with the groups in which they are for this session besides.
+fn with_groups<'a>(subject: &'a Subject, besides: &[GroupName]) -> Cow<'a, Subject> {
+    let mut subject = Cow::Borrowed(subject);
+    for group in besides {
+        if !subject.groups.contains(group) {
+            subject.to_mut().groups.push(group.clone());
+        }
+    }
+    subject
 }
 
 fn destination(path: &PathPermitted, app: &App) -> Destination {

@@ -158,6 +158,7 @@ mod tests {
             token_class: TokenClass::Password,
             method: TokenKind::Password,
             certificates: Vec::new(),
+            groups: Vec::new(),
             proved: now(),
             gateway: GatewayName::parse("gw.example").unwrap(),
             opened: now(),

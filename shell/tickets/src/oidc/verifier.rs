@@ -1,10 +1,10 @@
 use symbolon_crypto::{TokenProof, TranscriptHash};
-use symbolon_policy::CanonName;
+use symbolon_policy::{CanonName, GroupName};
 use symbolon_wire::Time;
 
 use super::claims::{Claims, Expected};
 use super::jws::Jws;
-use super::{OidcError, Provider, SubjectMap};
+use super::{ClaimGroups, OidcError, Provider, SubjectMap};
 
 /// The gateway's side: lets in who shows an ID token of one provider for this gateway.
 #[derive(Debug)]
@@ -12,13 +12,21 @@ pub struct OidcVerifier {
     provider: Provider,
     audience: String,
     people: SubjectMap,
+    groups: Option<ClaimGroups>,
 }
 
 impl OidcVerifier {
     /// For tokens of `provider` to the client `audience`, as the gateway is registered there.
     #[must_use]
     pub fn new(provider: Provider, audience: &str, people: SubjectMap) -> Self {
-        Self { provider, audience: audience.to_owned(), people }
+        Self { provider, audience: audience.to_owned(), people, groups: None }
+    }
+
+    /// The same, and the groups that a token names are looked at.
+    #[must_use]
+    pub fn with_groups(mut self, groups: ClaimGroups) -> Self {
+        self.groups = Some(groups);
+        self
     }
 
     /// The provider.
@@ -45,7 +53,8 @@ impl OidcVerifier {
         let key = self.provider.key(jws.key_id.as_deref(), jws.algorithm, now).await?;
         key.verify(jws.algorithm, jws.signed, &jws.signature)?;
         let user = self.people.user(&claims.subject, &jws.payload)?;
-        Ok(JwtProved { binding: *binding, issuer: issuer.to_owned(), user, claims })
+        let groups = self.groups.as_ref().map(|g| g.of(&jws.payload)).unwrap_or_default();
+        Ok(JwtProved { binding: *binding, issuer: issuer.to_owned(), user, groups, claims })
     }
 }
 
@@ -61,6 +70,7 @@ pub struct JwtProved {
     binding: TranscriptHash,
     issuer: String,
     user: CanonName,
+    groups: Vec<GroupName>,
     claims: Claims,
 }
 
@@ -81,6 +91,12 @@ impl JwtProved {
     #[must_use]
     pub const fn user(&self) -> &CanonName {
         &self.user
+    }
+
+    /// In which groups of ours the token says that the person is.
+    #[must_use]
+    pub fn groups(&self) -> &[GroupName] {
+        &self.groups
     }
 
     /// When the token ends: what it opens should not outlive it by much.
