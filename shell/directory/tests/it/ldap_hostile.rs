@@ -154,13 +154,15 @@ async fn cve_starttls_injection() {
     let injected = [&granted[..], SUCCESS].concat();
     let refused = b"\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x02\x04\x00\x04\x00";
     let authority = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
-    for answer in [&injected[..], refused, SUCCESS] {
+    let answers: [(&[u8], &str); 3] =
+        [(&injected, "not asked"), (refused, "TLS is refused"), (SUCCESS, "not asked")];
+    for (answer, why) in answers {
         let config = LdapConfig {
             limit: LIMIT,
             protection: Protection::start_tls(authority.as_bytes()).unwrap(),
             ..config_at(server(&[answer]).await, by_dn())
         };
         let result = ask(&LdapDirectory::new(config).unwrap(), "alice", "alice-pw").await;
-        assert!(result.is_err(), "{result:?}");
+        assert!(result.as_ref().is_err_and(|e| e.to_string().contains(why)), "{result:?}");
     }
 }
