@@ -22,6 +22,8 @@ pub(crate) const ID_X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3
 pub(crate) const ID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 /// draft-connolly-cfrg-xwing-kem §7.
 pub(crate) const ID_X_WING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.62253.25722");
+/// RFC 5280 §4.2.1.12, `id-kp-serverAuth`.
+pub(crate) const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 pub(crate) const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 pub(crate) const ORGANIZATIONAL_UNIT: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.11");
 
@@ -31,13 +33,14 @@ pub(crate) const MAX_COMMON_NAME: usize = 64;
 /// Length of an uncompressed point on P-256 (SEC 1 §2.3.3) in bytes.
 const POINT: usize = 65;
 
-/// What a certificate is for: one of the five that Symbolon issues. Its text stands in the
+/// What a certificate is for: one of the six that Symbolon issues. Its text stands in the
 /// subject, so that no two kinds ever have the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Issuer,
     Identity,
     ContextKey,
+    Site,
     Person,
     Device,
 }
@@ -48,6 +51,7 @@ impl Kind {
             Self::Issuer => "Symbolon issuer",
             Self::Identity => "Symbolon gateway",
             Self::ContextKey => "Symbolon context key",
+            Self::Site => "Symbolon site",
             Self::Person => "Symbolon person",
             Self::Device => "Symbolon device",
         }

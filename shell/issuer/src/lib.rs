@@ -34,6 +34,7 @@ mod offline;
 mod renewal;
 mod request;
 mod revocation;
+mod site;
 mod subject;
 mod succession;
 #[cfg(test)]
@@ -52,6 +53,7 @@ pub use renewal::{
 };
 pub use request::{CertificateRequest, Possession, RequestError, RequestKey, RequestedName};
 pub use revocation::{RevocationReason, Revoked};
+pub use site::MAX_SITE_SECS;
 pub use subject::{DEFAULT_SUBJECT_SECS, MAX_SUBJECT_SECS, SubjectCertificate, SubjectGrant, serial_number};
 pub use validity::{CLOCK_LEEWAY_SECS, Validity};
 

@@ -7,8 +7,9 @@
 
 use crate::certificate::{
     COMMON_NAME, EC_PUBLIC_KEY, ECDSA_WITH_SHA_256, ID_ED25519, ID_X_WING, ID_X25519, Kind, MAX_COMMON_NAME,
-    ORGANIZATIONAL_UNIT, PRIME_256_V1, extended_usage, key_identifier,
+    ORGANIZATIONAL_UNIT, PRIME_256_V1, SERVER_AUTH, extended_usage, key_identifier,
 };
+use crate::site::MAX_SITE_SECS;
 use crate::subject::MAX_SUBJECT_SECS;
 use der::asn1::{ObjectIdentifier, Utf8StringRef};
 use der::oid::AssociatedOid;
@@ -37,6 +38,8 @@ pub enum LintProfile {
     Identity,
     /// A gateway's context key.
     ContextKey,
+    /// A name that is served to TLS clients.
+    Site,
     /// A person or a device.
     Subject(SubjectProfile),
 }
@@ -47,6 +50,7 @@ impl LintProfile {
             Self::Issuer | Self::Link => Kind::Issuer,
             Self::Identity => Kind::Identity,
             Self::ContextKey => Kind::ContextKey,
+            Self::Site => Kind::Site,
             Self::Subject(SubjectProfile::Person) => Kind::Person,
             Self::Subject(SubjectProfile::Device) => Kind::Device,
         }
@@ -64,7 +68,9 @@ impl LintProfile {
         match self {
             Self::Issuer | Self::Link => &[BASIC, USAGE, SUBJECT_KEY, AUTHORITY_KEY],
             Self::Identity => &[BASIC, USAGE, EXTENDED, CONSTRAINTS, NAMES, SUBJECT_KEY, AUTHORITY_KEY],
-            Self::ContextKey | Self::Subject(_) => &[USAGE, EXTENDED, NAMES, SUBJECT_KEY, AUTHORITY_KEY],
+            Self::ContextKey | Self::Site | Self::Subject(_) => {
+                &[USAGE, EXTENDED, NAMES, SUBJECT_KEY, AUTHORITY_KEY]
+            }
         }
     }
 
@@ -75,6 +81,7 @@ impl LintProfile {
             // two years and a day: an administrator is meant to see it renewed
             Self::Identity => 731 * DAY,
             Self::ContextKey => 31 * DAY,
+            Self::Site => MAX_SITE_SECS,
             Self::Subject(_) => MAX_SUBJECT_SECS,
         }
     }
@@ -205,7 +212,7 @@ impl Linter {
             bare && key.algorithm.oid == ID_ED25519,
         );
         let right = match self.profile {
-            LintProfile::Issuer | LintProfile::Link | LintProfile::Identity => p256,
+            LintProfile::Issuer | LintProfile::Link | LintProfile::Identity | LintProfile::Site => p256,
             LintProfile::ContextKey => kem,
             LintProfile::Subject(_) => p256 || kem || ed25519,
         };
@@ -257,7 +264,7 @@ impl Linter {
                 Some(BasicConstraints { ca: true, path_len_constraint: None })
             }
             LintProfile::Identity => Some(BasicConstraints { ca: true, path_len_constraint: Some(0) }),
-            LintProfile::ContextKey | LintProfile::Subject(_) => None,
+            LintProfile::ContextKey | LintProfile::Site | LintProfile::Subject(_) => None,
         };
         self.check(basic.map(|(_, b)| b) == expected, "its authority is not that of its kind");
     }
@@ -274,13 +281,14 @@ impl Linter {
                 Some(KeyUsage(KeyUsages::KeyCertSign | KeyUsages::CRLSign))
             }
             LintProfile::Identity => Some(KeyUsage(KeyUsages::DigitalSignature | KeyUsages::KeyCertSign)),
-            LintProfile::ContextKey | LintProfile::Subject(_) => by_key(),
+            LintProfile::ContextKey | LintProfile::Site | LintProfile::Subject(_) => by_key(),
         };
         self.check(usage.is_some() && usage == expected, "its key usage is not that of its kind and key");
         let extended = tbs.get_extension::<ExtendedKeyUsage>().ok().flatten().map(|(_, u)| u);
         let expected = match self.profile {
             LintProfile::Issuer | LintProfile::Link => None,
             LintProfile::Identity | LintProfile::ContextKey => extended_usage(CONTEXT_KEY_USAGE).ok(),
+            LintProfile::Site => Some(ExtendedKeyUsage(vec![SERVER_AUTH])),
             LintProfile::Subject(profile) => extended_usage(profile.usage()).ok(),
         };
         self.check(extended == expected, "its extended key usage is not that of its kind");
@@ -291,9 +299,10 @@ impl Linter {
         let names = tbs.get_extension::<SubjectAltName>().ok().flatten().map(|(_, n)| n.0);
         let right = match (self.profile, names.as_deref()) {
             (LintProfile::Issuer | LintProfile::Link, None) => true,
-            (LintProfile::Identity | LintProfile::ContextKey, Some([GeneralName::DnsName(dns)])) => {
-                GatewayName::parse(dns.as_str()).is_ok_and(|name| name.as_str() == dns.as_str())
-            }
+            (
+                LintProfile::Identity | LintProfile::ContextKey | LintProfile::Site,
+                Some([GeneralName::DnsName(dns)]),
+            ) => GatewayName::parse(dns.as_str()).is_ok_and(|name| name.as_str() == dns.as_str()),
             (LintProfile::Subject(profile), Some([GeneralName::UniformResourceIdentifier(uri)])) => {
                 SubjectId::from_uri(uri.as_str()).is_some_and(|id| id.profile() == profile)
             }

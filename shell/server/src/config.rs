@@ -1,4 +1,5 @@
 use crate::credentials::CredentialSettings;
+use crate::front::TlsSettings;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,9 @@ pub struct NodeConfig {
     /// Which other credentials are taken, and of whom.
     #[serde(default)]
     pub credentials: CredentialSettings,
+    /// The port for TLS clients that know nothing of ours; they are not served without.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     /// Limits against strangers and greed.
     #[serde(default)]
     pub limits: Limits,
@@ -68,6 +72,7 @@ impl NodeConfig {
             context_key_lifetime_secs: default_context_key_lifetime(),
             publish_key_sets: None,
             credentials: CredentialSettings::default(),
+            tls: None,
             limits: Limits::default(),
         }
     }
@@ -111,6 +116,10 @@ pub struct Limits {
     pub streams_per_session: usize,
     /// Time to reach an application, in seconds.
     pub dial_secs: u64,
+    /// Connections of TLS clients at the same time.
+    pub tls_connections: usize,
+    /// The same from one source, an IPv4 address or an IPv6 /64 network.
+    pub tls_connections_per_source: usize,
 }
 
 impl Default for Limits {
@@ -125,6 +134,8 @@ impl Default for Limits {
             sessions_per_user: 64,
             streams_per_session: 1024,
             dial_secs: 10,
+            tls_connections: 8192,
+            tls_connections_per_source: 4096,
         }
     }
 }

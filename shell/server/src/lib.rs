@@ -24,6 +24,7 @@ mod desk;
 mod door;
 mod draw;
 mod error;
+mod front;
 mod gateway;
 mod keys;
 mod lapsed;
@@ -52,4 +53,5 @@ pub use credentials::{
     OidcGroups, OidcSettings, OidcUser, PamSettings,
 };
 pub use error::NodeError;
+pub use front::{TlsCertificate, TlsSettings};
 pub use node::{Node, is_node_dir};

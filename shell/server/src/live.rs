@@ -8,7 +8,7 @@ mod streams;
 
 pub(crate) use connection::Next;
 pub(crate) use sessions::LiveSessions;
-pub(crate) use streams::StreamPlace;
+pub(crate) use streams::{Counters, StreamPlace};
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

@@ -6,6 +6,7 @@ use crate::config::NodeConfig;
 use crate::credentials::Credentials;
 use crate::desk::Desk;
 use crate::error::NodeError;
+use crate::front::{Sites, TlsConnections};
 use crate::gateway::Gateway;
 use crate::keys::NodeKeys;
 use crate::live::LiveSessions;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) node_id: NodeId,
     pub(crate) desk: Desk,
     pub(crate) live: LiveSessions,
+    pub(crate) sites: Sites,
+    pub(crate) tls: TlsConnections,
     pub(crate) passwords: Passwords,
     pub(crate) credentials: Credentials,
     pub(crate) code_key: Secret<32>,
@@ -75,6 +78,7 @@ pub(crate) struct Shared {
 pub struct Node {
     shared: Arc<Shared>,
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     first_invitation: Option<String>,
     parts: JoinSet<()>,
     _lock: DirectoryLock,
@@ -100,6 +104,14 @@ impl Node {
             listen(config.listen).map_err(|source| NodeError::Listen { address: config.listen, source })?;
         let address =
             listener.local_addr().map_err(|source| NodeError::Listen { address: config.listen, source })?;
+        let tls_listener = match &config.tls {
+            Some(tls) => {
+                let failed = |source| NodeError::Listen { address: tls.listen, source };
+                let listener = listen(tls.listen).map_err(failed)?;
+                Some((listener.local_addr().map_err(failed)?, listener))
+            }
+            None => None,
+        };
         // Others may share the store; nobody shares the id and the socket.
         let lock = DirectoryLock::take(&config.dir, Sharing::Exclusive)?;
         let keys = NodeKeys::load_or_make(&config, now())?;
@@ -128,6 +140,8 @@ impl Node {
             credentials,
             desk: Desk::open(&store).await?,
             live: LiveSessions::default(),
+            sites: Sites::new(crypto, config.tls.as_ref(), &domain_key)?,
+            tls: TlsConnections::default(),
             strangers: Strangers::new(config.limits.strangers, config.limits.strangers_per_source),
             refusals: Meter::new(REFUSALS_PER_SEC),
             refusals_unwritten: AtomicU64::new(0),
@@ -159,7 +173,13 @@ impl Node {
         };
         tracing::info!(gateway = %shared.gateway.name(), %address, "node started");
         let parts = JoinSet::new();
-        let mut node = Self { shared: shared.clone(), address, first_invitation, parts, _lock: lock };
+        let tls_address = tls_listener.as_ref().map(|(address, _)| *address);
+        let mut node =
+            Self { shared: shared.clone(), address, tls_address, first_invitation, parts, _lock: lock };
+        if let Some((address, listener)) = tls_listener {
+            tracing::info!(%address, "TLS clients are served");
+            node.run_part("the TLS port", shared.clone().serve_tls(listener));
+        }
         node.run_part("the door", shared.clone().accept(listener));
         node.run_part("upkeep", shared.clone().look_after());
         node.run_part("administration", shared.administer(socket));
@@ -175,6 +195,12 @@ impl Node {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where TLS clients connect, if they are served.
+    #[must_use]
+    pub const fn tls_address(&self) -> Option<SocketAddr> {
+        self.tls_address
     }
 
     /// `host:port` as invitation links have it.
@@ -227,13 +253,15 @@ impl Node {
         for session in shared.live.all() {
             session.post(ControlMessage::Stopping { detail: Line::default() });
         }
+        shared.tls.close();
         let drained = async || {
-            while shared.live.counts().1 > 0 {
+            while shared.live.counts().1 + shared.tls.count() > 0 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
         if tokio::time::timeout(DRAIN, drained()).await.is_err() {
             shared.live.cut_all_streams(EndReason::NodeStopping);
+            shared.cut_tls(EndReason::NodeStopping);
             let _ = tokio::time::timeout(LAST_WORDS, drained()).await;
         }
         self.parts.shutdown().await;

@@ -89,9 +89,10 @@ impl Shared {
         let lifetime = self.config.session_lifetime_secs;
         let grant = Grant {
             session_id: draw(),
+            // 0 would say that there is no session.
             lifetime_secs: until
                 .and_then(|u| u32::try_from(u.0.saturating_sub(now.0) / 1_000_000).ok())
-                .map_or(lifetime, |secs| secs.min(lifetime)),
+                .map_or(lifetime, |secs| secs.clamp(1, lifetime)),
             subject: user.subject.name.to_string(),
         };
         let (secrets, second) = authenticated.accept(&mut SystemEntropy, &grant).map_err(Refused::from)?;

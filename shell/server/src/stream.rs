@@ -3,6 +3,7 @@
 use crate::clock::now;
 use crate::connection::Connection;
 use crate::door::Stranger;
+use crate::front::OpenToAll;
 use crate::live::{LiveSession, StreamPlace};
 use crate::node::Shared;
 use crate::pipe::{self, PipeEnd};
@@ -112,9 +113,18 @@ impl Shared {
     }
 
     /// Dials an application that may be reached, as the catalogue has it now.
-    async fn dial(&self, path: &PathPermitted) -> Result<Application, String> {
+    pub(crate) async fn dial(&self, path: &PathPermitted) -> Result<Application, String> {
+        self.dial_app(path.app()).await
+    }
+
+    /// The same for one that is for everybody.
+    pub(crate) async fn dial_open(&self, open: &OpenToAll) -> Result<Application, String> {
+        self.dial_app(open.app()).await
+    }
+
+    async fn dial_app(&self, app: &AppName) -> Result<Application, String> {
         let snapshot = self.desk.present();
-        let target = &snapshot.apps.get(path.app()).ok_or("it is not published any more")?.target;
+        let target = &snapshot.apps.get(app).ok_or("it is not published any more")?.target;
         let dial = async {
             match target {
                 Target::Tcp { host, port } => {

@@ -55,6 +55,7 @@ impl Shared {
         for session in self.live.all() {
             session.review(&snapshot, now);
         }
+        self.review_tls();
     }
 
     pub(crate) fn review_session(&self, session: &LiveSession) {
@@ -117,6 +118,8 @@ impl Shared {
     }
 
     async fn tick(&self) {
+        // Certificates end by themselves.
+        self.review_tls();
         match self.gateway.rotate_if_due(now()) {
             Ok(true) => tracing::info!("new context keys"),
             Ok(false) => {}

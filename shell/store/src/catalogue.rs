@@ -4,6 +4,7 @@ use crate::engine::{Columns, corrupt};
 use crate::{Actor, Result, Store, StoreError, Target, What};
 use serde_json::json;
 use sqlx::any::AnyRow;
+use symbolon_crypto::GatewayName;
 use symbolon_policy::{AppName, Entitlement, EntitlementId, TemplateName};
 use symbolon_wire::Time;
 
@@ -58,6 +59,48 @@ pub enum Publication {
     Disabled,
 }
 
+/// Which TLS clients an application is served to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TlsClients {
+    /// Those whose certificate is of somebody who is entitled to it.
+    Entitled,
+    /// Everybody: it has a sign-in of its own.
+    Anyone,
+}
+
+impl TlsClients {
+    /// `entitled` or `anyone`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Entitled => "entitled",
+            Self::Anyone => "anyone",
+        }
+    }
+}
+
+/// Not one of `entitled`, `anyone`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("use entitled or anyone")]
+pub struct NotTlsClients;
+
+impl std::str::FromStr for TlsClients {
+    type Err = NotTlsClients;
+
+    fn from_str(s: &str) -> std::result::Result<Self, NotTlsClients> {
+        [Self::Entitled, Self::Anyone].into_iter().find(|c| c.as_str() == s).ok_or(NotTlsClients)
+    }
+}
+
+/// How an application is served to TLS clients that know nothing of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsEntry {
+    /// The name that they ask for (SNI).
+    pub name: GatewayName,
+    /// Which of them.
+    pub clients: TlsClients,
+}
+
 /// A published application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -71,6 +114,8 @@ pub struct App {
     pub description: String,
     /// The registration template of those who come for it; the gateway's default when absent.
     pub template: Option<TemplateName>,
+    /// How TLS clients reach it, if they do.
+    pub tls: Option<TlsEntry>,
     /// Whether it may be opened at all.
     pub publication: Publication,
 }
@@ -90,17 +135,28 @@ impl Store {
     /// Publishes an application, or changes it.
     ///
     /// # Errors
-    /// [`StoreError`] of the engine.
+    /// [`StoreError::Conflict`] when TLS clients reach another one by its name already.
     pub async fn put_app(&self, by: &Actor, app: &App, now: Time) -> Result<()> {
         let mut change = self.change(by, now).await?;
         let enabled = app.publication == Publication::Enabled;
         let target = app.target.to_string();
         let template = app.template.as_ref().map(TemplateName::as_str);
+        let tls_name = app.tls.as_ref().map(|tls| tls.name.as_str());
+        let tls_clients = app.tls.as_ref().map(|tls| tls.clients.as_str());
+        let taken = sqlx::query("SELECT name FROM apps WHERE tls_name = $1 AND name <> $2")
+            .bind(tls_name)
+            .bind(app.name.as_str())
+            .fetch_optional(change.conn())
+            .await?;
+        if taken.is_some() {
+            return Err(StoreError::Conflict { what: What::TlsName });
+        }
         sqlx::query(
-            "INSERT INTO apps (name, target, protocol, description, template, enabled)
-             VALUES ($1, $2, $3, $4, $5, $6)
+            "INSERT INTO apps (name, target, protocol, description, template, enabled, tls_name, tls_clients)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (name) DO UPDATE SET target = excluded.target, protocol = excluded.protocol,
-             description = excluded.description, template = excluded.template, enabled = excluded.enabled",
+             description = excluded.description, template = excluded.template, enabled = excluded.enabled,
+             tls_name = excluded.tls_name, tls_clients = excluded.tls_clients",
         )
         .bind(app.name.as_str())
         .bind(target.as_str())
@@ -108,11 +164,14 @@ impl Store {
         .bind(app.description.as_str())
         .bind(template)
         .bind(i64::from(enabled))
+        .bind(tls_name)
+        .bind(tls_clients)
         .execute(change.conn())
         .await?;
         change.alters_decisions().await?;
         let detail = json!({
             "target": target, "protocol": app.protocol.as_str(), "template": template, "enabled": enabled,
+            "tls": tls_name, "tls clients": tls_clients,
         });
         change.commit("app.put", app.name.as_str(), &detail).await
     }
@@ -287,7 +346,14 @@ impl Store {
 }
 
 fn read_app(row: &AnyRow) -> Result<App> {
+    let tls = match (row.maybe_string("tls_name")?, row.maybe_parsed("tls_clients")?) {
+        (Some(name), Some(clients)) => {
+            Some(TlsEntry { name: GatewayName::parse(&name).map_err(|_| corrupt("tls_name"))?, clients })
+        }
+        _ => None,
+    };
     Ok(App {
+        tls,
         name: row.parsed("name")?,
         target: row.parsed("target")?,
         protocol: row.parsed("protocol")?,

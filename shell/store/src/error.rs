@@ -29,6 +29,8 @@ pub enum What {
     Certificate,
     /// A key that was revoked with its certificates.
     RevokedKey,
+    /// A name that TLS clients ask for.
+    TlsName,
     /// A request for a certificate.
     CertificateRequest,
     /// The number of a revocation list.
@@ -54,6 +56,7 @@ impl std::fmt::Display for What {
             Self::Session => "session",
             Self::Certificate => "certificate",
             Self::RevokedKey => "key that was revoked",
+            Self::TlsName => "TLS name",
             Self::CertificateRequest => "request for a certificate",
             Self::RevocationList => "number of a revocation list",
             Self::RevokedGateway => "gateway's certificate that is revoked",

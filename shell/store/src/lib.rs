@@ -41,7 +41,9 @@ mod user_rows;
 mod users;
 
 pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
-pub use catalogue::{App, NotAProtocol, Protocol, Publication, Template};
+pub use catalogue::{
+    App, NotAProtocol, NotTlsClients, Protocol, Publication, Template, TlsClients, TlsEntry,
+};
 pub use certificates::{
     CertificateState, NewCertificate, RegisteredCertificate, RevokedGateway, WaitingRequest,
 };

@@ -12,8 +12,10 @@ pub(crate) struct Schema {
 }
 
 /// What must survive a loss of power.
-pub(crate) const DURABLE: Schema =
-    Schema { name: "schema durable", migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5] };
+pub(crate) const DURABLE: Schema = Schema {
+    name: "schema durable",
+    migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5, DURABLE_6],
+};
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
 
@@ -84,6 +86,13 @@ const DURABLE_5: &[&str] = &["CREATE TABLE revoked_gateways (
 const DURABLE_4: &[&str] = &[
     "ALTER TABLE certificates ADD COLUMN registration BYTEA",
     "CREATE INDEX certificates_by_registration ON certificates (registration)",
+];
+
+/// Names under which applications are served to TLS clients.
+const DURABLE_6: &[&str] = &[
+    "ALTER TABLE apps ADD COLUMN tls_name TEXT",
+    "ALTER TABLE apps ADD COLUMN tls_clients TEXT",
+    "CREATE UNIQUE INDEX apps_by_tls_name ON apps (tls_name)",
 ];
 
 const HOT_1: &[&str] = &[

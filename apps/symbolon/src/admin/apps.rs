@@ -55,6 +55,12 @@ pub(crate) struct AddArgs {
     /// The registration template of those who come for it
     #[arg(long, value_name = "NAME")]
     template: Option<TemplateName>,
+    /// Serve it to TLS clients that ask for this host's name (SNI), at the node's TLS port
+    #[arg(long, value_name = "NAME")]
+    tls_name: Option<String>,
+    /// Which TLS clients: those with a certificate of somebody who is entitled to it, or anyone
+    #[arg(long, value_name = "WHO", requires = "tls_name", value_parser = ["entitled", "anyone"])]
+    tls_clients: Option<String>,
     /// Publish it, but let nobody open it yet
     #[arg(long)]
     disabled: bool,
@@ -102,6 +108,7 @@ pub(super) async fn run(desk: &Desk<'_>, command: AppsCommand) -> Outcome {
                 ("NAME", "name"),
                 ("TARGET", "target"),
                 ("PROTOCOL", "protocol"),
+                ("TLS NAME", "tls_name"),
                 ("ENABLED", "enabled"),
                 ("DESCRIPTION", "description"),
             ];
@@ -127,6 +134,7 @@ async fn add(desk: &Desk<'_>, args: AddArgs) -> Outcome {
     let body = json!({
         "target": target, "protocol": protocol, "description": args.description,
         "template": args.template, "enabled": !args.disabled,
+        "tls_name": args.tls_name, "tls_clients": args.tls_clients,
     });
     let answer = desk.node.put(&path(APPS, [args.name.as_str()]), &body).await?;
     let next = desk.paste.node(["admin", "entitlements", "grant", "/people", args.name.as_str()]);

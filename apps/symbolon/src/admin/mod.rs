@@ -8,6 +8,7 @@ mod ca_gateway;
 mod ca_offline;
 mod ca_revoke;
 mod client;
+mod connections;
 mod entitlements;
 mod explain;
 mod listing;
@@ -49,6 +50,9 @@ pub(crate) enum AdminCommand {
     /// Live sessions
     #[command(subcommand, arg_required_else_help = true)]
     Sessions(sessions::SessionsCommand),
+    /// TLS clients that know nothing of ours, at the node's TLS port
+    #[command(subcommand, arg_required_else_help = true)]
+    Connections(connections::ConnectionsCommand),
     /// Certificates of persons and devices, and the issuer
     #[command(subcommand, arg_required_else_help = true)]
     Ca(ca::CaCommand),
@@ -82,6 +86,7 @@ pub(crate) fn run(global: &Global, command: AdminCommand) -> Outcome {
             AdminCommand::Templates(command) => templates::run(&desk, command).await,
             AdminCommand::Tokens(command) => tokens::run(&desk, command).await,
             AdminCommand::Sessions(command) => sessions::run(&desk, command).await,
+            AdminCommand::Connections(command) => connections::run(&desk, command).await,
             AdminCommand::Ca(command) => ca::run(&desk, command).await,
             AdminCommand::Audit(command) => audit::run(&desk, command).await,
             AdminCommand::Explain(args) => explain::run(&desk, args).await,

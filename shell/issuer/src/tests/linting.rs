@@ -32,6 +32,9 @@ fn every_profile_that_we_issue_is_clean() {
         let profile = LintProfile::Subject(subject.profile());
         assert_eq!(lint_under(certificate.der(), profile, issuer, crypto()), []);
     }
+    let site =
+        world.issuer.certify_site(&name("app.example"), key.public_point(), Validity::starting(NOW, DAY));
+    assert_eq!(lint_under(&site.unwrap(), LintProfile::Site, issuer, crypto()), []);
     // names at their bounds, an issuer for fifty years
     let long = "x".repeat(60) + "." + &"y".repeat(60) + ".example";
     let issuer = Issuer::create("Müller & Söhne, \"GmbH\"", NOW, 50).unwrap();
@@ -59,7 +62,11 @@ fn no_profile_passes_for_another() {
     let context_key = world.identity.context_key(Suite::X25519, Validity::starting(NOW, DAY)).unwrap();
     let (person, phone) =
         (world.certify(&person(), RequestKey::P256(&key)), world.certify(&phone(), RequestKey::P256(&key)));
+    let site =
+        world.issuer.certify_site(&name("app.example"), key.public_point(), Validity::starting(NOW, DAY));
+    let site = site.unwrap();
     let all = [
+        (LintProfile::Site, &site[..]),
         (LintProfile::Issuer, world.issuer.certificate()),
         (LintProfile::Identity, world.identity.certificate()),
         (LintProfile::ContextKey, &context_key.certificate),

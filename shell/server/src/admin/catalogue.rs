@@ -5,11 +5,12 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use symbolon_crypto::GatewayName;
 use symbolon_policy::{
     AccessRequest, AppName, CanonName, Conditions, Entitlement, EntitlementId, Explanation, Grantee,
     TemplateName, TokenClass, parse_time,
 };
-use symbolon_store::{App, Protocol, Publication};
+use symbolon_store::{App, NotTlsClients, Protocol, Publication, TlsClients, TlsEntry};
 use symbolon_token::RegistrationTemplate;
 
 #[derive(Serialize)]
@@ -19,6 +20,8 @@ pub(super) struct AppView {
     protocol: String,
     description: String,
     template: Option<String>,
+    tls_name: Option<String>,
+    tls_clients: Option<&'static str>,
     enabled: bool,
 }
 
@@ -30,6 +33,8 @@ impl From<App> for AppView {
             protocol: app.protocol.as_str().to_owned(),
             description: app.description,
             template: app.template.map(|t| t.to_string()),
+            tls_clients: app.tls.as_ref().map(|tls| tls.clients.as_str()),
+            tls_name: app.tls.map(|tls| tls.name.to_string()),
             enabled: app.publication == Publication::Enabled,
         }
     }
@@ -47,7 +52,24 @@ pub(super) struct AppBody {
     #[serde(default)]
     description: String,
     template: Option<TemplateName>,
+    tls_name: Option<String>,
+    tls_clients: Option<String>,
     enabled: Option<bool>,
+}
+
+impl AppBody {
+    fn tls(&self) -> Result<Option<TlsEntry>, ApiError> {
+        let Some(name) = &self.tls_name else { return Ok(None) };
+        let name = GatewayName::parse(name)
+            .map_err(|_| ApiError::invalid(format!("\"{name}\" is no host's name"), "app.example.org"))?;
+        let clients = match self.tls_clients.as_deref() {
+            None => TlsClients::Entitled,
+            Some(text) => text.parse().map_err(|e: NotTlsClients| {
+                ApiError::invalid(format!("unknown TLS clients \"{text}\""), e.to_string())
+            })?,
+        };
+        Ok(Some(TlsEntry { name, clients }))
+    }
 }
 
 pub(super) async fn put_app(
@@ -68,7 +90,9 @@ pub(super) async fn put_app(
     let description = description.ok_or_else(|| {
         ApiError::invalid("the description is not one line", "use at most 200 bytes without line breaks")
     })?;
+    let tls = body.tls()?;
     let app = App {
+        tls,
         name: AppName::parse(&name)?,
         target,
         protocol,

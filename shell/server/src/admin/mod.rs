@@ -11,6 +11,7 @@ mod ca_rotate;
 mod ca_session;
 mod ca_trust;
 mod catalogue;
+mod connections;
 mod error;
 mod sessions;
 mod tokens;
@@ -81,6 +82,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/invitations/{hash}", delete(tokens::revoke_invitation))
         .route("/v1/sessions", get(sessions::list))
         .route("/v1/sessions/{id}", delete(sessions::end))
+        .route("/v1/connections", get(connections::list))
+        .route("/v1/connections/{id}", delete(connections::end))
         .route("/v1/ca", get(ca::show))
         .route("/v1/ca/certificates", get(ca::list).post(ca::issue))
         .route("/v1/ca/certificates/{serial}/renew", post(ca::renew))

@@ -106,7 +106,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn user_of(&self, subject: &SubjectName) -> Result<User, Refused> {
+    pub(crate) async fn user_of(&self, subject: &SubjectName) -> Result<User, Refused> {
         match subject {
             SubjectName::Ours(id) => {
                 let nobody = || Refused::denied(format!("a certificate of {id}, who is no user here"));

@@ -1,10 +1,11 @@
 //! Applications, entitlements, templates, invitations, settings.
 
 use crate::home::{Home, NOW, admin, groups, invitation, name, person};
-use symbolon_crypto::SecretBytes;
+use symbolon_crypto::{GatewayName, SecretBytes};
 use symbolon_policy::{AppName, Conditions, Entitlement, EntitlementId, Standing, TemplateName};
 use symbolon_store::{
-    App, CodeHash, InvitationRefusal, InvitationState, NewInvitation, Protocol, Publication, StoreError, What,
+    App, CodeHash, InvitationRefusal, InvitationState, NewInvitation, Protocol, Publication, StoreError,
+    TlsClients, TlsEntry, What,
 };
 
 fn app(named: &str) -> App {
@@ -14,6 +15,7 @@ fn app(named: &str) -> App {
         protocol: Protocol::Postgresql,
         description: "orders and stock".into(),
         template: Some("person".parse().unwrap()),
+        tls: None,
         publication: Publication::Enabled,
     }
 }
@@ -44,6 +46,26 @@ pub(crate) async fn applications_are_published_changed_and_withdrawn(home: Home)
     let gone = StoreError::NotFound { what: What::App };
     assert_eq!(store.app(&changed.name).await.err(), Some(gone.clone()));
     assert_eq!(store.remove_app(&admin(), &changed.name, NOW).await, Err(gone));
+}
+
+pub(crate) async fn a_name_for_tls_clients_leads_to_one_application(home: Home) {
+    let store = home.open().await;
+    let served = |named: &str, host: &str, clients| App {
+        tls: Some(TlsEntry { name: GatewayName::parse(host).unwrap(), clients }),
+        ..app(named)
+    };
+    let first = served("db", "db.example", TlsClients::Entitled);
+    store.put_app(&admin(), &first, NOW).await.unwrap();
+    let taken = store.put_app(&admin(), &served("db.office", "db.example", TlsClients::Anyone), NOW).await;
+    assert_eq!(taken, Err(StoreError::Conflict { what: What::TlsName }));
+    let second = served("db.office", "office.example", TlsClients::Anyone);
+    store.put_app(&admin(), &second, NOW).await.unwrap();
+    store.put_app(&admin(), &first, NOW).await.unwrap();
+    assert_eq!(store.apps().await.unwrap(), [first, second.clone()]);
+    store.put_app(&admin(), &app("db"), NOW).await.unwrap();
+    let moved = served("db.office", "db.example", TlsClients::Anyone);
+    store.put_app(&admin(), &moved, NOW).await.unwrap();
+    assert_eq!(store.app(&second.name).await.unwrap(), moved);
 }
 
 pub(crate) async fn entitlements_are_granted_changed_and_withdrawn(home: Home) {

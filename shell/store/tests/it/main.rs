@@ -69,6 +69,7 @@ behaviours! {
     }
     catalogue::{
         applications_are_published_changed_and_withdrawn,
+        a_name_for_tls_clients_leads_to_one_application,
         entitlements_are_granted_changed_and_withdrawn,
         withdrawing_an_application_withdraws_its_entitlements,
         templates_count_their_revisions,

@@ -1,0 +1,199 @@
+//! The names that are served, and their certificates: those of the configuration, or of our own issuer.
+
+use crate::clock::now;
+use crate::error::NodeError;
+use crate::node::Shared;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+use symbolon_crypto::{Crypto, GatewayName, Secret, SecretBytes, label};
+use symbolon_issuer::{Issuer, Validity};
+use symbolon_provider::P256SigningKey;
+use symbolon_store::{App, Protocol, TlsClients};
+use symbolon_tls::{ClientTrust, Clients, NotTrusted, Site, TicketKeys};
+use symbolon_wire::Time;
+
+/// How long a certificate of our issuer is good, in seconds; from half of it on another one is made.
+const OWN_SECS: u64 = 30 * 24 * 3600;
+
+/// A file larger than this holds neither a chain nor a key.
+const MAX_FILE: u64 = 256 * 1024;
+
+/// Where TLS clients connect, and with which certificates they are met.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    /// The port.
+    pub listen: SocketAddr,
+    /// Certificates of others; a name without one gets a certificate of our issuer, if its key is here.
+    #[serde(default)]
+    pub certificate: Vec<TlsCertificate>,
+}
+
+/// A certificate for one name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsCertificate {
+    /// The name, as clients ask for it.
+    pub name: String,
+    /// File with the certificate and those above it, PEM, its own first.
+    pub certificate: PathBuf,
+    /// File with its key, PEM.
+    pub key: PathBuf,
+}
+
+/// The sites that were made so far.
+pub(crate) struct Sites {
+    files: HashMap<GatewayName, TlsCertificate>,
+    tickets: Arc<TicketKeys>,
+    made: Mutex<HashMap<GatewayName, Made>>,
+}
+
+/// A site, and what it rests on.
+struct Made {
+    site: Site,
+    protocol: Protocol,
+    clients: TlsClients,
+    from: From,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// The files as they were then.
+    Files([Option<SystemTime>; 2]),
+    /// Our issuer; until when another one is not made.
+    Issuer(Time),
+}
+
+/// Certificates of clients are looked at when the handshake is done, so that a person whose certificate does
+/// not count is told so on a page. That the client has the key is proved by then.
+#[derive(Debug)]
+struct LookedAtAfterwards;
+
+impl ClientTrust for LookedAtAfterwards {
+    fn look(&self, _chain: &[&[u8]], _now: Time) -> Result<(), NotTrusted> {
+        Ok(())
+    }
+}
+
+impl Sites {
+    pub(crate) fn new(
+        crypto: Crypto,
+        settings: Option<&TlsSettings>,
+        domain_key: &Secret<32>,
+    ) -> Result<Self, NodeError> {
+        let mut files = HashMap::new();
+        for certificate in settings.iter().flat_map(|settings| &settings.certificate) {
+            let name = GatewayName::parse(&certificate.name).map_err(|_| {
+                NodeError::Config(format!("tls.certificate: \"{}\" is no host's name", certificate.name))
+            })?;
+            read(certificate).map_err(|e| NodeError::Config(format!("tls.certificate {name}: {e}")))?;
+            files.insert(name, certificate.clone());
+        }
+        let secret = crypto.derive(domain_key, label::TLS_TICKETS, &[]);
+        let tickets = Arc::new(TicketKeys::new(crypto, secret));
+        Ok(Self { files, tickets, made: Mutex::default() })
+    }
+}
+
+impl Shared {
+    /// The application that TLS clients reach under a name, and how they are met.
+    pub(super) fn site_of(&self, name: &str) -> Option<(App, Site)> {
+        let name = GatewayName::parse(name).ok()?;
+        let snapshot = self.desk.present();
+        let app = snapshot.apps.values().find(|app| app.tls.as_ref().is_some_and(|tls| tls.name == name))?;
+        let clients = app.tls.as_ref()?.clients;
+        match self.site(&name, app.protocol, clients) {
+            Ok(site) => Some((app.clone(), site)),
+            Err(e) => {
+                tracing::error!(%name, "no certificate: {e}");
+                None
+            }
+        }
+    }
+
+    fn site(&self, name: &GatewayName, protocol: Protocol, clients: TlsClients) -> Result<Site, String> {
+        let mut made = self.sites.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = self.sites.files.get(name);
+        let as_of_now = files.map(|files| From::Files([&files.certificate, &files.key].map(|f| changed(f))));
+        let old = made.get(name).filter(|old| (old.protocol, old.clients) == (protocol, clients));
+        match (old, as_of_now) {
+            (Some(old), Some(from)) if old.from == from => return Ok(old.site.clone()),
+            (Some(old), None) if matches!(old.from, From::Issuer(until) if now() < until) => {
+                return Ok(old.site.clone());
+            }
+            _ => {}
+        }
+        let fresh = match files {
+            Some(files) => read(files),
+            None => self.of_our_issuer(name),
+        };
+        let (chain, key) = match (fresh, old) {
+            (Ok(fresh), _) => fresh,
+            // A file that is just being replaced: the present ones go on.
+            (Err(e), Some(old)) => {
+                tracing::error!(%name, "its certificate cannot be replaced: {e}");
+                return Ok(old.site.clone());
+            }
+            (Err(e), None) => return Err(e),
+        };
+        let asked = match clients {
+            TlsClients::Entitled => Clients::Asked(Arc::new(LookedAtAfterwards)),
+            TlsClients::Anyone => Clients::NotAsked,
+        };
+        let alpn: &[&str] = match protocol {
+            Protocol::Http => &["http/1.1"],
+            Protocol::Postgresql => &["postgresql"],
+            Protocol::Ssh | Protocol::Tcp => &[],
+        };
+        let site = Site::new(&chain, &key, alpn, asked, &self.sites.tickets).map_err(|e| e.to_string())?;
+        let from = as_of_now.unwrap_or_else(|| From::Issuer(now().plus_secs(OWN_SECS / 2)));
+        tracing::info!(%name, "a certificate is in use for TLS clients");
+        made.insert(name.clone(), Made { site: site.clone(), protocol, clients, from });
+        Ok(site)
+    }
+
+    /// A key that lives as long as this process, and our issuer's certificate for it.
+    fn of_our_issuer(&self, name: &GatewayName) -> Result<(Vec<Vec<u8>>, SecretBytes), String> {
+        let home = self.config.home();
+        let pair = crate::keys::load_pair(home, "issuer").map_err(|e| e.to_string())?;
+        let (certificate, key) =
+            pair.ok_or("the issuer's key is not on this node: name a certificate in the configuration")?;
+        let issuer = Issuer::load(certificate, key).map_err(|e| e.to_string())?;
+        let key = P256SigningKey::generate();
+        let validity = Validity::starting(now(), OWN_SECS);
+        let certificate =
+            issuer.certify_site(name, key.public_point(), validity).map_err(|e| e.to_string())?;
+        Ok((vec![certificate], key.pkcs8().duplicate()))
+    }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|m| m.modified()).ok()
+}
+
+fn read(files: &TlsCertificate) -> Result<(Vec<Vec<u8>>, SecretBytes), String> {
+    let contents = |path: &Path| {
+        let error = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
+        if std::fs::metadata(path).map_err(|e| error(&e))?.len() > MAX_FILE {
+            return Err(error(&"it is too long"));
+        }
+        std::fs::read(path).map(SecretBytes::new).map_err(|e| error(&e))
+    };
+    let pem = contents(&files.certificate)?;
+    let chain = CertificateDer::pem_slice_iter(pem.expose()).map(|c| c.map(|c| c.to_vec()));
+    let chain: Vec<Vec<u8>> =
+        chain.collect::<Result<_, _>>().map_err(|e| format!("{}: {e}", files.certificate.display()))?;
+    if chain.is_empty() {
+        return Err(format!("{}: there is no certificate in it", files.certificate.display()));
+    }
+    let pem = contents(&files.key)?;
+    let key =
+        PrivateKeyDer::from_pem_slice(pem.expose()).map_err(|e| format!("{}: {e}", files.key.display()))?;
+    Ok((chain, SecretBytes::new(key.secret_der().to_vec())))
+}

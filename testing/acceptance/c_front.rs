@@ -1,0 +1,281 @@
+//! C, the first step: clients that know nothing of Symbolon reach applications by TLS. `curl`, `openssl s_client`
+//! and `psql` are the distribution's, unchanged.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use symbolon_acceptance::{
+    Authority, Finished, Gateway, HttpServer, LIMIT, Machine, Postgres, Running, curl, finish, free_port,
+    program, scenario, step, until,
+};
+use tempfile::TempDir;
+
+/// A gateway with a port for TLS clients.
+struct Front {
+    gateway: Gateway,
+    port: u16,
+    files: TempDir,
+}
+
+impl Front {
+    fn start(further: &str) -> Result<Self> {
+        let files = tempfile::tempdir()?;
+        let port = free_port()?;
+        let settings = files.path().join("symbolon.toml");
+        std::fs::write(&settings, format!("[tls]\nlisten = \"127.0.0.1:{port}\"\n{further}\n"))?;
+        let arguments = ["--config", &settings.display().to_string()];
+        let gateway = Gateway::with("gw.example", free_port()?, &arguments, &[])?;
+        let front = Self { gateway, port, files };
+        front.openssl(&format!(
+            "x509 -inform DER -in {} -out issuer.pem",
+            front.gateway.dir().join("issuer.crt").display()
+        ))?;
+        Ok(front)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    fn openssl(&self, words: &str) -> Result<Finished> {
+        let mut command = Command::new(program("openssl")?);
+        command.args(words.split_whitespace()).current_dir(self.files.path());
+        finish(&mut command, b"", LIMIT)?.success()
+    }
+
+    fn publish(&self, app: &str, target: &str, protocol: &str, tls: &[&str]) -> Result<()> {
+        let words = ["apps", "add", app, target, "--protocol", protocol];
+        self.gateway.admin(&[&words[..], tls].concat()).map(drop)
+    }
+
+    /// Somebody with a certificate of our issuer whose key OpenSSL made.
+    fn person(&self, name: &str) -> Result<()> {
+        self.gateway.admin(&["users", "add", name])?;
+        let user = self.gateway.admin_json(&["users", "show", name])?;
+        let code = user["code"].as_str().context("no code")?.to_owned();
+        self.openssl(&format!(
+            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} -keyout {name}.key \
+             -outform DER -out {name}.csr -addext subjectAltName=URI:symbolon:person:{code}"
+        ))?;
+        let (request, out) = (self.path(&format!("{name}.csr")), self.path(&format!("{name}.pem")));
+        let (request, out) = (request.display().to_string(), out.display().to_string());
+        self.gateway.admin(&["ca", "issue", "--request", &request, "--out", &out]).map(drop)
+    }
+
+    /// `curl` of a name at the TLS port, with somebody's certificate.
+    fn curl(&self, name: &str, person: Option<&str>, further: &[&str]) -> Result<Finished> {
+        let url = format!("https://{name}:{}/", self.port);
+        let resolve = format!("{name}:{}:127.0.0.1", self.port);
+        let roots = self.path("issuer.pem").display().to_string();
+        let mut words = vec!["--resolve", &resolve, "--cacert", &roots];
+        let own = person.map(|p| [self.path(&format!("{p}.pem")), self.path(&format!("{p}.key"))]);
+        let own = own.map(|files| files.map(|f| f.display().to_string()));
+        if let Some([certificate, key]) = &own {
+            words.extend(["--cert", certificate, "--key", key]);
+        }
+        words.extend(further);
+        curl(&url, &words)
+    }
+}
+
+const GREETING: &str = "hello from behind the gateway";
+
+#[test]
+fn curl_reaches_an_application_by_its_name_in_either_version() -> Result<()> {
+    scenario!("Ann's curl has her certificate, and knows nothing of Symbolon");
+    let front = Front::start("")?;
+    let web = HttpServer::start()?;
+    front.publish("web", &format!("127.0.0.1:{}", web.port()), "http", &["--tls-name", "app.example"])?;
+    for person in ["ann", "bea"] {
+        front.person(person)?;
+    }
+    front.gateway.grant("user:ann", "web")?;
+    for versions in [["--tlsv1.2", "--tls-max", "1.2"], ["--tlsv1.3", "--tls-max", "1.3"]] {
+        let answer = front.curl("app.example", Some("ann"), &versions)?.success()?;
+        ensure!(answer.text().contains(GREETING), "{}", answer.text());
+    }
+    step!("Bea is known and not entitled; somebody without a certificate is told what to do");
+    for (person, words) in [(Some("bea"), "Not permitted"), (None, "A certificate is needed")] {
+        let refused =
+            front.curl("app.example", person, &["--no-fail", "--write-out", "%{http_code}"])?.success()?;
+        ensure!(refused.text().contains(words) && refused.text().ends_with("403"), "{}", refused.text());
+    }
+    ensure!(web.requests() == 2, "nothing reached the application");
+    step!("a name that is not served, and a certificate that is not trusted");
+    let refused = front.curl("other.example", Some("ann"), &[])?;
+    ensure!(
+        refused.code != Some(0) && refused.complaint().contains("unrecognized name"),
+        "{}",
+        refused.complaint()
+    );
+    step!("an application that does not answer");
+    front.publish("web", &format!("127.0.0.1:{}", free_port()?), "http", &["--tls-name", "app.example"])?;
+    let down =
+        front.curl("app.example", Some("ann"), &["--no-fail", "--write-out", "%{http_code}"])?.success()?;
+    ensure!(down.text().contains("does not answer") && down.text().ends_with("502"), "{}", down.text());
+    step!("one that is for everybody");
+    let target = format!("127.0.0.1:{}", web.port());
+    front.publish("web", &target, "http", &["--tls-name", "app.example", "--tls-clients", "anyone"])?;
+    ensure!(front.curl("app.example", None, &[])?.success()?.text().contains(GREETING));
+    Ok(())
+}
+
+#[test]
+fn a_right_that_is_withdrawn_ends_the_connection_with_an_alert() -> Result<()> {
+    scenario!("Ann talks to an application by openssl s_client while her right is withdrawn");
+    let front = Front::start("")?;
+    let echo = Echo::start()?;
+    front.publish("echo", &format!("127.0.0.1:{}", echo.port), "tcp", &["--tls-name", "echo.example"])?;
+    front.person("ann")?;
+    let grant = front.gateway.grant("user:ann", "echo")?;
+    let talk = || -> Result<(Running, std::process::ChildStdin)> {
+        let mut client = Command::new(program("openssl")?);
+        client.args(["s_client", "-quiet", "-servername", "echo.example", "-connect"]);
+        client.arg(format!("127.0.0.1:{}", front.port)).args([
+            "-CAfile",
+            "issuer.pem",
+            "-verify_return_error",
+        ]);
+        client.args(["-cert", "ann.pem", "-key", "ann.key"]).current_dir(front.files.path());
+        let (running, mut input) = Running::start_with_input("s_client", &mut client)?;
+        std::io::Write::write_all(&mut input, b"are you there?\n")?;
+        running.wait_line(|line| line == "are you there?")?;
+        Ok((running, input))
+    };
+    let (mut client, input) = talk()?;
+    let open = front.gateway.admin_json(&["connections", "list"])?;
+    let open = &open["connections"][0];
+    ensure!(open["user"] == "ann" && open["app"] == "echo" && open["bytes_up"] == 15, "{open}");
+    front.gateway.admin(&["entitlements", "withdraw", &grant])?;
+    client.wait_line(|line| line.contains("access denied"))?;
+    client.wait_exit()?;
+    drop(input);
+    let audit = || {
+        let audit = front.gateway.admin(&["audit", "list"]).ok()?;
+        audit.contains("tls.cut").then_some(audit)
+    };
+    let audit = until(LIMIT, "the audit to say why", audit)?;
+    ensure!(audit.contains("withdrawn"), "{audit}");
+    step!("a locked user, a revoked certificate, an administrator: each ends what is open");
+    front.gateway.grant("user:ann", "echo")?;
+    let serial = front.gateway.admin_json(&["ca", "list"])?["certificates"][0]["serial"].clone();
+    let serial = serial.as_str().context("no serial number")?.to_owned();
+    for words in [&["connections", "end", "2"][..], &["users", "lock", "ann"], &["ca", "revoke", &serial]] {
+        let (mut client, _input) = talk()?;
+        front.gateway.admin(words)?;
+        client.wait_line(|line| line.contains("access denied"))?;
+        client.wait_exit()?;
+        if words[0] == "users" {
+            front.gateway.admin(&["users", "unlock", "ann"])?;
+        }
+    }
+    let open = front.gateway.admin_json(&["connections", "list"])?;
+    ensure!(open["connections"].as_array().is_some_and(Vec::is_empty), "{open}");
+    Ok(())
+}
+
+#[test]
+fn psql_verifies_the_gateway_and_works_through_it() -> Result<()> {
+    scenario!("Ann's psql demands TLS with the right name");
+    let front = Front::start("")?;
+    let postgres = Postgres::start()?;
+    front.publish(
+        "db",
+        &format!("127.0.0.1:{}", postgres.port()),
+        "postgresql",
+        &["--tls-name", "db.example"],
+    )?;
+    front.person("ann")?;
+    front.gateway.grant("user:ann", "db")?;
+    let psql = |sql: &str, certificate: bool| -> Result<Finished> {
+        let mut command = Postgres::psql(front.port)?;
+        // The key is ours alone, or psql does not take it.
+        command.args(["--command", sql, "--host=db.example"]).current_dir(front.files.path());
+        command
+            .env("PGHOSTADDR", "127.0.0.1")
+            .env("PGSSLMODE", "verify-full")
+            .env("PGSSLROOTCERT", "issuer.pem");
+        if certificate {
+            command.env("PGSSLCERT", "ann.pem").env("PGSSLKEY", "ann.key");
+        }
+        finish(&mut command, b"", LIMIT)
+    };
+    let rows = psql("copy (select generate_series(1, 200000)) to stdout", true)?.success()?.text();
+    ensure!(rows.lines().count() == 200_000 && rows.ends_with("200000"), "{} rows", rows.lines().count());
+    let refused = psql("select 1", false)?;
+    ensure!(refused.code != Some(0), "without a certificate");
+    Ok(())
+}
+
+#[test]
+fn a_certificate_of_others_is_replaced_while_connections_go_on() -> Result<()> {
+    scenario!("the name has a certificate of a public authority, in files");
+    let authority = Authority::new("Public authority")?;
+    let issue = |name: &str, at: &Path| -> Result<()> {
+        let names = "DNS:app.example";
+        let (certificate, key) =
+            authority.issue(name, "ec -pkeyopt ec_paramgen_curve:P-256", "serverAuth", names)?;
+        std::fs::copy(key, at.with_extension("key"))?;
+        std::fs::copy(certificate, at.with_extension("pem"))?;
+        Ok(())
+    };
+    let machine = Machine::new("files")?;
+    let at = machine.path("app");
+    issue("first", &at)?;
+    let [certificate, key] = ["pem", "key"].map(|e| at.with_extension(e).display().to_string());
+    let front = Front::start(&format!(
+        "[[tls.certificate]]\nname = \"app.example\"\ncertificate = {certificate:?}\nkey = {key:?}\n"
+    ))?;
+    let echo = Echo::start()?;
+    let tls = ["--tls-name", "app.example", "--tls-clients", "anyone"];
+    front.publish("echo", &format!("127.0.0.1:{}", echo.port), "tcp", &tls)?;
+    let talk = || -> Result<(Running, std::process::ChildStdin)> {
+        let mut client = Command::new(program("openssl")?);
+        client.args(["s_client", "-quiet", "-servername", "app.example", "-connect"]);
+        client.arg(format!("127.0.0.1:{}", front.port)).arg("-CAfile").arg(authority.certificate());
+        client.arg("-verify_return_error");
+        let (running, mut input) = Running::start_with_input("s_client", &mut client)?;
+        std::io::Write::write_all(&mut input, b"first\n")?;
+        running.wait_line(|line| line == "first")?;
+        Ok((running, input))
+    };
+    let (old, mut old_input) = talk()?;
+    ensure!(old.output().contains("CN = first"), "{}", old.output());
+    step!("half of a replacement leaves the old one in use; the whole is taken up at once");
+    std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\n")?;
+    let (half, _) = talk()?;
+    ensure!(half.output().contains("CN = first"), "{}", half.output());
+    issue("second", &at)?;
+    let (new, _) = talk()?;
+    ensure!(new.output().contains("CN = second"), "{}", new.output());
+    std::io::Write::write_all(&mut old_input, b"still here\n")?;
+    old.wait_line(|line| line == "still here").map(drop)
+}
+
+/// An application that says everything again, line by line.
+struct Echo {
+    port: u16,
+    _running: Running,
+}
+
+impl Echo {
+    fn start() -> Result<Self> {
+        let port = free_port()?;
+        let script = "import socketserver, sys\n\
+            class H(socketserver.StreamRequestHandler):\n\
+            \x20   def handle(self):\n\
+            \x20       for line in self.rfile:\n\
+            \x20           self.wfile.write(line)\n\
+            class S(socketserver.ThreadingTCPServer):\n\
+            \x20   allow_reuse_address = True\n\
+            s = S(('127.0.0.1', int(sys.argv[1])), H)\n\
+            print('ready', flush=True)\n\
+            s.serve_forever()\n";
+        let mut python = Command::new(program("python3")?);
+        python.args(["-c", script, &port.to_string()]);
+        let running = Running::start("echo", &mut python)?;
+        running.wait_line(|line| line == "ready")?;
+        Ok(Self { port, _running: running })
+    }
+}
