@@ -5,8 +5,11 @@
 
 mod audit;
 mod ca;
+mod ca_elsewhere;
 mod ca_gateway;
+mod ca_issue;
 mod ca_office;
+mod ca_revoke;
 mod ca_rotate;
 mod ca_session;
 mod ca_trust;
@@ -85,14 +88,17 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/connections", get(connections::list))
         .route("/v1/connections/{id}", delete(connections::end))
         .route("/v1/ca", get(ca::show))
-        .route("/v1/ca/certificates", get(ca::list).post(ca::issue))
-        .route("/v1/ca/certificates/{serial}/renew", post(ca::renew))
-        .route("/v1/ca/certificates/{serial}/confirm", post(ca::confirm))
-        .route("/v1/ca/certificates/{serial}/revoke", post(ca::revoke))
+        .route("/v1/ca/certificates", get(ca::list).post(ca_issue::issue))
+        .route("/v1/ca/certificates/{serial}/renew", post(ca_issue::renew))
+        .route("/v1/ca/certificates/{serial}/confirm", post(ca_issue::confirm))
+        .route("/v1/ca/certificates/{serial}/revoke", post(ca_revoke::revoke))
         .route("/v1/ca/gateways/revoke", post(ca_gateway::revoke))
-        .route("/v1/ca/crl", get(ca::revocation_list).post(ca::make_list))
-        .route("/v1/ca/requests", post(ca::requests))
-        .route("/v1/ca/signed", post(ca::signed).layer(axum::extract::DefaultBodyLimit::max(ca::MAX_SIGNED)))
+        .route("/v1/ca/crl", get(ca_revoke::revocation_list).post(ca_revoke::make_list))
+        .route("/v1/ca/requests", post(ca_elsewhere::requests))
+        .route(
+            "/v1/ca/signed",
+            post(ca_elsewhere::signed).layer(axum::extract::DefaultBodyLimit::max(ca_elsewhere::MAX_SIGNED)),
+        )
         .route("/v1/ca/rotate", post(ca_rotate::rotate))
         .route("/v1/audit", get(audit::page))
         .route("/v1/audit/verify", get(audit::verify))
