@@ -38,12 +38,12 @@ mod protection;
 mod step;
 
 pub use adoption::{Adoption, ToApplicationResumed, ToClientResumed};
-pub use carrier::{Carrier, Numbers};
+pub use carrier::Carrier;
 pub use counters::{Counters, Standing, TcpCounters};
 pub use entry::{ClientEnd, Entry, ToApplication, ToClient, Truncation};
 pub use keys::{KeySeal, MAX_KEYS};
 pub use layout::{Geometry, LAYOUT, LEDGER_BYTES, RINGS_AT, STAMP_AT};
 pub use lost::{LedgerError, Lost};
 pub use memory::{Ledger, LedgerMemory, Opened};
-pub use protection::{Due, Fault, Intent, Protection, Received};
+pub use protection::{CONDUCT, Fault, Intent, Keys, Numbers, Protection, Received};
 pub use step::{Ended, Interest, Rings, Step};

@@ -49,7 +49,8 @@ pub enum ToApplicationResumed {
 }
 
 impl Adoption {
-    /// Brings the ledger and the kernel's counters together. `protection` has the entry's keys.
+    /// Brings the ledger and the kernel's counters together. `protection` was made from the
+    /// entry's keys, numbers and conduct, and so has pinned what the entry says is in hand.
     ///
     /// # Errors
     /// [`Lost`]: the connection must be reset.
@@ -120,13 +121,13 @@ impl Adoption {
         protection: &mut P,
     ) -> Result<(ToClientResumed, u64), Lost> {
         let out = &entry.to_client;
-        let length = protection.sealed_length(intent);
+        let length = protection.sealed_length();
         let sent = client.written.wrapping_sub(out.written) as i64;
         let count = Lost::ClientCount { sent, meant: length as u64 };
         let sent = usize::try_from(sent).ok().filter(|&sent| sent <= length).ok_or(count)?;
         let needed = match intent {
             Intent::Data(length) => length as usize,
-            Intent::KeyUpdate | Intent::CloseNotify | Intent::Alert(_) => 0,
+            Intent::KeyUpdate | Intent::CloseNotify | Intent::Alert(_) | Intent::Warning(_) => 0,
         };
         if sent == length {
             // the content may be overwritten already: it is not looked at any more
@@ -135,7 +136,7 @@ impl Adoption {
         in_ring(needed)?;
         let mut record = Vec::with_capacity(length);
         let data = rings.application(out.taken, needed);
-        protection.seal(out.number, intent, data, &mut record).map_err(|_| Lost::Unsealable)?;
+        protection.seal(data, &mut record).map_err(|_| Lost::Unsealable)?;
         if record.len() != length {
             return Err(Lost::Unsealable);
         }
@@ -156,7 +157,7 @@ impl Adoption {
         let length = length.ok_or(Lost::ApplicationCount { sent: passed, meant: 0 })?;
         let mut content = Vec::with_capacity(length);
         let record = rings.client(tail, length);
-        let received = protection.open(entry.to_application.number, record, &mut content);
+        let received = protection.open(record, &mut content);
         if received.map_err(|_| Lost::Unreadable)? != Received::Data {
             content.clear();
         }

@@ -36,25 +36,17 @@ pub struct Carrier<P> {
 }
 
 impl<P: Protection> Carrier<P> {
-    /// Carries a new connection, whose handshake is over. The numbers of the next records go in from
-    /// `protection`'s handshake; `client` and `application` are counted now, with nothing of either
+    /// Carries a new connection, whose handshake is over: `protection` goes on from it; `client` and `application` are counted now, with nothing of either
     /// side's content read yet. The first step is the first commit, before which nothing can be adopted.
     pub fn begin(
         ledger: Ledger,
         protection: P,
-        numbers: Numbers,
         truncation: Truncation,
         client: Counters,
         application: Counters,
     ) -> Self {
         let mut entry = Entry { truncation, ..Entry::default() };
-        entry.to_client = ToClient {
-            number: numbers.sending,
-            written: client.written,
-            taken: application.read,
-            ..entry.to_client
-        };
-        entry.to_application.number = numbers.receiving;
+        entry.to_client = ToClient { written: client.written, taken: application.read, ..entry.to_client };
         entry.to_application.written = application.written;
         entry.to_application.taken = client.read;
         let heads = (client.read, application.read);
@@ -62,7 +54,7 @@ impl<P: Protection> Carrier<P> {
     }
 
     /// Carries on what a dead process left: `ledger` and `entry` as [`Ledger::open`] gave them,
-    /// `protection` made from the keys found there, the counters read after that process was waited for.
+    /// `protection` made from what was found there, the counters read after that process was waited for.
     ///
     /// # Errors
     /// [`Lost`]: reset both sockets.
@@ -170,6 +162,10 @@ impl<P: Protection> Carrier<P> {
 
     /// Commits, as [`Step::Commit`] asks.
     pub fn commit(&mut self, memory: &mut impl LedgerMemory, seal: &mut KeySeal<'_>) {
+        let numbers = self.protection.numbers();
+        self.entry.to_client.number = numbers.sending;
+        self.entry.to_application.number = numbers.receiving;
+        self.entry.conduct = self.protection.conduct();
         let keys = self.keys_changed.then(|| self.protection.keys());
         self.ledger.commit(memory, &self.entry, keys.as_ref().map(|keys| (keys, seal)));
         (self.keys_changed, self.commit_due) = (false, false);
@@ -204,12 +200,18 @@ impl<P: Protection> Carrier<P> {
         self.alert.get_or_insert(alert);
     }
 
+    /// The record layer and the carrier do not agree, which no peer can bring about: nothing is sent any
+    /// more.
+    fn contradicted(&mut self) {
+        self.end(Ended::Lost(Lost::Unsealable));
+    }
+
     /// How it came to its end, the first reason counts.
     fn end(&mut self, ended: Ended) -> Step {
         Step::Ended(*self.ended.get_or_insert(ended))
     }
 
-    /// What is true now, committed or about to be.
+    /// What is true now, committed or about to be; numbers and conduct are of the last commit.
     #[must_use]
     pub const fn entry(&self) -> &Entry {
         &self.entry
@@ -224,15 +226,6 @@ impl<P: Protection> Carrier<P> {
             && self.outbound.head == self.entry.to_client.taken
             && self.inbound.head == self.entry.to_application.taken
     }
-}
-
-/// The numbers that the handshake left: of the next record each way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbers {
-    /// Of the next record to the client.
-    pub sending: u64,
-    /// Of the next record from the client.
-    pub receiving: u64,
 }
 
 fn join(a: Interest, b: Interest, with: fn(bool, bool) -> bool) -> Interest {

@@ -1,7 +1,7 @@
 //! What one commit says: the state of both directions.
 
 use super::layout::SLOT_WORDS;
-use super::{Intent, LAYOUT, LedgerError, checksum};
+use super::{CONDUCT, Intent, LAYOUT, LedgerError, checksum};
 
 /// Towards the client: plaintext from the application's ring becomes records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub struct Entry {
     pub to_client: ToClient,
     /// Towards the application.
     pub to_application: ToApplication,
-    /// Whether the client waits for a key update of ours.
-    pub key_update_due: bool,
+    /// What the record layer remembers beside keys and numbers.
+    pub conduct: [u8; CONDUCT],
     /// What an end without close_notify means.
     pub truncation: Truncation,
 }
@@ -84,12 +84,13 @@ pub(super) struct SealedAt {
 /// The words of a slot.
 pub(super) type SlotWords = [u64; SLOT_WORDS];
 
-const KEY_UPDATE_DUE: u64 = 1;
-const CLOSED: u64 = 2;
-const RESET_WHEN_TRUNCATED: u64 = 4;
-const CLIENT_ORDERLY: u64 = 8;
-const CLIENT_TRUNCATED: u64 = 16;
-const ALL_FLAGS: u64 = 31;
+const CLOSED: u64 = 1;
+const RESET_WHEN_TRUNCATED: u64 = 2;
+const CLIENT_ORDERLY: u64 = 4;
+const CLIENT_TRUNCATED: u64 = 8;
+const ALL_FLAGS: u64 = 15;
+/// Where the conduct stands.
+const CONDUCT_AT: std::ops::Range<usize> = 11..15;
 
 impl Entry {
     pub(super) fn to_words(self, generation: u64, sealed: SealedAt) -> SlotWords {
@@ -99,15 +100,15 @@ impl Entry {
             Some(Intent::KeyUpdate) => (2, 0),
             Some(Intent::CloseNotify) => (3, 0),
             Some(Intent::Alert(alert)) => (4, u64::from(alert)),
+            Some(Intent::Warning(alert)) => (5, u64::from(alert)),
         };
         let flag = |on: bool, bit: u64| if on { bit } else { 0 };
-        let flags = flag(self.key_update_due, KEY_UPDATE_DUE)
-            | flag(self.to_client.closed, CLOSED)
+        let flags = flag(self.to_client.closed, CLOSED)
             | flag(self.truncation == Truncation::Reset, RESET_WHEN_TRUNCATED)
             | flag(self.to_application.end == ClientEnd::Orderly, CLIENT_ORDERLY)
             | flag(self.to_application.end == ClientEnd::Truncated, CLIENT_TRUNCATED);
         let mut words = [0; SLOT_WORDS];
-        words[..12].copy_from_slice(&[
+        words[..CONDUCT_AT.start].copy_from_slice(&[
             generation,
             u64::from(LAYOUT) | u64::from(sealed.place) << 16 | u64::from(sealed.length) << 32,
             u64::from(self.epoch) | flags << 32,
@@ -119,8 +120,10 @@ impl Entry {
             self.to_application.number,
             self.to_application.taken,
             self.to_application.written,
-            0,
         ]);
+        for (word, bytes) in words[CONDUCT_AT].iter_mut().zip(self.conduct.as_chunks::<8>().0) {
+            *word = u64::from_le_bytes(*bytes);
+        }
         words[SLOT_WORDS - 1] = checksum::of_words(&words[..SLOT_WORDS - 1]);
         words
     }
@@ -144,6 +147,7 @@ impl Entry {
             (2, 0) => Some(Intent::KeyUpdate),
             (3, 0) => Some(Intent::CloseNotify),
             (4, _) => Some(Intent::Alert(detail as u16)),
+            (5, _) => Some(Intent::Warning(detail as u16)),
             _ => return Err(LedgerError::Damaged),
         };
         let end = match flags & (CLIENT_ORDERLY | CLIENT_TRUNCATED) {
@@ -154,6 +158,10 @@ impl Entry {
         };
         if flags & !ALL_FLAGS != 0 {
             return Err(LedgerError::Damaged);
+        }
+        let mut conduct = [0; CONDUCT];
+        for (word, bytes) in words[CONDUCT_AT].iter().zip(conduct.as_chunks_mut::<8>().0) {
+            *bytes = word.to_le_bytes();
         }
         let entry = Self {
             epoch: words[2] as u32,
@@ -172,7 +180,7 @@ impl Entry {
                 written: words[10],
                 end,
             },
-            key_update_due: flags & KEY_UPDATE_DUE != 0,
+            conduct,
             truncation: if flags & RESET_WHEN_TRUNCATED == 0 {
                 Truncation::Passed
             } else {

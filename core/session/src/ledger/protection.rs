@@ -14,6 +14,8 @@ pub enum Intent {
     CloseNotify,
     /// An end with a reason, the last record (a TLS alert's description, or our own code).
     Alert(u16),
+    /// An alert that changes nothing.
+    Warning(u16),
 }
 
 /// What a record from the client was.
@@ -21,11 +23,8 @@ pub enum Intent {
 pub enum Received {
     /// Content for the application, which stands in the buffer.
     Data,
-    /// The client's keys change after it; with `reply`, it wants ours changed too.
-    KeyUpdate {
-        /// Whether the client asks for a key update of ours.
-        reply: bool,
-    },
+    /// The client's keys change after it.
+    KeyUpdate,
     /// The orderly end of what comes from the client.
     CloseNotify,
     /// The client ends the connection with this alert.
@@ -34,42 +33,68 @@ pub enum Received {
     Nothing,
 }
 
-/// What must be sent before more data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// Nothing.
-    Nothing,
-    /// A key update: the keys have protected as many records as they may soon.
-    KeyUpdate,
-    /// The end, with this alert: the keys are used up and cannot be changed.
-    End(u16),
-}
-
 /// A record of the client is not as it must be, or one of ours cannot be made: what to tell the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("record fault, to be told as alert {0}")]
 pub struct Fault(pub u16);
 
-/// A record layer with explicit numbers, which the ledger counts.
+/// Whether keys changed with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// They are the same.
+    Same,
+    /// The next one goes on under others.
+    Changed,
+}
+
+/// The numbers of the next record each way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// To the client.
+    pub sending: u64,
+    /// From the client.
+    pub receiving: u64,
+}
+
+/// Bytes of a [`Protection::conduct`].
+pub const CONDUCT: usize = 32;
+
+/// A record layer that can be made again from what it remembers: keys, numbers, and its conduct.
 ///
-/// Everything is a **function of the arguments and the keys**: sealing the same again gives the same
-/// bytes. This is what makes carrying on possible without using a nonce for two contents.
+/// Everything is a **function of that memory and the arguments**: sealing the same again gives the same
+/// bytes. This is what makes carrying on possible without using a nonce for two contents. Each way goes
+/// by two halves, between which the ledger lies:
+/// ```text
+///   pin(intent) ── commit ── seal(data), write ── sent()
+///   open(record), deliver ── received() ── commit
+/// ```
 pub trait Protection {
-    /// The most bytes of content in one record to the client.
+    /// The most bytes of content that one intent may have, in as many records as that takes.
     fn longest_data(&self) -> usize;
 
-    /// How many bytes the record of `intent` has.
-    fn sealed_length(&self, intent: Intent) -> usize;
+    /// What must be sent before more data; no data.
+    fn due(&self) -> Option<Intent>;
 
-    /// Appends the record of `intent` with this number to `record`; `data` is empty but for
-    /// [`Intent::Data`].
+    /// Decides what is sent next. Its conduct says so from now on.
     ///
     /// # Errors
-    /// [`Fault`] when the keys may not be used for it.
-    fn seal(&mut self, number: u64, intent: Intent, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault>;
+    /// [`Fault`] when it may not be sent any more.
+    fn pin(&mut self, intent: Intent) -> Result<(), Fault>;
 
-    /// What must be sent before data under this number.
-    fn due(&self, number: u64) -> Due;
+    /// How many bytes [`Protection::seal`] makes of what is pinned.
+    fn sealed_length(&self) -> usize;
+
+    /// Appends the records of what is pinned to `record`; `data` is empty but for [`Intent::Data`].
+    ///
+    /// # Errors
+    /// [`Fault`] when nothing is pinned, or the keys may not be used for it.
+    fn seal(&mut self, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault>;
+
+    /// What was pinned is sent whole.
+    ///
+    /// # Errors
+    /// [`Fault`] when nothing was pinned.
+    fn sent(&mut self) -> Result<Keys, Fault>;
 
     /// How long the record is that begins with `bytes`; none while too little of it is there. At most
     /// half the client's ring.
@@ -78,20 +103,27 @@ pub trait Protection {
     /// [`Fault`] when no record begins so.
     fn record_length(&self, bytes: &[u8]) -> Result<Option<usize>, Fault>;
 
-    /// Opens the whole record with this number and appends its content to `content`. `record` stays as
-    /// it is.
+    /// Opens the next whole record and appends its content to `content`. `record` stays as it is, and
+    /// opens again as long as it is not received.
     ///
     /// # Errors
     /// [`Fault`] when it does not open or may not come now.
-    fn open(&mut self, number: u64, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault>;
+    fn open(&mut self, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault>;
 
-    /// Goes on to the next keys for sending; numbers begin again at 0.
-    fn next_sending_keys(&mut self);
+    /// What was opened is with the application.
+    ///
+    /// # Errors
+    /// [`Fault`] when nothing was opened.
+    fn received(&mut self) -> Result<Keys, Fault>;
 
-    /// Goes on to the next keys for receiving; numbers begin again at 0.
-    fn next_receiving_keys(&mut self);
+    /// The numbers of the next records.
+    fn numbers(&self) -> Numbers;
 
-    /// All that is needed to make this record layer again, without the numbers; at most
-    /// [`MAX_KEYS`](super::MAX_KEYS) bytes.
+    /// What it remembers beside keys and numbers: what is pinned and owed, what it counts. No secret; it
+    /// stands in each entry.
+    fn conduct(&self) -> [u8; CONDUCT];
+
+    /// The keys of both directions, at most [`MAX_KEYS`](super::MAX_KEYS) bytes. They are sealed into the
+    /// ledger when they change.
     fn keys(&self) -> SecretBytes;
 }

@@ -13,7 +13,7 @@ use symbolon_os::{
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{
-    Carrier, Ended, Geometry, Interest, KeySeal, Ledger, Numbers, Opened, Step, Truncation,
+    Carrier, Ended, Geometry, Interest, KeySeal, Ledger, Opened, Step, Truncation,
 };
 
 pub(crate) const CLIENT_KEY: u64 = 0x1357_9BDF_0246_8ACF;
@@ -141,11 +141,10 @@ impl Worker {
         let token = self.tokens;
         let geometry = Geometry::new(ConnectionId([1; 16]), RING, RING).unwrap();
         let (mut memory, ledger) = MemoryFile::create(geometry).unwrap();
-        let toy = Toy { sending: SERVER_KEY, receiving: CLIENT_KEY };
-        let numbers = Numbers { sending: 0, receiving: 0 };
+        let toy = Toy::new(SERVER_KEY, CLIENT_KEY);
         let counts = |socket: &OwnedFd| counters(socket.as_fd()).unwrap();
         let (of_client, of_application) = (counts(&client), counts(&application));
-        let mut carrier = Carrier::begin(ledger, toy, numbers, Truncation::Passed, of_client, of_application);
+        let mut carrier = Carrier::begin(ledger, toy, Truncation::Passed, of_client, of_application);
         assert_eq!(carrier.next(&memory), Step::Commit);
         carrier.commit(&mut memory, &mut KeySeal::new(&*self.family, &mut SystemEntropy));
         self.link.hold(token, client.as_fd(), application.as_fd(), memory.descriptor()).unwrap();
@@ -163,7 +162,7 @@ impl Worker {
         let Opened { ledger, entry, keys } = Ledger::open(&memory, &seal).unwrap();
         let counts = |socket: &OwnedFd| counters(socket.as_fd()).unwrap();
         let (of_client, of_application) = (counts(&client), counts(&application));
-        let toy = Toy::from_keys(&keys);
+        let toy = Toy::restored(&keys, &entry);
         match Carrier::adopt(ledger, entry, toy, of_client, of_application, &memory) {
             Ok(carrier) => {
                 let (id, waits) = (Some(id), ALL);

@@ -2,7 +2,7 @@
 //! wrong number, a wrong key and an altered byte.
 
 use symbolon_crypto::SecretBytes;
-use symbolon_session::ledger::{Due, Fault, Intent, Protection, Received};
+use symbolon_session::ledger::{CONDUCT, Entry, Fault, Intent, Keys, Numbers, Protection, Received};
 
 /// kind (1) | length (2).
 const HEAD: usize = 3;
@@ -78,14 +78,27 @@ pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
 /// The record layer of a worker.
 #[derive(Debug)]
 pub(crate) struct Toy {
-    pub(crate) sending: u64,
-    pub(crate) receiving: u64,
+    keys: [u64; 2],
+    numbers: Numbers,
+    pinned: Option<Intent>,
+    /// The client asked for a key update.
+    owes: bool,
+    /// What was opened and not received.
+    opened: Option<(u8, bool)>,
 }
 
 impl Toy {
-    pub(crate) fn from_keys(keys: &SecretBytes) -> Self {
+    pub(crate) fn new(sending: u64, receiving: u64) -> Self {
+        let numbers = Numbers { sending: 0, receiving: 0 };
+        Self { keys: [sending, receiving], numbers, pinned: None, owes: false, opened: None }
+    }
+
+    /// As a dead process left it.
+    pub(crate) fn restored(keys: &SecretBytes, entry: &Entry) -> Self {
         let key = |at: usize| u64::from_le_bytes(keys.expose()[at..at + 8].try_into().unwrap());
-        Self { sending: key(0), receiving: key(8) }
+        let numbers = Numbers { sending: entry.to_client.number, receiving: entry.to_application.number };
+        let (pinned, owes) = (entry.to_client.intent, entry.conduct[0] == 1);
+        Self { keys: [key(0), key(8)], numbers, pinned, owes, opened: None }
     }
 }
 
@@ -94,57 +107,87 @@ impl Protection for Toy {
         LONGEST
     }
 
-    fn sealed_length(&self, intent: Intent) -> usize {
-        HEAD + TAG
-            + match intent {
-                Intent::Data(length) => length as usize,
-                Intent::KeyUpdate => 1,
-                Intent::CloseNotify => 0,
-                Intent::Alert(_) => 2,
-            }
+    fn due(&self) -> Option<Intent> {
+        (self.owes || self.numbers.sending >= KEY_LASTS).then_some(Intent::KeyUpdate)
     }
 
-    fn seal(&mut self, number: u64, intent: Intent, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault> {
-        let (kind, body) = match intent {
-            Intent::Data(_) => (DATA, data),
-            Intent::KeyUpdate => (KEY_UPDATE, &[0][..]),
-            Intent::CloseNotify => (CLOSE, &[][..]),
-            Intent::Alert(alert) => (4, &alert.to_be_bytes()[..]),
-        };
-        seal(self.sending, number, kind, body, record);
+    fn pin(&mut self, intent: Intent) -> Result<(), Fault> {
+        self.pinned = Some(intent);
         Ok(())
     }
 
-    fn due(&self, number: u64) -> Due {
-        if number >= KEY_LASTS { Due::KeyUpdate } else { Due::Nothing }
+    fn sealed_length(&self) -> usize {
+        HEAD + TAG
+            + match self.pinned {
+                Some(Intent::Data(length)) => length as usize,
+                Some(Intent::KeyUpdate) => 1,
+                Some(Intent::CloseNotify) | None => 0,
+                Some(Intent::Alert(_) | Intent::Warning(_)) => 2,
+            }
+    }
+
+    fn seal(&mut self, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault> {
+        let (key, number) = (self.keys[0], self.numbers.sending);
+        match self.pinned.ok_or(BAD)? {
+            Intent::Data(_) => seal(key, number, DATA, data, record),
+            Intent::KeyUpdate => seal(key, number, KEY_UPDATE, &[0], record),
+            Intent::CloseNotify => seal(key, number, CLOSE, &[], record),
+            Intent::Alert(alert) | Intent::Warning(alert) => {
+                seal(key, number, 4, &alert.to_be_bytes(), record);
+            }
+        }
+        Ok(())
+    }
+
+    fn sent(&mut self) -> Result<Keys, Fault> {
+        self.numbers.sending += 1;
+        if self.pinned.take().ok_or(BAD)? != Intent::KeyUpdate {
+            return Ok(Keys::Same);
+        }
+        (self.keys[0], self.numbers.sending, self.owes) = (next_key(self.keys[0]), 0, false);
+        Ok(Keys::Changed)
     }
 
     fn record_length(&self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
         Ok(length(bytes))
     }
 
-    fn open(&mut self, number: u64, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault> {
-        let (kind, body) = open(self.receiving, number, record).ok_or(BAD)?;
+    fn open(&mut self, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault> {
+        let (kind, body) = open(self.keys[1], self.numbers.receiving, record).ok_or(BAD)?;
+        self.opened = Some((kind, body == [1]));
         Ok(match kind {
             DATA => {
                 content.extend(body);
                 Received::Data
             }
-            KEY_UPDATE => Received::KeyUpdate { reply: body == [1] },
+            KEY_UPDATE => Received::KeyUpdate,
             CLOSE => Received::CloseNotify,
             _ => Received::Alert(0),
         })
     }
 
-    fn next_sending_keys(&mut self) {
-        self.sending = next_key(self.sending);
+    fn received(&mut self) -> Result<Keys, Fault> {
+        self.numbers.receiving += 1;
+        let (kind, asked) = self.opened.take().ok_or(BAD)?;
+        if kind != KEY_UPDATE {
+            return Ok(Keys::Same);
+        }
+        (self.keys[1], self.numbers.receiving) = (next_key(self.keys[1]), 0);
+        self.owes |= asked;
+        Ok(Keys::Changed)
     }
 
-    fn next_receiving_keys(&mut self) {
-        self.receiving = next_key(self.receiving);
+    fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    fn conduct(&self) -> [u8; CONDUCT] {
+        let mut conduct = [0; CONDUCT];
+        conduct[0] = u8::from(self.owes);
+        conduct
     }
 
     fn keys(&self) -> SecretBytes {
-        SecretBytes::new([self.sending.to_le_bytes(), self.receiving.to_le_bytes()].concat())
+        SecretBytes::new(self.keys.map(u64::to_le_bytes).concat())
     }
 }

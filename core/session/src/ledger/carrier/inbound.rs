@@ -1,7 +1,9 @@
 //! Towards the application: open a record, write its content, commit that it is passed on.
 
 use super::Carrier;
-use crate::ledger::{ClientEnd, Ended, Fault, Protection, Received, Rings, ToApplicationResumed, Truncation};
+use crate::ledger::{
+    ClientEnd, Ended, Fault, Keys, Protection, Received, Rings, ToApplicationResumed, Truncation,
+};
 
 /// What a record longer than half the ring is told: record_overflow (RFC 8446 §6.2).
 const RECORD_OVERFLOW: u16 = 22;
@@ -65,20 +67,11 @@ impl<P: Protection> Carrier<P> {
         let Some(length) = length.filter(|&length| length <= held) else { return Ok(false) };
         self.inbound.content.clear();
         let record = rings.client(tail, length);
-        let received =
-            self.protection.open(self.entry.to_application.number, record, &mut self.inbound.content)?;
+        let received = self.protection.open(record, &mut self.inbound.content)?;
         (self.inbound.length, self.inbound.sent) = (length, 0);
         match received {
             Received::Data if !self.inbound.content.is_empty() => self.inbound.busy = true,
-            Received::Data | Received::Nothing => self.record_is_passed(0),
-            Received::KeyUpdate { reply } => {
-                self.record_is_passed(0);
-                self.protection.next_receiving_keys();
-                self.entry.to_application.number = 0;
-                self.entry.to_application.keys = self.entry.to_application.keys.wrapping_add(1);
-                self.entry.key_update_due |= reply;
-                self.keys_changed = true;
-            }
+            Received::Data | Received::Nothing | Received::KeyUpdate => self.record_is_passed(0),
             Received::CloseNotify => {
                 self.record_is_passed(0);
                 self.entry.to_application.end = ClientEnd::Orderly;
@@ -106,10 +99,14 @@ impl<P: Protection> Carrier<P> {
 
     /// The record in hand is with the application, or had nothing for it.
     fn record_is_passed(&mut self, content: usize) {
+        let Ok(keys) = self.protection.received() else { return self.contradicted() };
         let passed = &mut self.entry.to_application;
+        if keys == Keys::Changed {
+            passed.keys = passed.keys.wrapping_add(1);
+            self.keys_changed = true;
+        }
         passed.taken = passed.taken.wrapping_add(self.inbound.length as u64);
         passed.written = passed.written.wrapping_add(content as u64);
-        passed.number += 1;
         self.inbound.busy = false;
         self.commit_due = true;
     }

@@ -1,7 +1,7 @@
 //! Towards the client: choose a record, commit what it is, seal it, write it.
 
 use super::Carrier;
-use crate::ledger::{Due, Ended, Intent, Lost, Protection, Rings, ToClientResumed};
+use crate::ledger::{Ended, Intent, Keys, Lost, Protection, Rings, ToClientResumed};
 
 /// The record in hand towards the client, and what the application sent.
 #[derive(Debug)]
@@ -42,11 +42,12 @@ impl Outbound {
 
 impl<P: Protection> Carrier<P> {
     pub(super) fn resume_outbound(&mut self, resumed: ToClientResumed) {
+        if let Some(Intent::Alert(alert)) = self.entry.to_client.intent {
+            self.alert = Some(alert);
+        }
         match resumed {
             ToClientResumed::Idle => {}
-            ToClientResumed::Sent(intent) => {
-                self.record_is_out(intent, self.protection.sealed_length(intent))
-            }
+            ToClientResumed::Sent(intent) => self.record_is_out(intent, self.protection.sealed_length()),
             ToClientResumed::Resealed { record, sent } => {
                 (self.outbound.record, self.outbound.sent) = (record, sent);
                 self.outbound.phase = Phase::Writing;
@@ -60,23 +61,18 @@ impl<P: Protection> Carrier<P> {
             return;
         }
         let held = self.outbound.head.wrapping_sub(self.entry.to_client.taken);
-        let intent = match (self.alert, self.protection.due(self.entry.to_client.number)) {
+        let intent = match (self.alert, self.protection.due()) {
             (Some(alert), _) => Intent::Alert(alert),
-            (None, Due::End(alert)) => {
-                self.alert = Some(alert);
-                Intent::Alert(alert)
-            }
-            (None, Due::KeyUpdate) => Intent::KeyUpdate,
-            (None, Due::Nothing) if self.entry.key_update_due => Intent::KeyUpdate,
-            (None, Due::Nothing) if held > 0 => {
-                Intent::Data(held.min(self.protection.longest_data() as u64) as u32)
-            }
-            (None, Due::Nothing) if self.outbound.end => Intent::CloseNotify,
-            (None, Due::Nothing) => return,
+            (None, Some(due)) => due,
+            (None, None) if held > 0 => Intent::Data(held.min(self.protection.longest_data() as u64) as u32),
+            (None, None) if self.outbound.end => Intent::CloseNotify,
+            (None, None) => return,
         };
-        if intent == Intent::KeyUpdate {
-            // one that the client asks for from now on is another
-            self.entry.key_update_due = false;
+        if let Intent::Alert(alert) = intent {
+            self.alert = Some(alert);
+        }
+        if self.protection.pin(intent).is_err() {
+            return self.contradicted();
         }
         self.entry.to_client.intent = Some(intent);
         self.outbound.phase = Phase::Chosen;
@@ -92,9 +88,8 @@ impl<P: Protection> Carrier<P> {
         let data = rings.application(self.entry.to_client.taken, length);
         self.outbound.record.clear();
         self.outbound.sent = 0;
-        let sealed =
-            self.protection.seal(self.entry.to_client.number, intent, data, &mut self.outbound.record);
-        if sealed.is_err() || self.outbound.record.len() != self.protection.sealed_length(intent) {
+        let sealed = self.protection.seal(data, &mut self.outbound.record);
+        if sealed.is_err() || self.outbound.record.len() != self.protection.sealed_length() {
             return Err(Lost::Unsealable);
         }
         self.outbound.phase = Phase::Writing;
@@ -119,23 +114,18 @@ impl<P: Protection> Carrier<P> {
 
     /// The record went out whole. The ledger need not say so at once: the kernel's counter does.
     fn record_is_out(&mut self, intent: Intent, length: usize) {
+        let Ok(keys) = self.protection.sent() else { return self.contradicted() };
         let out = &mut self.entry.to_client;
         out.written = out.written.wrapping_add(length as u64);
-        out.number += 1;
         out.intent = None;
+        if keys == Keys::Changed {
+            out.keys = out.keys.wrapping_add(1);
+            self.keys_changed = true;
+        }
         match intent {
             Intent::Data(length) => out.taken = out.taken.wrapping_add(u64::from(length)),
-            Intent::KeyUpdate => {
-                self.protection.next_sending_keys();
-                out.number = 0;
-                out.keys = out.keys.wrapping_add(1);
-                self.keys_changed = true;
-            }
-            Intent::CloseNotify => out.closed = true,
-            Intent::Alert(alert) => {
-                out.closed = true;
-                self.alert.get_or_insert(alert);
-            }
+            Intent::KeyUpdate | Intent::Warning(_) => {}
+            Intent::CloseNotify | Intent::Alert(_) => out.closed = true,
         }
         self.outbound.phase = Phase::Idle;
     }

@@ -7,8 +7,7 @@ use symbolon_crypto::{Aead, Secret};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{
-    Carrier, Ended, Geometry, Interest, KeySeal, Ledger, LedgerError, LedgerMemory, Numbers, Opened, Step,
-    Truncation,
+    Carrier, Ended, Geometry, Interest, KeySeal, Ledger, LedgerError, LedgerMemory, Opened, Step, Truncation,
 };
 
 pub(crate) const RING: usize = 64;
@@ -156,8 +155,7 @@ impl World {
         let ledger = Ledger::begin(&mut Stores(&mut self.kernel.memory, &self.fuel), geometry);
         let toy = Toy::new(SENDING, RECEIVING, self.sealed.clone());
         let (client, application) = (self.kernel.client.counters(), self.kernel.application.counters());
-        let numbers = Numbers { sending: 0, receiving: 0 };
-        self.drive(Carrier::begin(ledger, toy, numbers, self.truncation, client, application))
+        self.drive(Carrier::begin(ledger, toy, self.truncation, client, application))
     }
 
     /// The next process.
@@ -175,7 +173,7 @@ impl World {
             Ok(opened) => opened,
             Err(error) => return Process::Refused(error),
         };
-        let toy = Toy::from_keys(&keys, self.sealed.clone()).unwrap();
+        let toy = Toy::restored(&keys, &entry, self.sealed.clone());
         let (client, application) = (self.kernel.client.counters(), self.kernel.application.counters());
         match Carrier::adopt(ledger, entry, toy, client, application, &self.kernel.memory) {
             Ok(carrier) => self.drive(carrier),

@@ -3,7 +3,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use symbolon_crypto::SecretBytes;
-use symbolon_session::ledger::{Due, Fault, Intent, Protection, Received};
+use symbolon_session::ledger::{CONDUCT, Entry, Fault, Intent, Keys, Numbers, Protection, Received};
 
 /// kind | length of the body; after the body a tag.
 const HEAD: usize = 2;
@@ -55,20 +55,28 @@ pub(crate) fn length(bytes: &[u8]) -> Option<usize> {
 /// The record layer of the process under test.
 #[derive(Debug)]
 pub(crate) struct Toy {
-    sending: u64,
-    receiving: u64,
+    keys: [u64; 2],
+    numbers: Numbers,
+    pinned: Option<Intent>,
+    /// The client asked for a key update.
+    owes: bool,
+    /// What was opened and not received.
+    opened: Option<(u8, bool)>,
     sealed: Sealed,
 }
 
 impl Toy {
     pub(crate) fn new(sending: u64, receiving: u64, sealed: Sealed) -> Self {
-        Self { sending, receiving, sealed }
+        let numbers = Numbers { sending: 0, receiving: 0 };
+        Self { keys: [sending, receiving], numbers, pinned: None, owes: false, opened: None, sealed }
     }
 
-    pub(crate) fn from_keys(keys: &SecretBytes, sealed: Sealed) -> Option<Self> {
-        let (sending, receiving) = keys.expose().split_first_chunk::<8>()?;
-        let receiving = u64::from_le_bytes(receiving.try_into().ok()?);
-        Some(Self { sending: u64::from_le_bytes(*sending), receiving, sealed })
+    /// As a dead process left it.
+    pub(crate) fn restored(keys: &SecretBytes, entry: &Entry, sealed: Sealed) -> Self {
+        let key = |at: usize| u64::from_le_bytes(keys.expose()[at..at + 8].try_into().unwrap());
+        let numbers = Numbers { sending: entry.to_client.number, receiving: entry.to_application.number };
+        let (pinned, owes) = (entry.to_client.intent, entry.conduct[0] == 1);
+        Self { keys: [key(0), key(8)], numbers, pinned, owes, opened: None, sealed }
     }
 }
 
@@ -77,33 +85,47 @@ impl Protection for Toy {
         LONGEST
     }
 
-    fn sealed_length(&self, intent: Intent) -> usize {
+    fn due(&self) -> Option<Intent> {
+        (self.owes || self.numbers.sending >= KEY_LASTS).then_some(Intent::KeyUpdate)
+    }
+
+    fn pin(&mut self, intent: Intent) -> Result<(), Fault> {
+        assert_eq!(self.pinned.replace(intent), None, "one after the other");
+        Ok(())
+    }
+
+    fn sealed_length(&self) -> usize {
         HEAD + TAG
-            + match intent {
+            + match self.pinned.unwrap() {
                 Intent::Data(length) => length as usize,
                 Intent::KeyUpdate => 1,
                 Intent::CloseNotify => 0,
-                Intent::Alert(_) => 2,
+                Intent::Alert(_) | Intent::Warning(_) => 2,
             }
     }
 
-    fn seal(&mut self, number: u64, intent: Intent, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault> {
-        let (kind, body) = match intent {
+    fn seal(&mut self, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault> {
+        let (kind, body) = match self.pinned.ok_or(Fault(80))? {
             Intent::Data(_) => (1, data.to_vec()),
             Intent::KeyUpdate => (2, vec![0]),
             Intent::CloseNotify => (3, vec![]),
-            Intent::Alert(alert) => (4, alert.to_le_bytes().to_vec()),
+            Intent::Alert(alert) | Intent::Warning(alert) => (4, alert.to_le_bytes().to_vec()),
         };
-        let start = record.len();
-        seal(self.sending, number, kind, &body, record);
+        let (start, key, number) = (record.len(), self.keys[0], self.numbers.sending);
+        seal(key, number, kind, &body, record);
         let mut sealed = self.sealed.borrow_mut();
-        let before = sealed.entry((self.sending, number)).or_insert_with(|| record[start..].to_vec());
+        let before = sealed.entry((key, number)).or_insert_with(|| record[start..].to_vec());
         assert_eq!(*before, record[start..], "number {number} protects two contents");
         Ok(())
     }
 
-    fn due(&self, number: u64) -> Due {
-        if number >= KEY_LASTS { Due::KeyUpdate } else { Due::Nothing }
+    fn sent(&mut self) -> Result<Keys, Fault> {
+        self.numbers.sending += 1;
+        if self.pinned.take().ok_or(Fault(80))? != Intent::KeyUpdate {
+            return Ok(Keys::Same);
+        }
+        (self.keys[0], self.numbers.sending, self.owes) = (next_key(self.keys[0]), 0, false);
+        Ok(Keys::Changed)
     }
 
     fn record_length(&self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
@@ -113,28 +135,42 @@ impl Protection for Toy {
         }
     }
 
-    fn open(&mut self, number: u64, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault> {
-        let (kind, body) = open(self.receiving, number, record).ok_or(Fault(BAD_RECORD))?;
+    fn open(&mut self, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault> {
+        let (kind, body) = open(self.keys[1], self.numbers.receiving, record).ok_or(Fault(BAD_RECORD))?;
+        self.opened = Some((kind, body == [1]));
         Ok(match kind {
             1 => {
                 content.extend(body);
                 Received::Data
             }
-            2 => Received::KeyUpdate { reply: body == [1] },
+            2 => Received::KeyUpdate,
             3 => Received::CloseNotify,
             _ => Received::Alert(u16::from_le_bytes(body.try_into().map_err(|_| Fault(BAD_RECORD))?)),
         })
     }
 
-    fn next_sending_keys(&mut self) {
-        self.sending = next_key(self.sending);
+    fn received(&mut self) -> Result<Keys, Fault> {
+        self.numbers.receiving += 1;
+        let (kind, asked) = self.opened.take().ok_or(Fault(80))?;
+        if kind != 2 {
+            return Ok(Keys::Same);
+        }
+        (self.keys[1], self.numbers.receiving) = (next_key(self.keys[1]), 0);
+        self.owes |= asked;
+        Ok(Keys::Changed)
     }
 
-    fn next_receiving_keys(&mut self) {
-        self.receiving = next_key(self.receiving);
+    fn numbers(&self) -> Numbers {
+        self.numbers
+    }
+
+    fn conduct(&self) -> [u8; CONDUCT] {
+        let mut conduct = [0; CONDUCT];
+        conduct[0] = u8::from(self.owes);
+        conduct
     }
 
     fn keys(&self) -> SecretBytes {
-        SecretBytes::new([self.sending.to_le_bytes(), self.receiving.to_le_bytes()].concat())
+        SecretBytes::new(self.keys.map(u64::to_le_bytes).concat())
     }
 }
