@@ -166,9 +166,9 @@ fn open_all(
     while let Some(length) = session.record_length(&input[taken..])? {
         let Some(record) = input.get(taken..taken + length) else { break };
         let mut ahead = session.ahead();
-        match session.open_from(&mut ahead, record, opened)? {
-            TlsEvent::Data(data) => plain.extend_from_slice(data),
-            TlsEvent::KeyUpdated | TlsEvent::Nothing | TlsEvent::PeerClosed => {}
+        // Everything else is for the session itself.
+        if let TlsEvent::Data(data) = session.open_from(&mut ahead, record, opened)? {
+            plain.extend_from_slice(data);
         }
         session.received(ahead)?;
         taken += length;
