@@ -161,6 +161,8 @@ pub(crate) struct Session {
     pub(crate) destinations: Vec<String>,
     /// What was said of another issuer last.
     pub(crate) issuer_change: Option<Vec<u8>>,
+    /// The revocation list that was sent last.
+    pub(crate) revocation_list: Option<Vec<u8>>,
 }
 
 pub(crate) async fn sign_in(world: &World, token: &Token) -> Result<Session, Refusal> {
@@ -212,6 +214,7 @@ pub(crate) async fn conclude(
         version: None,
         destinations: Vec::new(),
         issuer_change: None,
+        revocation_list: None,
     };
     session.report("home").await;
     let first = receive(&mut session.control).await.unwrap();
@@ -262,6 +265,7 @@ impl Session {
                 self.say(&ControlMessage::ConfigurationApplied { version: configuration.version }).await;
             }
             ControlMessage::IssuerChange(bytes) => self.issuer_change = Some(bytes.as_bytes().to_vec()),
+            ControlMessage::RevocationList(bytes) => self.revocation_list = Some(bytes.as_bytes().to_vec()),
             _ => {}
         }
         message

@@ -8,6 +8,7 @@ mod admin;
 mod certificates;
 mod client;
 mod credentials;
+mod gateways;
 mod hostile;
 mod lapsed;
 mod lists;

@@ -1,0 +1,109 @@
+//! A gateway whose own certificate counts no more, and what a node publishes about itself.
+
+use crate::client::{Session, alice, now, offer, sign_in};
+use crate::world::World;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use symbolon_crypto::{GatewayIdentity, GatewayName, RevocationList, SecretBytes, TrustedIssuer};
+use symbolon_issuer::{Issuer, Validity};
+use symbolon_provider::{P256SigningKey, crypto};
+use symbolon_session::ControlMessage;
+use symbolon_token::Hello;
+use symbolon_wire::Encode as _;
+
+const REVOKE: &str = "/v1/ca/gateways/revoke";
+
+fn issuer(world: &World) -> TrustedIssuer {
+    let certificate = std::fs::read(world.config.dir.join("issuer.crt")).unwrap();
+    TrustedIssuer::from_certificate(crypto(), &certificate).unwrap()
+}
+
+/// The certificate of another gateway, by the issuer whose key is in the node's directory.
+fn another(world: &World, name: &str) -> Vec<u8> {
+    let file = |name: &str| std::fs::read(world.config.dir.join(name)).unwrap();
+    let key = P256SigningKey::from_pkcs8(SecretBytes::new(file("issuer.key"))).unwrap();
+    let issuer = Issuer::load(file("issuer.crt"), key).unwrap();
+    let name = GatewayName::parse(name).unwrap();
+    issuer.gateway_identity(&name, Validity::starting(now(), 3600)).unwrap().certificate().to_vec()
+}
+
+/// The list that a session was told of, or is told of next.
+async fn told(session: &mut Session, world: &World) -> RevocationList {
+    if session.revocation_list.is_none() {
+        session.until(|m| matches!(m, ControlMessage::RevocationList(_))).await;
+    }
+    let list = session.revocation_list.take().unwrap();
+    RevocationList::read(crypto(), &list, issuer(world).certificate(), now()).unwrap()
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn every_client_of_every_node_is_told_of_a_gateway_that_counts_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let keysets: PathBuf = folder.path().join("keysets");
+    let published = keysets.clone();
+    let world = World::with(|c| c.publish_key_sets = Some(published)).await;
+    let (token, mut session) = alice(&world).await;
+    let shown = offer(&mut world.connect().await, &Hello::default()).await.key_set;
+    assert_eq!(names_in(&keysets), ["gw.example.keyset"]);
+    assert_eq!(std::fs::read(keysets.join("gw.example.keyset")).unwrap(), shown.to_bytes());
+    let beside = world.beside().await;
+    let mut there = sign_in(&beside, &token).await.unwrap();
+
+    let certificate = another(&world, "two.example");
+    let identity = GatewayIdentity::read(crypto(), &certificate, &issuer(&world)).unwrap();
+    let body = json!({ "certificate": STANDARD.encode(&certificate), "reason": "key-compromise" });
+    let revoked = world.ok("POST", REVOKE, Some(body.clone())).await;
+    assert_eq!(
+        (&revoked["gateway"], &revoked["own"], &revoked["list"]),
+        (&json!("two.example"), &json!(false), &json!(1))
+    );
+    for session in [&mut session, &mut there] {
+        assert!(told(session, &world).await.is_revoked(identity.serial()), "who is there is told");
+    }
+    let mut later = sign_in(&world, &token).await.unwrap();
+    assert!(told(&mut later, &world).await.is_revoked(identity.serial()), "and who comes later");
+    let list = format!("{}.crl", hex::encode(issuer(&world).fingerprint().0));
+    assert!(names_in(&keysets).contains(&list), "{:?}", names_in(&keysets));
+
+    assert_eq!(world.admin("POST", REVOKE, Some(body)).await.0, 409, "once");
+    for wrong in [
+        json!({}),
+        json!({ "serial": "00" }),
+        json!({ "serial": "ab", "certificate": "" }),
+        json!({ "serial": "ab", "reason": "whatever" }),
+        json!({ "certificate": STANDARD.encode(issuer(&world).certificate()) }),
+    ] {
+        let (status, answer) = world.admin("POST", REVOKE, Some(wrong.clone())).await;
+        assert!((400..500).contains(&status), "{wrong}: {status} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_revokes_its_own_certificate_has_another_one_at_once() {
+    let world = World::new().await;
+    let (token, mut session) = alice(&world).await;
+    let before = offer(&mut world.connect().await, &Hello::default()).await.key_set;
+    let body = json!({ "certificate": STANDARD.encode(&before.identity) });
+    let revoked = world.ok("POST", REVOKE, Some(body)).await;
+    assert_eq!((&revoked["own"], &revoked["replaced"]), (&json!(true), &json!(true)));
+    let old = GatewayIdentity::read(crypto(), &before.identity, &issuer(&world)).unwrap();
+    assert!(told(&mut session, &world).await.is_revoked(old.serial()));
+    let after = offer(&mut world.connect().await, &Hello::default()).await.key_set;
+    let new = GatewayIdentity::read(crypto(), &after.identity, &issuer(&world)).unwrap();
+    assert!(old.is_followed_by(&new) && old.serial() != new.serial());
+    assert_eq!(std::fs::read(world.config.dir.join("identity.crt")).unwrap(), after.identity);
+    assert!(before.context_keys.iter().all(|k| !after.context_keys.contains(k)));
+    let mut later = sign_in(&world, &token).await.unwrap();
+    assert!(told(&mut later, &world).await.is_revoked(old.serial()));
+}
