@@ -264,3 +264,13 @@ async fn a_report_is_repeated_on_request() {
     gateway.state().sessions.values().for_each(|s| s.order(Order::Say(stopping.clone())));
     problem(&home, "for new cables").await;
 }
+
+#[tokio::test]
+async fn a_session_without_a_lifetime_is_for_a_certificate_that_has_lapsed_and_for_nothing_else() {
+    let (town, home) = (Town::new(), Home::new());
+    let gateway = town.gateway("gw.example").await;
+    home.enrol(&town, &gateway, "alice").await.unwrap();
+    gateway.state().lifetime_secs = 0;
+    let error = Agent::start(home.options()).await.unwrap_err();
+    assert!(error.message.contains("over already"), "{error}");
+}
