@@ -145,7 +145,7 @@ pub(super) fn open(desk: &Desk<'_>, args: &OpenArgs) -> Outcome {
         .map_err(|e| Complaint::failure(format!("{}: {e}", args.key.display())))?;
     let kem = key.kem().ok_or_else(|| Complaint::usage("a key that signs gets its certificate openly"))?;
     let request = ca_files::read_request(&args.request)?;
-    let (certificate, confirmation) = super::ca::open(kem, &read(&args.envelope)?, &request)?;
+    let (certificate, confirmation) = super::ca_issue::open(kem, &read(&args.envelope)?, &request)?;
     let out = place::absolute(&args.out)?;
     let mut file = NewFile::create(&out)?;
     file.write(ca_files::pem("CERTIFICATE", &certificate).as_bytes())?;

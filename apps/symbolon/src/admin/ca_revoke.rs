@@ -1,12 +1,17 @@
-//! `admin ca revoke-gateway`: a gateway whose certificate counts no more.
+//! `admin ca revoke`, `revoke-gateway`, `crl`: certificates that count no more, and the list of them.
+
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
 
-use super::Desk;
-use super::ca_files::{self, to_base64};
+use super::ca::CERTIFICATES;
+use super::ca_files::{self, from_base64, to_base64};
 use super::listing::Done;
+use super::{Desk, path};
 use crate::exit::Outcome;
+use crate::place;
+use crate::private::NewFile;
 
 /// A gateway that is to be revoked.
 #[derive(Args, Debug)]
@@ -46,5 +51,38 @@ pub(super) async fn gateway(desk: &Desk<'_>, args: RevokeGatewayArgs) -> Outcome
     } else {
         desk.global.output().report(&Done::new(answer, sentence));
     }
+    Ok(())
+}
+
+pub(super) async fn revoke(desk: &Desk<'_>, serial: &str, reason: Option<String>) -> Outcome {
+    let body = json!({ "reason": reason });
+    let answer = desk.node.post(&(path(CERTIFICATES, [serial]) + "/revoke"), &body).await?;
+    let count = answer["revoked"].as_array().map_or(0, Vec::len);
+    let mut sentence = match count {
+        0 | 1 => format!("Certificate {serial} is revoked."),
+        n => format!("Certificate {serial} and {} more of its key are revoked.", n - 1),
+    };
+    if answer["list"].is_null() {
+        sentence += " The list for others is to be signed where the issuer's key is.";
+        let next = desk.paste.node(["admin", "ca", "requests", "--out", "requests.bin"]);
+        desk.global.output().report(&Done::new(answer, sentence).next(next));
+    } else {
+        desk.global.output().report(&Done::new(answer, sentence));
+    }
+    Ok(())
+}
+
+pub(super) async fn list(desk: &Desk<'_>, out: PathBuf, new: bool) -> Outcome {
+    let out = place::absolute(&out)?;
+    let mut file = NewFile::create(&out)?;
+    let answer = match new {
+        true => desk.node.post("/v1/ca/crl", &json!({})).await?,
+        false => desk.node.get("/v1/ca/crl").await?,
+    };
+    let list = from_base64(answer["list"].as_str().unwrap_or_default())?;
+    file.write(ca_files::pem("X509 CRL", &list).as_bytes())?;
+    file.finish()?;
+    let sentence = format!("The list is in {}.", out.display());
+    desk.global.output().report(&Done::new(json!({ "file": out }), sentence));
     Ok(())
 }

@@ -3,8 +3,10 @@
 mod apps;
 mod audit;
 mod ca;
+mod ca_elsewhere;
 mod ca_files;
 mod ca_gateway;
+mod ca_issue;
 mod ca_offline;
 mod ca_revoke;
 mod client;
