@@ -17,6 +17,7 @@ use std::time::Duration;
 use symbolon_crypto::{GatewayName, IssuerFingerprint, KeySet};
 use symbolon_fetch::{FetchError, Transport};
 use symbolon_wire::Decode as _;
+use tokio::time::timeout;
 
 /// How long a web server may take for one document: a sign-in waits for it.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -123,15 +124,24 @@ impl Directory {
             Ok(None)
         };
         match self {
-            Self::Folder(folder) => match tokio::fs::metadata(folder.join(file)).await {
-                Err(e) if e.kind() == ErrorKind::NotFound => missing(&"there is no such file"),
-                Err(e) => missing(&e),
-                Ok(_) => {
-                    let path = folder.join(file);
-                    let read = tokio::task::spawn_blocking(move || read_bounded(&path, longest)).await;
-                    read.map_err(|_| AgentError::failure("reading a file broke off"))?
+            Self::Folder(folder) => {
+                let path = folder.join(file);
+                // A folder may be on another machine that does not answer.
+                match timeout(ANSWER, tokio::fs::metadata(&path)).await {
+                    Err(_) => return missing(&"no answer in time"),
+                    Ok(Err(e)) if e.kind() == ErrorKind::NotFound => {
+                        return missing(&"there is no such file");
+                    }
+                    Ok(Err(e)) => return missing(&e),
+                    Ok(Ok(metadata)) if !metadata.is_file() => return missing(&"it is no file"),
+                    Ok(Ok(_)) => {}
                 }
-            },
+                let read = tokio::task::spawn_blocking(move || read_bounded(&path, longest));
+                match timeout(ANSWER, read).await {
+                    Err(_) => missing(&"no answer in time"),
+                    Ok(read) => read.map_err(|_| AgentError::failure("reading a file broke off"))?,
+                }
+            }
             Self::Web(base, transport) => {
                 let address = transport.address(&format!("{base}/{file}"));
                 let address = address.map_err(|e| self.wrong(file, &e))?;
@@ -226,6 +236,9 @@ mod tests {
         let file = dir.path().join("gw.example.keyset");
         std::fs::write(&file, set.to_bytes()).unwrap();
         assert_eq!(directory.key_set(&name).await.unwrap(), Some(set));
+        let other = GatewayName::parse("other.example").unwrap();
+        std::fs::create_dir(dir.path().join("other.example.keyset")).unwrap();
+        assert!(directory.key_set(&other).await.unwrap().is_none(), "it is no file");
         for wrong in [b"nonsense".to_vec(), vec![0; MAX_KEY_SET + 1]] {
             std::fs::write(&file, wrong).unwrap();
             assert!(directory.key_set(&name).await.is_err());
