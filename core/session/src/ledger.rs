@@ -22,7 +22,7 @@
 //!
 //! [`Carrier`] is the connection as a sequence of [`Step`]s, each of which is one system call or one
 //! change of the memory; [`Ledger`] is the memory's layout and the commit; [`Adoption`] is the
-//! judgement on what a dead process left. [`Protection`] is what a record layer must offer.
+//! judgement on what a dead process left. [`Protection`] is what a record layer must offer, [`TlsProtection`] that of TLS.
 //! Nothing here does input or output. Exact bytes and reasons: `docs/protocol/ledger.md`.
 
 mod adoption;
@@ -36,6 +36,7 @@ mod lost;
 mod memory;
 mod protection;
 mod step;
+mod tls;
 
 pub use adoption::{Adoption, ToApplicationResumed, ToClientResumed};
 pub use carrier::Carrier;
@@ -47,3 +48,4 @@ pub use lost::{LedgerError, Lost};
 pub use memory::{Ledger, LedgerMemory, Opened};
 pub use protection::{CONDUCT, Fault, Intent, Keys, Numbers, Protection, Received};
 pub use step::{Ended, Interest, Rings, Step};
+pub use tls::TlsProtection;

@@ -4,8 +4,9 @@ mod drive;
 mod faults;
 mod kernel;
 mod record;
+mod tls;
 
-use drive::{Process, Says, Story, World, client_saw};
+use drive::{Layer, Process, Says, Story, World, WorldOf};
 use proptest::prelude::*;
 use symbolon_session::ledger::{Ended, LedgerError, Truncation};
 
@@ -31,9 +32,9 @@ fn both_ways() -> Story {
 }
 
 /// Both ends got everything, once, in order.
-fn assert_whole(story: &Story, world: &World, ended: Process, when: &str) {
+fn assert_whole<L: Layer>(story: &Story, world: &WorldOf<L>, ended: Process, when: &str) {
     assert_eq!(ended, Process::Ended(Ended::Orderly), "{when}");
-    let saw = client_saw(&world.kernel.client.outgoing);
+    let saw = world.client_saw();
     assert!(!saw.wrong && !saw.cut && saw.closed, "{when}: {saw:?}");
     assert_eq!(saw.data, story.application, "{when}");
     assert_eq!(world.kernel.application.outgoing, story.upload(), "{when}");
@@ -41,8 +42,8 @@ fn assert_whole(story: &Story, world: &World, ended: Process, when: &str) {
 }
 
 /// No byte is wrong, whatever is missing.
-fn nothing_wrong(story: &Story, world: &World) -> Result<(), String> {
-    let saw = client_saw(&world.kernel.client.outgoing);
+fn nothing_wrong<L: Layer>(story: &Story, world: &WorldOf<L>) -> Result<(), String> {
+    let saw = world.client_saw();
     if saw.wrong {
         return Err("the client got a record that does not open".into());
     }
@@ -72,7 +73,7 @@ fn whole_run(story: &Story, every_word: bool) -> u64 {
 
 /// Kills the processes one after the other after so many stores and system calls, then lets one live.
 /// None if the first was killed before its first commit, with which a connection begins to be carried.
-fn killed_after(story: &Story, world: &mut World, kills: &[u64]) -> Option<Process> {
+fn killed_after<L: Layer>(story: &Story, world: &mut WorldOf<L>, kills: &[u64]) -> Option<Process> {
     let mut process = None;
     for &kill in kills.iter().chain(&[u64::MAX]) {
         world.fuel.refill(kill);
@@ -151,7 +152,7 @@ fn a_key_update_that_the_client_asks_for_comes_once_whoever_answers() {
         let mut world = World::new(&story, true);
         if let Some(ended) = killed_after(&story, &mut world, &[kill]) {
             assert_whole(&story, &world, ended, &format!("killed after {kill}"));
-            let saw = client_saw(&world.kernel.client.outgoing);
+            let saw = world.client_saw();
             // the application's bytes come one by one, so that there is one of our own, too
             let own = usize::try_from(8 / record::KEY_LASTS).unwrap();
             assert!((1..=1 + own).contains(&saw.key_updates), "killed after {kill}: {saw:?}");

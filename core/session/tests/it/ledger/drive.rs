@@ -1,18 +1,34 @@
 //! One process after the other carries the model's connection.
 
 use super::kernel::{Fuel, Got, Kernel, Socket, Stores};
-use super::record::{self, Sealed, Toy};
+use super::record::{Sealed, Toy};
 use std::collections::HashMap;
-use symbolon_crypto::{Aead, Secret};
+use std::marker::PhantomData;
+use symbolon_crypto::{Aead, Secret, SecretBytes};
 use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{
-    Carrier, Ended, Geometry, Interest, KeySeal, Ledger, LedgerError, LedgerMemory, Opened, Step, Truncation,
+    Carrier, Ended, Entry, Geometry, Interest, KeySeal, Ledger, LedgerError, LedgerMemory, Opened,
+    Protection, Step, Truncation,
 };
 
-pub(crate) const RING: usize = 64;
-const SENDING: u64 = 0x0123_4567_89AB_CDEF;
-const RECEIVING: u64 = 0xFEDC_BA98_7654_3211;
+/// A record layer in the world of one connection, and the client's half of it.
+pub(crate) trait Layer: Protection + Sized {
+    /// Bytes of each ring.
+    const RING: usize;
+
+    /// That of the first process.
+    fn fresh(sealed: Sealed) -> Self;
+
+    /// That of a process that takes over.
+    fn restored(keys: &SecretBytes, entry: &Entry, sealed: Sealed) -> Self;
+
+    /// What the client's socket carries.
+    fn client_sends(says: &[Says]) -> Vec<u8>;
+
+    /// What the client makes of what it got.
+    fn client_saw(bytes: &[u8]) -> ClientSaw;
+}
 
 /// What the client does, in order.
 #[derive(Clone, Debug)]
@@ -45,35 +61,15 @@ impl Story {
         self.client.iter().flat_map(data).collect()
     }
 
-    /// What the client's socket carries.
-    fn ciphertext(&self) -> Vec<u8> {
-        let (mut key, mut number, mut bytes) = (RECEIVING, 0, vec![]);
-        for says in &self.client {
-            let (kind, body) = match says {
-                Says::Data(data) => (1, data.clone()),
-                Says::KeyUpdate { reply } => (2, vec![u8::from(*reply)]),
-                Says::CloseNotify => (3, vec![]),
-                Says::Alert(alert) => (4, alert.to_le_bytes().to_vec()),
-                Says::Garbage(garbage) => {
-                    bytes.extend(garbage);
-                    continue;
-                }
-            };
-            record::seal(key, number, kind, &body, &mut bytes);
-            (key, number) = if kind == 2 { (record::next_key(key), 0) } else { (key, number + 1) };
-        }
-        bytes
-    }
-
-    fn kernel(&self) -> Kernel {
+    fn kernel<L: Layer>(&self) -> Kernel {
         let mut application = Socket::new(self.application.clone(), &self.application_pieces, 1);
         if let Some(at) = self.application_resets_at {
             application = application.resetting_at(at);
         }
         Kernel {
-            client: Socket::new(self.ciphertext(), &self.client_pieces, 0),
+            client: Socket::new(L::client_sends(&self.client), &self.client_pieces, 0),
             application,
-            memory: super::kernel::Memory::new(RING),
+            memory: super::kernel::Memory::new(L::RING),
         }
     }
 }
@@ -91,29 +87,6 @@ pub(crate) struct ClientSaw {
     pub(crate) cut: bool,
 }
 
-/// Opens what the client got, as a client does.
-pub(crate) fn client_saw(mut bytes: &[u8]) -> ClientSaw {
-    let (mut key, mut number, mut saw) = (SENDING, 0, ClientSaw::default());
-    while let Some(length) = record::length(bytes).filter(|&length| length <= bytes.len()) {
-        let (now, rest) = bytes.split_at(length);
-        let Some((kind, body)) =
-            record::open(key, number, now).filter(|_| !saw.closed && saw.alert.is_none())
-        else {
-            saw.wrong = true;
-            return saw;
-        };
-        (bytes, number) = (rest, number + 1);
-        match kind {
-            1 => saw.data.extend(body),
-            2 => (saw.key_updates, key, number) = (saw.key_updates + 1, record::next_key(key), 0),
-            3 => saw.closed = true,
-            _ => saw.alert = body.try_into().ok().map(u16::from_le_bytes),
-        }
-    }
-    saw.cut = !bytes.is_empty();
-    saw
-}
-
 /// How a process came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Process {
@@ -123,8 +96,11 @@ pub(crate) enum Process {
     Refused(LedgerError),
 }
 
+/// The world of a connection under the trivial record layer.
+pub(crate) type World = WorldOf<Toy>;
+
 /// The world of one connection, and everything that happens to it.
-pub(crate) struct World {
+pub(crate) struct WorldOf<L> {
     pub(crate) kernel: Kernel,
     pub(crate) fuel: Fuel,
     sealed: Sealed,
@@ -134,28 +110,30 @@ pub(crate) struct World {
     pub(crate) forgetful: bool,
     /// How many system calls and stores a connection may take before it counts as stuck.
     patience: u64,
+    layer: PhantomData<L>,
 }
 
-impl World {
+impl<L: Layer> WorldOf<L> {
     pub(crate) fn new(story: &Story, every_word: bool) -> Self {
         Self {
-            kernel: story.kernel(),
+            kernel: story.kernel::<L>(),
             fuel: Fuel::new(u64::MAX, every_word),
             sealed: Sealed::new(HashMap::new().into()),
             family: crypto().aes256_gcm(&Secret::new([3; 32])),
             truncation: story.truncation,
             forgetful: false,
             patience: 100_000,
+            layer: PhantomData,
         }
     }
 
     /// The first process. Its fuel also counts the stores that begin the ledger.
     pub(crate) fn begin(&mut self) -> Process {
-        let geometry = Geometry::new(ConnectionId([9; 16]), RING, RING).unwrap();
+        let geometry = Geometry::new(ConnectionId([9; 16]), L::RING, L::RING).unwrap();
         let ledger = Ledger::begin(&mut Stores(&mut self.kernel.memory, &self.fuel), geometry);
-        let toy = Toy::new(SENDING, RECEIVING, self.sealed.clone());
+        let layer = L::fresh(self.sealed.clone());
         let (client, application) = (self.kernel.client.counters(), self.kernel.application.counters());
-        self.drive(Carrier::begin(ledger, toy, self.truncation, client, application))
+        self.drive(Carrier::begin(ledger, layer, self.truncation, client, application))
     }
 
     /// The next process.
@@ -173,15 +151,20 @@ impl World {
             Ok(opened) => opened,
             Err(error) => return Process::Refused(error),
         };
-        let toy = Toy::restored(&keys, &entry, self.sealed.clone());
+        let layer = L::restored(&keys, &entry, self.sealed.clone());
         let (client, application) = (self.kernel.client.counters(), self.kernel.application.counters());
-        match Carrier::adopt(ledger, entry, toy, client, application, &self.kernel.memory) {
+        match Carrier::adopt(ledger, entry, layer, client, application, &self.kernel.memory) {
             Ok(carrier) => self.drive(carrier),
             Err(lost) => Process::Ended(Ended::Lost(lost)),
         }
     }
 
-    fn drive(&mut self, mut carrier: Carrier<Toy>) -> Process {
+    /// What the client made of what it got.
+    pub(crate) fn client_saw(&self) -> ClientSaw {
+        L::client_saw(&self.kernel.client.outgoing)
+    }
+
+    fn drive(&mut self, mut carrier: Carrier<L>) -> Process {
         let mut committed = false;
         loop {
             if self.fuel.is_dead() {
@@ -218,7 +201,7 @@ impl World {
     }
 
     /// One system call.
-    fn call(&mut self, carrier: &mut Carrier<Toy>, step: Step) {
+    fn call(&mut self, carrier: &mut Carrier<L>, step: Step) {
         let kernel = &mut self.kernel;
         let (got, what) = match step {
             Step::ReadClient { position, room } => (

@@ -1,6 +1,6 @@
 //! Ledgers that are damaged, counters that contradict them, and ends that are not orderly.
 
-use super::drive::{Process, Says, Story, World, client_saw};
+use super::drive::{Process, Says, Story, World};
 use super::kernel::Stores;
 use super::record::BAD_RECORD;
 use super::{assert_whole, both_ways, nothing_wrong, whole_run};
@@ -149,7 +149,7 @@ fn an_application_that_resets_in_the_middle_is_told_to_the_client_by_an_alert_or
     let story = Story { application_resets_at: Some(90), ..both_ways() };
     let (world, ended) = undisturbed(&story);
     assert_eq!(ended, Process::Ended(Ended::Alerted(80)));
-    let saw = client_saw(&world.kernel.client.outgoing);
+    let saw = world.client_saw();
     assert_eq!((saw.alert, saw.closed, saw.wrong, saw.cut), (Some(80), false, false, false));
     assert!(story.application.starts_with(&saw.data));
 
@@ -161,7 +161,7 @@ fn an_application_that_resets_in_the_middle_is_told_to_the_client_by_an_alert_or
             ended == gone || ended == Process::Ended(Ended::Alerted(80)),
             "killed after {kill}: {ended:?}"
         );
-        let saw = client_saw(&world.kernel.client.outgoing);
+        let saw = world.client_saw();
         assert!(!saw.closed, "killed after {kill}: a part was passed as the whole");
         assert_eq!(nothing_wrong(&story, &world), Ok(()), "killed after {kill}");
     }

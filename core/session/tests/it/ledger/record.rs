@@ -1,6 +1,7 @@
 //! A trivial record layer that notices what a real one notices: a wrong number, a wrong key, an
 //! altered byte; and one thing more: that a number protects two contents.
 
+use super::drive::{ClientSaw, Layer, Says};
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use symbolon_crypto::SecretBytes;
 use symbolon_session::ledger::{CONDUCT, Entry, Fault, Intent, Keys, Numbers, Protection, Received};
@@ -65,18 +66,62 @@ pub(crate) struct Toy {
     sealed: Sealed,
 }
 
-impl Toy {
-    pub(crate) fn new(sending: u64, receiving: u64, sealed: Sealed) -> Self {
+const SENDING: u64 = 0x0123_4567_89AB_CDEF;
+const RECEIVING: u64 = 0xFEDC_BA98_7654_3211;
+
+impl Layer for Toy {
+    const RING: usize = 64;
+
+    fn fresh(sealed: Sealed) -> Self {
         let numbers = Numbers { sending: 0, receiving: 0 };
-        Self { keys: [sending, receiving], numbers, pinned: None, owes: false, opened: None, sealed }
+        Self { keys: [SENDING, RECEIVING], numbers, pinned: None, owes: false, opened: None, sealed }
     }
 
-    /// As a dead process left it.
-    pub(crate) fn restored(keys: &SecretBytes, entry: &Entry, sealed: Sealed) -> Self {
+    fn restored(keys: &SecretBytes, entry: &Entry, sealed: Sealed) -> Self {
         let key = |at: usize| u64::from_le_bytes(keys.expose()[at..at + 8].try_into().unwrap());
         let numbers = Numbers { sending: entry.to_client.number, receiving: entry.to_application.number };
         let (pinned, owes) = (entry.to_client.intent, entry.conduct[0] == 1);
         Self { keys: [key(0), key(8)], numbers, pinned, owes, opened: None, sealed }
+    }
+
+    fn client_sends(all: &[Says]) -> Vec<u8> {
+        let (mut key, mut number, mut bytes) = (RECEIVING, 0, vec![]);
+        for says in all {
+            let (kind, body) = match says {
+                Says::Data(data) => (1, data.clone()),
+                Says::KeyUpdate { reply } => (2, vec![u8::from(*reply)]),
+                Says::CloseNotify => (3, vec![]),
+                Says::Alert(alert) => (4, alert.to_le_bytes().to_vec()),
+                Says::Garbage(garbage) => {
+                    bytes.extend(garbage);
+                    continue;
+                }
+            };
+            seal(key, number, kind, &body, &mut bytes);
+            (key, number) = if kind == 2 { (next_key(key), 0) } else { (key, number + 1) };
+        }
+        bytes
+    }
+
+    fn client_saw(mut bytes: &[u8]) -> ClientSaw {
+        let (mut key, mut number, mut saw) = (SENDING, 0, ClientSaw::default());
+        while let Some(length) = length(bytes).filter(|&length| length <= bytes.len()) {
+            let (now, rest) = bytes.split_at(length);
+            let Some((kind, body)) = open(key, number, now).filter(|_| !saw.closed && saw.alert.is_none())
+            else {
+                saw.wrong = true;
+                return saw;
+            };
+            (bytes, number) = (rest, number + 1);
+            match kind {
+                1 => saw.data.extend(body),
+                2 => (saw.key_updates, key, number) = (saw.key_updates + 1, next_key(key), 0),
+                3 => saw.closed = true,
+                _ => saw.alert = body.try_into().ok().map(u16::from_le_bytes),
+            }
+        }
+        saw.cut = !bytes.is_empty();
+        saw
     }
 }
 
