@@ -57,6 +57,7 @@ impl From<TrustError> for Failure {
             TrustError::NoFingerprint | TrustError::File(_) | TrustError::Issuer(X509Error::Malformed(_)) => {
                 Self::new(FAILURE, Reason::NoIssuer)
             }
+            TrustError::Set(KeySetError::Revoked) => Self::new(BAD_NAME, Reason::Revoked),
             TrustError::Issuer(_) | TrustError::NoSet(_) | TrustError::Set(_) => {
                 Self::new(BAD_NAME, Reason::KeySet)
             }

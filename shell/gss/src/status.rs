@@ -74,6 +74,8 @@ pub enum Reason {
     NoIssuer,
     /// The service's key set does not lead to the issuer, or is for another name, or out of date.
     KeySet,
+    /// The issuer has revoked the service's certificate.
+    Revoked,
     /// Policy does not let a password go to that service.
     PasswordNotPermitted,
     /// The acceptor has no key that the first message names.
@@ -99,7 +101,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::None,
         Self::Internal,
         Self::TooLong,
@@ -110,6 +112,7 @@ impl Reason {
         Self::NoServiceKeys,
         Self::NoIssuer,
         Self::KeySet,
+        Self::Revoked,
         Self::PasswordNotPermitted,
         Self::UnknownKey,
         Self::Replayed,
@@ -147,6 +150,7 @@ impl Reason {
             Self::KeySet => {
                 "the service's keys do not lead to the issuer, are for another name, or have expired"
             }
+            Self::Revoked => "the service's certificate was revoked by its issuer",
             Self::PasswordNotPermitted => "passwords_to does not let a password go to that service",
             Self::UnknownKey => "the first message is for a key that is not in use here",
             Self::Replayed => "the first message was seen before",

@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use symbolon_acceptance::{Finished, LIMIT, Running, free_port, program, scenario, step, transcript, until};
+use symbolon_acceptance::{
+    Finished, Gateway, LIMIT, Running, free_port, program, scenario, step, transcript, until,
+};
 
 use crate::site::{MECHANISM, OTHER, OTHER_PASSWORD, PASSWORD, Site, USER};
 
@@ -282,6 +284,29 @@ fn keys_that_were_not_published_are_asked_for() -> Result<()> {
     let said = call(&site, &server, &["-spnego", "-user", USER, "-pass", PASSWORD])?.success()?.text();
     ensure!(tokens(&said) == 2, "{said}");
     server.accepted(USER, 3)
+}
+
+#[test]
+fn a_service_that_is_revoked_gets_no_secret() -> Result<()> {
+    scenario!("The issuer revokes the service's certificate");
+    let site = Site::new(&[SERVICE])?;
+    let server = Server::start(&site, &[])?;
+    call(&site, &server, &[])?.success()?;
+    server.accepted(USER, 1)?;
+    step!("a node that has the issuer's key makes the list, which is put beside the key sets");
+    let node = Gateway::set("gw.example", &["--issuer-of", &site.path("issuer").display().to_string()])?;
+    let services = fs::read_dir(site.path("services"))?.collect::<std::io::Result<Vec<_>>>()?;
+    let [service] = services.as_slice() else { anyhow::bail!("one service: {services:?}") };
+    let certificate = service.path().join("identity.crt").display().to_string();
+    node.admin(&["ca", "revoke-gateway", &certificate, "--reason", "key-compromise"])?;
+    let list = site.path("keysets").join("issuer.crl").display().to_string();
+    node.admin(&["ca", "crl", "--out", &list])?;
+    fs::set_permissions(&list, fs::Permissions::from_mode(0o644))?;
+    let refused = call(&site, &server, &[])?;
+    let said = format!("{}\n{}", refused.text(), refused.complaint());
+    ensure!(refused.code != Some(0) && said.contains("revoked by its issuer"), "{said}");
+    ensure!(said.matches("Sending init_sec_context token").count() == 1, "a question and no answer: {said}");
+    server.accepted(USER, 1)
 }
 
 #[test]
