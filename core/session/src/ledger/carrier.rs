@@ -162,10 +162,10 @@ impl<P: Protection> Carrier<P> {
 
     /// Commits, as [`Step::Commit`] asks.
     pub fn commit(&mut self, memory: &mut impl LedgerMemory, seal: &mut KeySeal<'_>) {
-        let numbers = self.protection.numbers();
+        let (numbers, conduct) = self.protection.conduct();
         self.entry.to_client.number = numbers.sending;
         self.entry.to_application.number = numbers.receiving;
-        self.entry.conduct = self.protection.conduct();
+        self.entry.conduct = conduct;
         let keys = self.keys_changed.then(|| self.protection.keys());
         self.ledger.commit(memory, &self.entry, keys.as_ref().map(|keys| (keys, seal)));
         (self.keys_changed, self.commit_due) = (false, false);

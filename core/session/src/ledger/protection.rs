@@ -56,7 +56,7 @@ pub struct Numbers {
     pub receiving: u64,
 }
 
-/// Bytes of a [`Protection::conduct`].
+/// Bytes of a [`Protection::conduct`] beside the numbers.
 pub const CONDUCT: usize = 32;
 
 /// A record layer that can be made again from what it remembers: keys, numbers, and its conduct.
@@ -116,12 +116,9 @@ pub trait Protection {
     /// [`Fault`] when nothing was opened.
     fn received(&mut self) -> Result<Keys, Fault>;
 
-    /// The numbers of the next records.
-    fn numbers(&self) -> Numbers;
-
-    /// What it remembers beside keys and numbers: what is pinned and owed, what it counts. No secret; it
-    /// stands in each entry.
-    fn conduct(&self) -> [u8; CONDUCT];
+    /// The numbers of the next records, and what else it remembers beside keys: what is pinned and owed,
+    /// what it counts. No secret; it stands in each entry, so it is asked for each commit.
+    fn conduct(&self) -> (Numbers, [u8; CONDUCT]);
 
     /// The keys of both directions, at most [`MAX_KEYS`](super::MAX_KEYS) bytes. They are sealed into the
     /// ledger when they change.

@@ -133,16 +133,13 @@ impl Protection for TlsProtection {
         Ok(if changes { Keys::Changed } else { Keys::Same })
     }
 
-    fn numbers(&self) -> Numbers {
+    fn conduct(&self) -> (Numbers, [u8; CONDUCT]) {
         let state = self.state();
         let number = |at: usize| state[at..at + 8].iter().fold(0, |n, &byte| n << 8 | u64::from(byte));
-        Numbers { sending: number(NUMBERS[0]), receiving: number(NUMBERS[1]) }
-    }
-
-    fn conduct(&self) -> [u8; CONDUCT] {
+        let numbers = Numbers { sending: number(NUMBERS[0]), receiving: number(NUMBERS[1]) };
         let mut conduct = [0; CONDUCT];
-        conduct[..HEAD].copy_from_slice(&self.state()[..HEAD]);
-        conduct
+        conduct[..HEAD].copy_from_slice(&state[..HEAD]);
+        (numbers, conduct)
     }
 
     fn keys(&self) -> SecretBytes {

@@ -205,14 +205,10 @@ impl Protection for Toy {
         Ok(Keys::Changed)
     }
 
-    fn numbers(&self) -> Numbers {
-        self.numbers
-    }
-
-    fn conduct(&self) -> [u8; CONDUCT] {
+    fn conduct(&self) -> (Numbers, [u8; CONDUCT]) {
         let mut conduct = [0; CONDUCT];
         conduct[0] = u8::from(self.owes);
-        conduct
+        (self.numbers, conduct)
     }
 
     fn keys(&self) -> SecretBytes {

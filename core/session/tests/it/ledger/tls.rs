@@ -1,16 +1,20 @@
 //! The record layer of TLS, in the place of the trivial one.
 
 use super::drive::{ClientSaw, Layer, Process, Says, Story, WorldOf};
+use super::kernel::{Fuel, Memory, Stores};
 use super::record::Sealed;
 use super::{assert_whole, killed_after, nothing_wrong};
-use symbolon_crypto::SecretBytes;
-use symbolon_provider::crypto;
+use proptest::prelude::*;
+use symbolon_crypto::{Secret, SecretBytes};
+use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::{
     Alert, HandedOver, KeyUpdateRequest, Outgoing, TlsEvent, TlsRole, TlsSession, TlsState, TlsSuite,
     TlsVersion,
 };
+use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{
-    CONDUCT, Ended, Entry, Fault, Intent, Keys, Numbers, Protection, Received, TlsProtection, Truncation,
+    CONDUCT, Carrier, ClientEnd, Counters, Ended, Entry, Fault, Geometry, Intent, KeySeal, Keys, Ledger,
+    Numbers, Protection, Received, Standing, Step, TlsProtection, ToApplication, ToClient, Truncation,
 };
 
 /// What a handshake leaves of one direction.
@@ -173,11 +177,7 @@ impl<const SUITE: u16> Protection for Tls<SUITE> {
         self.0.received()
     }
 
-    fn numbers(&self) -> Numbers {
-        self.0.numbers()
-    }
-
-    fn conduct(&self) -> [u8; CONDUCT] {
+    fn conduct(&self) -> (Numbers, [u8; CONDUCT]) {
         self.0.conduct()
     }
 
@@ -268,11 +268,13 @@ fn a_state_of_another_version_is_left_to_who_knows_it() {
     let suite = TlsSuite::from_number(0x1301).unwrap();
     let protection = TlsProtection::new(crypto(), &state(suite, TlsRole::Server));
     let keys = protection.keys();
-    let mut entry = Entry { conduct: protection.conduct(), ..Entry::default() };
+    let (numbers, conduct) = protection.conduct();
+    assert_eq!(numbers, Numbers { sending: 2, receiving: 1 });
+    let mut entry = Entry { conduct, ..Entry::default() };
     (entry.to_client.number, entry.to_application.number) = (2, 1);
     let restored = TlsProtection::restored(crypto(), &keys, &entry).unwrap();
     assert_eq!(restored.keys(), keys, "numbers and conduct stand where they belong");
-    assert_eq!(restored.numbers(), Numbers { sending: 2, receiving: 1 });
+    assert_eq!(restored.conduct(), protection.conduct());
     entry.conduct[0] = 200;
     let refused =
         |keys: &SecretBytes, entry: &Entry| TlsProtection::restored(crypto(), keys, entry).unwrap_err();
@@ -281,4 +283,76 @@ fn a_state_of_another_version_is_left_to_who_knows_it() {
     entry.conduct[0] = 1;
     assert_eq!(refused(&keys, &entry), LedgerError::Keys);
     assert_eq!(refused(&SecretBytes::new(vec![0; 219]), &entry), LedgerError::Keys);
+}
+
+fn any_entry() -> impl Strategy<Value = Entry> {
+    let number = || prop_oneof![0..200_u64, any::<u64>()];
+    let intent = prop_oneof![
+        Just(None),
+        (1..600_u32).prop_map(|length| Some(Intent::Data(length))),
+        Just(Some(Intent::KeyUpdate)),
+        Just(Some(Intent::CloseNotify)),
+        any::<u16>().prop_map(|alert| Some(Intent::Alert(alert))),
+    ];
+    let end = prop_oneof![Just(ClientEnd::Open), Just(ClientEnd::Orderly), Just(ClientEnd::Truncated)];
+    let conduct = prop_oneof![Just([0; CONDUCT]), any::<[u8; CONDUCT]>()];
+    let client = (number(), number(), number(), intent, any::<bool>());
+    (client, (number(), number(), number(), end), conduct).prop_map(|(c, a, conduct)| Entry {
+        epoch: 3,
+        to_client: ToClient { number: c.0, keys: 0, taken: c.1, written: c.2, intent: c.3, closed: c.4 },
+        to_application: ToApplication { number: a.0, keys: 0, taken: a.1, written: a.2, end: a.3 },
+        conduct,
+        truncation: Truncation::Passed,
+    })
+}
+
+fn any_counters() -> impl Strategy<Value = Counters> {
+    let count = || prop_oneof![0..700_u64, any::<u64>()];
+    let standing =
+        prop_oneof![4 => Just(Standing::Live), 1 => Just(Standing::Over), 1 => Just(Standing::Failed)];
+    (count(), count(), standing).prop_map(|(written, read, standing)| Counters { written, read, standing })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_ledger_and_the_kernel_say_nothing_panics(
+        mut entry in any_entry(),
+        client in any_counters(),
+        application in any_counters(),
+    ) {
+        let suite = TlsSuite::from_number(0x1301).unwrap();
+        let fresh = TlsProtection::new(crypto(), &state(suite, TlsRole::Server));
+        if entry.conduct == [0; CONDUCT] {
+            // one that is a conduct, so that what comes after it is reached
+            entry.conduct = fresh.conduct().1;
+        }
+        let memory = &mut Memory::new(512);
+        let fuel = Fuel::new(u64::MAX, true);
+        let geometry = Geometry::new(ConnectionId([1; 16]), 512, 512).unwrap();
+        let mut ledger = Ledger::begin(&mut Stores(memory, &fuel), geometry);
+        let family = crypto().aes256_gcm(&Secret::new([3; 32]));
+        let mut entropy = SystemEntropy;
+        let mut seal = KeySeal::new(&*family, &mut entropy);
+        ledger.commit(&mut Stores(memory, &fuel), &entry, Some((&fresh.keys(), &mut seal)));
+        let opened = Ledger::open(&Stores(memory, &fuel), &seal).unwrap();
+        prop_assert_eq!(opened.entry, entry);
+        let Ok(layer) = TlsProtection::restored(crypto(), &opened.keys, &opened.entry) else { return Ok(()) };
+        let adopted = Carrier::adopt(opened.ledger, opened.entry, layer, client, application, memory);
+        if let Ok(mut carrier) = adopted {
+            for _ in 0..10 {
+                match carrier.next(memory) {
+                    Step::Commit => carrier.commit(&mut Stores(memory, &fuel), &mut seal),
+                    Step::WriteClient => carrier.wrote_client(carrier.for_client().len()),
+                    Step::WriteApplication => carrier.wrote_application(carrier.for_application().len()),
+                    Step::ReadClient { room, .. } => carrier.read_client(room),
+                    Step::ReadApplication { room, .. } => carrier.read_application(room),
+                    Step::EndClient => carrier.ended_client(),
+                    Step::EndApplication => carrier.ended_application(),
+                    Step::Wait(_) | Step::Ended(_) => break,
+                }
+            }
+        }
+    }
 }
