@@ -1,4 +1,5 @@
-//! Live TLS connections of clients that we did not write, after their handshake.
+//! Live connections that are carried on: TLS connections of clients that we did not write, after their
+//! handshake, and native streams, after their opening.
 //!
 //! Another library does the handshake and hands keys and sequence numbers over; from there on a
 //! connection is a [`TlsSession`], which any process makes again from a [`TlsState`] of

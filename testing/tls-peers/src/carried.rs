@@ -102,7 +102,7 @@ impl<W: Read + Write> Carried<W> {
             TlsEvent::Data(data) => Heard::Data(data.to_vec()),
             TlsEvent::KeyUpdated => Heard::KeyUpdated,
             TlsEvent::PeerClosed => Heard::Closed,
-            TlsEvent::Nothing => Heard::Nothing,
+            TlsEvent::Nothing | TlsEvent::Ended(_) => Heard::Nothing,
         };
         self.session.received(ahead)?;
         Ok(heard)

@@ -19,6 +19,8 @@ pub(super) enum Phase {
     Closed = 1,
     /// A fault ended the connection.
     Failed = 2,
+    /// An end with a reason went this way, on a native stream.
+    Ended = 3,
 }
 
 impl Phase {
@@ -27,6 +29,7 @@ impl Phase {
             0 => Some(Self::Open),
             1 => Some(Self::Closed),
             2 => Some(Self::Failed),
+            3 => Some(Self::Ended),
             _ => None,
         }
     }
@@ -86,14 +89,14 @@ impl Conduct {
         if self.send.pinned.is_some() {
             return Err(CallerMisused::PinnedBefore.into());
         }
-        if self.send.phase != Phase::Open {
+        let after_close = self.send.phase == Phase::Closed && matches!(what, Outgoing::End(_));
+        if self.send.phase != Phase::Open && !after_close {
             return Err(CallerMisused::AlreadyClosed.into());
         }
-        if !what.is_of(self.suite.version()) {
+        if !what.is_of(self.suite) {
             return Err(CallerMisused::NotInThisVersion.into());
         }
-        let longest = if what == Outgoing::Data { MAX_PINNED } else { 0 };
-        if length > longest || what == Outgoing::Data && length == 0 {
+        if !what.payload().contains(&length) {
             return Err(CallerMisused::PayloadLength.into());
         }
         if what == Outgoing::Data && self.owed().is_some() {
@@ -121,6 +124,7 @@ impl Conduct {
             }
             Outgoing::Alert(Alert::NoRenegotiation) => self.send.owes_refusal = false,
             Outgoing::Alert(Alert::CloseNotify) => self.send.phase = Phase::Closed,
+            Outgoing::End(_) => self.send.phase = Phase::Ended,
             Outgoing::Alert(_) => (self.send.phase, self.receive.phase) = (Phase::Failed, Phase::Failed),
         }
         Ok(false)

@@ -6,6 +6,7 @@ use super::suite::{TlsRole, TlsSuite};
 use crate::TrafficSecret;
 use crate::keys::KeyAndIv;
 use symbolon_crypto::{Crypto, Secret};
+use zeroize::Zeroizing;
 
 /// What the library that did the handshake says of one direction: rustls gives the first three by
 /// `dangerous_extract_secrets`, and the secret through its `KeyLog` as `CLIENT_TRAFFIC_SECRET_0` or
@@ -67,9 +68,9 @@ impl HandedOver<'_> {
         if self.key.len() != suite.cipher().key_length() {
             return Err(HandoverError::KeyLength);
         }
-        let mut key = [0; 32];
+        let mut key = Zeroizing::new([0; 32]);
         key[..self.key.len()].copy_from_slice(self.key);
-        let raw = KeyAndIv { key: Secret::new(key), iv: Secret::new(*self.iv) };
+        let raw = KeyAndIv { key: Secret::new(*key), iv: Secret::new(*self.iv) };
         if self.traffic_secret.map_or(0, <[u8]>::len) != suite.secret_length() {
             return Err(HandoverError::SecretLength);
         }

@@ -1,7 +1,8 @@
 //! What a record to the peer is for.
 
-use super::suite::TlsVersion;
-use crate::{Alert, KeyUpdateRequest};
+use super::MAX_PINNED;
+use super::suite::{TlsSuite, TlsVersion};
+use crate::{Alert, KeyUpdateRequest, MAX_END_REASON};
 
 /// What is to be sent, so that it can be remembered in two bytes before it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,15 +14,28 @@ pub enum Outgoing {
     /// An alert: [`Alert::CloseNotify`] ends our direction, [`Alert::UserCanceled`] and, in TLS 1.2,
     /// [`Alert::NoRenegotiation`] change nothing, every other ends the connection.
     Alert(Alert),
+    /// On native streams, a [`StreamEnd`](crate::StreamEnd) with this code; its reason is the payload.
+    /// It may follow a close.
+    End(u8),
 }
 
 impl Outgoing {
-    /// Whether connections of `version` have it.
-    pub(crate) const fn is_of(self, version: TlsVersion) -> bool {
+    /// Whether connections of `suite` have it.
+    pub(crate) const fn is_of(self, suite: TlsSuite) -> bool {
         match self {
-            Self::KeyUpdate(_) => matches!(version, TlsVersion::Tls13),
-            Self::Alert(Alert::NoRenegotiation) => matches!(version, TlsVersion::Tls12),
+            Self::KeyUpdate(_) => matches!(suite.version(), TlsVersion::Tls13),
+            Self::Alert(Alert::NoRenegotiation) => matches!(suite.version(), TlsVersion::Tls12),
+            Self::End(_) => matches!(suite, TlsSuite::NativeStream),
             Self::Data | Self::Alert(_) => true,
+        }
+    }
+
+    /// How many bytes of payload it may have.
+    pub(crate) const fn payload(self) -> std::ops::RangeInclusive<usize> {
+        match self {
+            Self::Data => 1..=MAX_PINNED,
+            Self::End(_) => 0..=MAX_END_REASON,
+            Self::KeyUpdate(_) | Self::Alert(_) => 0..=0,
         }
     }
 
@@ -31,6 +45,7 @@ impl Outgoing {
             Self::Data => [1, 0],
             Self::KeyUpdate(request) => [2, request as u8],
             Self::Alert(alert) => [3, alert as u8],
+            Self::End(code) => [4, code],
         }
     }
 
@@ -40,6 +55,7 @@ impl Outgoing {
             [2, 0] => Some(Self::KeyUpdate(KeyUpdateRequest::NotRequested)),
             [2, 1] => Some(Self::KeyUpdate(KeyUpdateRequest::Requested)),
             [3, alert] => Alert::from_byte(alert).map(Self::Alert),
+            [4, code] => Some(Self::End(code)),
             _ => None,
         }
     }
@@ -49,7 +65,7 @@ impl Outgoing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pinned {
     pub(crate) what: Outgoing,
-    /// Bytes of payload; 0 for all but data.
+    /// Bytes of payload, within [`Outgoing::payload`].
     pub(crate) length: u32,
 }
 

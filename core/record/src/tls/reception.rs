@@ -3,9 +3,9 @@
 use super::MAX_WITHOUT_DATA;
 use super::conduct::{Conduct, HIGHEST_SEQUENCE, Phase};
 use super::post_handshake::{Asked, PartMessage};
-use super::suite::TlsVersion;
+use super::suite::{TlsSuite, TlsVersion};
 use crate::content::{alert_description, alert_is_warning};
-use crate::{CallerMisused, ContentType, KeyUpdateRequest, PeerMisbehaved, RecordError};
+use crate::{CallerMisused, ContentType, KeyUpdateRequest, PeerMisbehaved, RecordError, StreamEnd};
 
 /// What a record of the peer was for.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum TlsEvent<'o> {
     KeyUpdated,
     /// The peer sends nothing more; it still receives. What it sends nevertheless is ignored.
     PeerClosed,
+    /// A native stream is over in both directions, for a reason.
+    Ended(StreamEnd),
     /// Nothing for the application: an empty record, a ticket, a warning, a request to renegotiate.
     Nothing,
 }
@@ -71,12 +73,13 @@ impl ReceiveConduct {
     }
 
     /// Whether a record is opened at all.
-    pub(super) fn is_open(&self) -> Result<bool, CallerMisused> {
-        match self.phase {
-            Phase::Open => Ok(true),
+    pub(super) fn is_open(&self, suite: TlsSuite) -> Result<bool, RecordError> {
+        match (self.phase, suite) {
+            (Phase::Open, _) | (Phase::Closed, TlsSuite::NativeStream) => Ok(true),
             // RFC 8446 §6.1: what comes after a close is ignored
-            Phase::Closed => Ok(false),
-            Phase::Failed => Err(CallerMisused::AlreadyFailed),
+            (Phase::Closed, _) => Ok(false),
+            (Phase::Ended, _) => Err(PeerMisbehaved::AfterClose.into()),
+            (Phase::Failed, _) => Err(CallerMisused::AlreadyFailed.into()),
         }
     }
 }
@@ -94,6 +97,10 @@ impl Ahead {
             return Err(RecordError::Exhausted);
         }
         self.conduct.sequence += 1;
+        let farewell = matches!(content, ContentType::StreamEnd | ContentType::Alert);
+        if self.conduct.phase == Phase::Closed && !farewell {
+            return Err(PeerMisbehaved::AfterClose.into());
+        }
         if content == ContentType::ApplicationData && self.conduct.message.is_none() && !payload.is_empty() {
             self.conduct.without_data = 0;
             return Ok(TlsEvent::Data(payload));
@@ -110,6 +117,10 @@ impl Ahead {
         let version = connection.suite.version();
         if content == ContentType::Alert {
             return self.take_alert(version, payload);
+        }
+        if content == ContentType::StreamEnd && connection.suite == TlsSuite::NativeStream {
+            self.conduct.phase = Phase::Ended;
+            return Ok(TlsEvent::Ended(StreamEnd::from_content(payload)?));
         }
         // RFC 8446 §5.1: no other record between the parts of a handshake message
         if content != ContentType::Handshake && !self.conduct.message.is_none() {
@@ -139,6 +150,7 @@ impl Ahead {
         }
         let warning = version == TlsVersion::Tls12 && alert_is_warning(payload)?;
         match alert_description(payload)? {
+            CLOSE_NOTIFY if self.conduct.phase == Phase::Closed => Err(PeerMisbehaved::AfterClose.into()),
             CLOSE_NOTIFY => {
                 self.conduct.phase = Phase::Closed;
                 Ok(TlsEvent::PeerClosed)

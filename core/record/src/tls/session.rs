@@ -5,7 +5,8 @@ use super::state::{TLS_STATE, TlsState, write_state};
 use super::suite::{TlsRole, TlsSuite};
 use super::{Ahead, Outgoing, TlsEvent};
 use crate::{
-    CallerMisused, ContentType, MAX_PLAINTEXT, RECORD_HEADER, RecordError, RecordKeys, TLS_OVERHEAD,
+    CallerMisused, ContentType, MAX_END_REASON, MAX_PLAINTEXT, RECORD_HEADER, RecordError, RecordKeys,
+    TLS_OVERHEAD,
 };
 use symbolon_crypto::Crypto;
 
@@ -68,8 +69,9 @@ impl TlsSession {
         self.conduct.owed()
     }
 
-    /// Decides that `what` is sent next, with so many bytes of payload, of which only data has any: 1 to
-    /// [`MAX_PINNED`](super::MAX_PINNED). Remember the state before the first byte of it leaves.
+    /// Decides that `what` is sent next, with so many bytes of payload: data has 1 to
+    /// [`MAX_PINNED`](super::MAX_PINNED), an end those of its reason, all else none. Remember the state
+    /// before the first byte of it leaves.
     ///
     /// # Errors
     /// [`CallerMisused::PinnedBefore`], [`CallerMisused::AlreadyClosed`],
@@ -93,6 +95,7 @@ impl TlsSession {
         let overhead = self.send_keys.head() + self.send_keys.tail();
         let content = match pinned.what {
             Outgoing::Data => pinned.length as usize,
+            Outgoing::End(_) => 1 + pinned.length as usize,
             Outgoing::KeyUpdate(request) => request.message().len(),
             Outgoing::Alert(alert) => alert.content().len(),
         };
@@ -124,6 +127,11 @@ impl TlsSession {
                 keys.seal_from(sequence, ContentType::Handshake, &request.message(), out)?
             }
             Outgoing::Alert(alert) => keys.seal_from(sequence, ContentType::Alert, &alert.content(), out)?,
+            Outgoing::End(code) => {
+                let mut content = [code; 1 + MAX_END_REASON];
+                content[1..=length].copy_from_slice(payload);
+                keys.seal_from(sequence, ContentType::StreamEnd, &content[..=length], out)?
+            }
         })
     }
 
@@ -187,7 +195,7 @@ impl TlsSession {
         if !ahead.may_go_on() {
             return Err(CallerMisused::ReceiveFirst.into());
         }
-        if !ahead.conduct.is_open()? {
+        if !ahead.conduct.is_open(self.conduct.suite)? {
             return Ok(TlsEvent::Nothing);
         }
         let (content, payload) = self.receive_keys.open_from(ahead.conduct.sequence, record, out)?;
@@ -231,7 +239,7 @@ impl TlsSession {
     /// [`RecordError::Truncated`] unless the peer had closed (RFC 8446 §6.1).
     pub fn end_of_input(&self) -> Result<(), RecordError> {
         match self.conduct.receive.phase {
-            Phase::Closed => Ok(()),
+            Phase::Closed | Phase::Ended => Ok(()),
             Phase::Open => Err(RecordError::Truncated),
             Phase::Failed => Err(CallerMisused::AlreadyFailed.into()),
         }

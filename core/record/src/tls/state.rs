@@ -1,15 +1,16 @@
 //! What is remembered of a connection, in a fixed number of bytes.
 
+use super::MAX_WITHOUT_DATA;
 use super::conduct::{Conduct, HIGHEST_SEQUENCE, Phase, SendConduct};
 use super::outgoing::{Outgoing, Pinned};
 use super::post_handshake::PartMessage;
 use super::reception::ReceiveConduct;
 use super::suite::{TlsRole, TlsSuite, TlsVersion};
-use super::{MAX_PINNED, MAX_WITHOUT_DATA};
 use crate::keys::KeyAndIv;
-use crate::{RecordKeys, TrafficSecret};
+use crate::{RecordKeys, RecordOpener, RecordSealer, TrafficSecret};
 use symbolon_crypto::{Crypto, Secret};
 use symbolon_wire::{Reader, WireError};
+use zeroize::Zeroizing;
 
 /// How long a [`TlsState`] is in bytes, for every version and suite.
 pub const TLS_STATE: usize = HEAD + 2 * DIRECTION;
@@ -70,6 +71,14 @@ impl TlsState {
         (&self.conduct, &self.sending, &self.receiving)
     }
 
+    /// The state of a native stream whose opening is done, so that it is carried on as a TLS connection
+    /// is.
+    #[must_use]
+    pub fn after_opening(role: TlsRole, sealer: &RecordSealer, opener: &RecordOpener) -> Self {
+        let conduct = Conduct::new(role, TlsSuite::NativeStream, sealer.sequence(), opener.sequence());
+        Self::of(conduct, sealer.keys(), opener.keys())
+    }
+
     /// Which side we are.
     #[must_use]
     pub const fn role(&self) -> TlsRole {
@@ -97,13 +106,13 @@ impl TlsState {
     /// The state as bytes (`docs/protocol/record.md`).
     #[must_use]
     pub fn to_bytes(&self) -> Secret<TLS_STATE> {
-        let mut out = [0; TLS_STATE];
+        let mut out = Zeroizing::new([0; TLS_STATE]);
         write_head(&self.conduct, &mut out);
         let (head, rest) = out.split_at_mut(HEAD + DIRECTION);
         let (send, receive) = (&self.conduct.send, &self.conduct.receive);
         write_direction(self.sending.secret.as_ref(), &self.sending.raw, send.sequence, &mut head[HEAD..]);
         write_direction(self.receiving.secret.as_ref(), &self.receiving.raw, receive.sequence, rest);
-        Secret::new(out)
+        Secret::new(*out)
     }
 
     /// Reads what [`TlsState::to_bytes`] or [`TlsSession::write_state`](super::TlsSession::write_state)
@@ -203,13 +212,16 @@ fn read_head(r: &mut Reader<'_>) -> Result<Conduct, WireError> {
         what => Some(Pinned { what: Outgoing::from_bytes(what).ok_or(IMPOSSIBLE)?, length }),
     };
     let possible = match pinned {
-        Some(Pinned { what: Outgoing::Data, length }) => length > 0 && length as usize <= MAX_PINNED,
-        Some(Pinned { what, .. }) => length == 0 && what.is_of(suite.version()),
+        Some(Pinned { what, length }) => what.payload().contains(&(length as usize)) && what.is_of(suite),
         None => length == 0,
     };
     let whole = usize::from(held) <= header.len()
         && header.iter().skip(usize::from(held)).all(|b| *b == 0)
         && (held == 0 || message.skip == 0);
+    let ended = [sending, receiving].contains(&Phase::Ended);
+    if ended && suite != TlsSuite::NativeStream {
+        return Err(IMPOSSIBLE);
+    }
     if owed & !owes != 0 || without_data > MAX_WITHOUT_DATA || !possible || !whole {
         return Err(IMPOSSIBLE);
     }

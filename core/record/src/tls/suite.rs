@@ -1,4 +1,4 @@
-//! Versions, suites and sides of the TLS connections that can be carried on.
+//! Versions, suites and sides of the connections that can be carried on.
 
 use crate::Cipher;
 
@@ -31,8 +31,8 @@ impl TlsRole {
     }
 }
 
-/// The cipher suites, by their number at IANA: those of TLS 1.3, and of TLS 1.2 those with forward
-/// secrecy and an AEAD.
+/// The cipher suites, by their number at IANA: those of TLS 1.3, of TLS 1.2 those with forward secrecy
+/// and an AEAD, and our own, from the range that is left to everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
 #[expect(missing_docs, reason = "the names are those of the registry")]
@@ -46,11 +46,14 @@ pub enum TlsSuite {
     EcdheRsaAes256GcmSha384 = 0xc030,
     EcdheRsaChaCha20Poly1305Sha256 = 0xcca8,
     EcdheEcdsaChaCha20Poly1305Sha256 = 0xcca9,
+    /// Not of TLS: a native stream, with the records of TLS 1.3, AES-256-GCM and SHA-256, which may end
+    /// with a reason.
+    NativeStream = 0xff45,
 }
 
 impl TlsSuite {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    /// All that are of TLS.
+    pub const TLS: [Self; 9] = [
         Self::Tls13Aes128GcmSha256,
         Self::Tls13Aes256GcmSha384,
         Self::Tls13ChaCha20Poly1305Sha256,
@@ -65,7 +68,8 @@ impl TlsSuite {
     /// The suite with this number.
     #[must_use]
     pub fn from_number(number: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|suite| suite.number() == number)
+        let mut all = Self::TLS.into_iter().chain([Self::NativeStream]);
+        all.find(|suite| suite.number() == number)
     }
 
     /// Its number at IANA.
@@ -78,9 +82,10 @@ impl TlsSuite {
     #[must_use]
     pub const fn version(self) -> TlsVersion {
         match self {
-            Self::Tls13Aes128GcmSha256 | Self::Tls13Aes256GcmSha384 | Self::Tls13ChaCha20Poly1305Sha256 => {
-                TlsVersion::Tls13
-            }
+            Self::Tls13Aes128GcmSha256
+            | Self::Tls13Aes256GcmSha384
+            | Self::Tls13ChaCha20Poly1305Sha256
+            | Self::NativeStream => TlsVersion::Tls13,
             _ => TlsVersion::Tls12,
         }
     }
@@ -92,9 +97,10 @@ impl TlsSuite {
             Self::Tls13Aes128GcmSha256 | Self::EcdheEcdsaAes128GcmSha256 | Self::EcdheRsaAes128GcmSha256 => {
                 Cipher::Aes128Gcm
             }
-            Self::Tls13Aes256GcmSha384 | Self::EcdheEcdsaAes256GcmSha384 | Self::EcdheRsaAes256GcmSha384 => {
-                Cipher::Aes256Gcm
-            }
+            Self::Tls13Aes256GcmSha384
+            | Self::EcdheEcdsaAes256GcmSha384
+            | Self::EcdheRsaAes256GcmSha384
+            | Self::NativeStream => Cipher::Aes256Gcm,
             Self::Tls13ChaCha20Poly1305Sha256
             | Self::EcdheRsaChaCha20Poly1305Sha256
             | Self::EcdheEcdsaChaCha20Poly1305Sha256 => Cipher::ChaCha20Poly1305,
@@ -105,7 +111,7 @@ impl TlsSuite {
     #[must_use]
     pub const fn secret_length(self) -> usize {
         match self {
-            Self::Tls13Aes128GcmSha256 | Self::Tls13ChaCha20Poly1305Sha256 => 32,
+            Self::Tls13Aes128GcmSha256 | Self::Tls13ChaCha20Poly1305Sha256 | Self::NativeStream => 32,
             Self::Tls13Aes256GcmSha384 => 48,
             _ => 0,
         }

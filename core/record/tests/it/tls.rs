@@ -4,6 +4,7 @@
 mod closing;
 mod faults;
 mod key_updates;
+mod native;
 mod renegotiation;
 mod rfc8448;
 mod successors;
@@ -17,6 +18,11 @@ use symbolon_record::{
 
 /// Some number that both sides have come to.
 const SENT: u64 = 3;
+
+/// All suites of TLS, and ours.
+fn every_suite() -> impl Iterator<Item = TlsSuite> {
+    TlsSuite::TLS.into_iter().chain([TlsSuite::NativeStream])
+}
 
 /// What a handshake leaves of one direction.
 struct Keys {
@@ -160,7 +166,7 @@ mod by_hand {
 
 #[test]
 fn both_directions_carry_data_in_every_suite() {
-    for suite in TlsSuite::ALL {
+    for suite in every_suite() {
         let (mut server, mut client) = pair(suite);
         for (number, payload) in [&b"x"[..], &[7; 16_384], b"end"].into_iter().enumerate() {
             let bytes = data(&mut server, payload);

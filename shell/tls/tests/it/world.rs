@@ -102,7 +102,7 @@ pub(crate) async fn shout(accepted: Accepted<TcpStream>) -> usize {
         let mut out = Vec::new();
         let answer = match session.open_from(&mut ahead, &input[..length], &mut opened).unwrap() {
             TlsEvent::Data(data) => Some(data.to_ascii_uppercase()),
-            TlsEvent::PeerClosed => None,
+            TlsEvent::PeerClosed | TlsEvent::Ended(_) => None,
             TlsEvent::KeyUpdated | TlsEvent::Nothing => Some(Vec::new()),
         };
         session.received(ahead).unwrap();

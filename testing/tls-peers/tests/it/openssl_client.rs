@@ -33,7 +33,7 @@ fn echo(client: &mut Program, us: &mut Carried<TcpStream>, line: &str) {
 
 #[test]
 fn openssl_clients_are_served_in_every_suite() {
-    for suite in TlsSuite::ALL {
+    for suite in TlsSuite::TLS {
         println!("{suite:?}");
         let (mut client, mut us) = connected(suite, &[]);
         echo(&mut client, &mut us, "one");
@@ -47,7 +47,7 @@ fn openssl_clients_are_served_in_every_suite() {
 
 #[test]
 fn openssl_clients_change_keys_and_so_do_we() {
-    for suite in TlsSuite::ALL.into_iter().filter(|s| s.version() == TlsVersion::Tls13) {
+    for suite in TlsSuite::TLS.into_iter().filter(|s| s.version() == TlsVersion::Tls13) {
         println!("{suite:?}");
         let (mut client, mut us) = connected(suite, &[]);
         for (command, answered) in [("k", false), ("K", true), ("K", true), ("k", false)] {

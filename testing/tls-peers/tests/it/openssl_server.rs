@@ -29,7 +29,7 @@ fn exchange(server: &mut Program, us: &mut Carried<TcpStream>, line: &str) {
 
 #[test]
 fn openssl_servers_serve_us_in_every_suite() {
-    for suite in TlsSuite::ALL {
+    for suite in TlsSuite::TLS {
         println!("{suite:?}");
         let (mut server, mut us) = connected(suite);
         exchange(&mut server, &mut us, "one");
@@ -41,7 +41,7 @@ fn openssl_servers_serve_us_in_every_suite() {
 
 #[test]
 fn openssl_servers_change_keys_and_so_do_we() {
-    for suite in TlsSuite::ALL.into_iter().filter(|s| s.version() == TlsVersion::Tls13) {
+    for suite in TlsSuite::TLS.into_iter().filter(|s| s.version() == TlsVersion::Tls13) {
         println!("{suite:?}");
         let (mut server, mut us) = connected(suite);
         exchange(&mut server, &mut us, "hello");

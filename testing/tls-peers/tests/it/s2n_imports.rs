@@ -168,7 +168,7 @@ const ROLES: [TlsRole; 2] = [TlsRole::Server, TlsRole::Client];
 
 #[test]
 fn s2n_goes_on_from_our_state() {
-    for suite in TlsSuite::ALL {
+    for suite in TlsSuite::TLS {
         for role in ROLES {
             println!("{suite:?} as {role:?}");
             import(role, suite, |_| {}).exchange();
@@ -178,7 +178,7 @@ fn s2n_goes_on_from_our_state() {
 
 #[test]
 fn s2n_goes_on_after_key_updates_and_makes_more() {
-    for suite in TlsSuite::ALL.into_iter().filter(|s| s.version() == TlsVersion::Tls13) {
+    for suite in TlsSuite::TLS.into_iter().filter(|s| s.version() == TlsVersion::Tls13) {
         for role in ROLES {
             println!("{suite:?} as {role:?}");
             let mut s2n = import(role, suite, |us| {

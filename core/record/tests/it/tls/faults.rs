@@ -15,7 +15,7 @@ fn told(session: &mut TlsSession, bytes: &[u8]) -> Option<Alert> {
 
 #[test]
 fn every_flipped_bit_of_a_record_is_refused() {
-    for suite in TlsSuite::ALL {
+    for suite in every_suite() {
         let (_, mut client) = pair(suite);
         let record = data(&mut client, b"to the application");
         for bit in 0..record.len() * 8 {
@@ -35,7 +35,7 @@ fn every_flipped_bit_of_a_record_is_refused() {
 
 #[test]
 fn a_cut_record_waits_and_its_connection_ends_truncated() {
-    for suite in TlsSuite::ALL {
+    for suite in TlsSuite::TLS {
         let (mut server, mut client) = pair(suite);
         let record = data(&mut client, b"half of it");
         for cut in 0..record.len() {
@@ -54,7 +54,7 @@ fn a_cut_record_waits_and_its_connection_ends_truncated() {
 
 #[test]
 fn a_repeated_moved_or_returned_record_is_refused() {
-    for suite in TlsSuite::ALL {
+    for suite in TlsSuite::TLS {
         let forged = Err(PeerMisbehaved::Forged.into());
         let (mut server, mut client) = pair(suite);
         let (one, two) = (data(&mut client, b"one"), data(&mut client, b"two"));
@@ -68,7 +68,7 @@ fn a_repeated_moved_or_returned_record_is_refused() {
 
 #[test]
 fn the_alert_fits_the_fault() {
-    for suite in TlsSuite::ALL {
+    for suite in TlsSuite::TLS {
         let tls13 = suite.version() == TlsVersion::Tls13;
         let told_by = |content: u8, payload: &[u8]| {
             let (mut server, client) = pair(suite);
@@ -97,7 +97,7 @@ fn the_alert_fits_the_fault() {
 
 #[test]
 fn a_record_that_is_too_long_is_refused_by_its_header_and_by_its_content() {
-    for suite in TlsSuite::ALL {
+    for suite in TlsSuite::TLS {
         let (mut server, client) = pair(suite);
         let longest = sealed_by_hand(&client, 23, &[b'x'; MAX_PLAINTEXT]);
         assert_eq!(seen(&mut server, &longest).unwrap()[0].len(), MAX_PLAINTEXT);
@@ -142,7 +142,7 @@ proptest! {
         suite in 0..9usize,
         with_header in any::<bool>(),
     ) {
-        let (mut server, _) = pair(TlsSuite::ALL[suite]);
+        let (mut server, _) = pair(TlsSuite::TLS[suite]);
         if with_header && bytes.len() >= 5 {
             let [high, low] = (bytes.len() as u16 - 5).to_be_bytes();
             bytes[..5].copy_from_slice(&[23, 3, 3, high, low]);
@@ -159,10 +159,10 @@ proptest! {
              proptest::collection::vec(prop_oneof![0..5u8, Just(24u8), any::<u8>()], 0..12)),
             1..20,
         ),
-        suite in 0..9usize,
+        suite in 0..10usize,
         role in any::<bool>(),
     ) {
-        let suite = TlsSuite::ALL[suite];
+        let suite = every_suite().nth(suite).unwrap();
         let (server, client) = pair_at(suite, 0, 0);
         let (mut session, keys) =
             if role { (server, Keys::new(suite, 2)) } else { (client, Keys::new(suite, 1)) };
