@@ -51,6 +51,11 @@ struct Worker {
     listener: Option<TcpListener>,
     connections: Vec<Connection>,
     tokens: u64,
+    /// The holder is gone.
+    alone: bool,
+    /// Has never anything to say; its other end is kept.
+    nothing: OwnedFd,
+    _other_end: OwnedFd,
 }
 
 pub(crate) fn run() {
@@ -65,12 +70,14 @@ pub(crate) fn run() {
     // the first random bytes of a process take tens of milliseconds: before it is ready, not after
     SystemEntropy.fill(&mut [0; 16]);
     link.ready().unwrap();
-    Worker { link, in_hand, family, listener, connections: vec![], tokens: 0 }.work();
+    let (nothing, _other_end) = symbolon_os::pass::pair().unwrap();
+    let (connections, tokens, alone) = (vec![], 0, false);
+    Worker { link, in_hand, family, listener, connections, tokens, alone, nothing, _other_end }.work();
 }
 
 impl Worker {
     fn work(&mut self) {
-        loop {
+        while !self.alone || !self.connections.is_empty() {
             let (link, accept, ready) = self.wait();
             if link && !self.hear() {
                 return;
@@ -89,7 +96,9 @@ impl Worker {
 
     /// What the link, the listener and each connection have.
     fn wait(&self) -> (bool, bool, Vec<bool>) {
-        let mut fds = vec![PollFd::new(&self.link, PollFlags::IN)];
+        // a link without a holder would wake us again and again
+        let link = if self.alone { self.nothing.as_fd() } else { self.link.as_fd() };
+        let mut fds = vec![PollFd::from_borrowed_fd(link, PollFlags::IN)];
         fds.extend(self.listener.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
         let first = fds.len();
         for connection in &self.connections {
@@ -103,7 +112,7 @@ impl Worker {
                 (&connection.client, flags(waits.client_readable, waits.client_writable)),
                 (&connection.application, flags(waits.application_readable, waits.application_writable)),
             ] {
-                let socket = if flags.is_empty() { self.link.as_fd() } else { socket.as_fd() };
+                let socket = if flags.is_empty() { self.nothing.as_fd() } else { socket.as_fd() };
                 fds.push(PollFd::from_borrowed_fd(socket, flags));
             }
         }
@@ -125,7 +134,12 @@ impl Worker {
                 }
             }
             FromHolder::NotHeld { token } => self.connections.retain(|c| c.token != token),
-            FromHolder::Stop | FromHolder::HolderGone => return false,
+            FromHolder::Stop => return false,
+            FromHolder::HolderGone => {
+                // what is carried goes on without a net, and another holder can listen
+                self.alone = true;
+                self.listener = None;
+            }
             FromHolder::Begin { .. } => panic!("begun before"),
         }
         true
@@ -248,7 +262,9 @@ impl Worker {
                     if ended != Ended::Orderly {
                         eprintln!("ended: {ended:?}");
                     }
-                    if let Some(id) = id.take() {
+                    if let Some(id) = id.take()
+                        && !self.alone
+                    {
                         self.link.release(id).unwrap();
                     }
                     break Interest::default();

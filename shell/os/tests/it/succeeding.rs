@@ -4,9 +4,9 @@ use crate::carrying::{Ends, kill, turn_until};
 use crate::gateway::APPLICATION;
 use crate::roles;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use symbolon_os::{Event, Holder};
 
@@ -58,6 +58,12 @@ fn reign(mut holder: Holder) {
         panic!("{}", holder.replace_self(command));
     }
     println!("\n{ENOUGH}");
+    if left == 0 {
+        // this holder is killed itself
+        loop {
+            check(holder.turn(None, None).unwrap());
+        }
+    }
     while holder.connections() > 0 {
         check(holder.turn(None, Some(Duration::from_secs(10))).unwrap());
     }
@@ -74,14 +80,15 @@ fn check(events: Vec<Event>) {
     }
 }
 
-#[test]
-fn a_holder_replaces_itself_without_losing_a_descriptor() {
+/// A holder in a process of its own, with three connections that are busy, which has killed so many
+/// workers, and the lines that it goes on to say.
+fn holder_with_connections(kills: usize) -> (Child, impl Iterator<Item = String>, Ends, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let applications = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut holder = roles::command("holder")
         .env(APPLICATION, applications.local_addr().unwrap().to_string())
-        .env(KILLS, (6 * TERM).to_string())
+        .env(KILLS, kills.to_string())
         .stdin(Stdio::from(OwnedFd::from(listener)))
         .stdout(Stdio::piped())
         .spawn()
@@ -94,9 +101,32 @@ fn a_holder_replaces_itself_without_losing_a_descriptor() {
     assert!(said.any(|line| line == HELD));
     ends.begin();
     assert!(said.any(|line| line == ENOUGH));
+    (holder, said, ends, address)
+}
+
+#[test]
+fn a_holder_replaces_itself_without_losing_a_descriptor() {
+    let (mut holder, said, ends, _) = holder_with_connections(6 * TERM);
     ends.finish();
     said.for_each(drop);
     assert!(holder.wait().unwrap().success());
+}
+
+#[test]
+fn when_the_holder_is_killed_connections_go_on_and_another_can_listen() {
+    let (mut holder, said, ends, address) = holder_with_connections(0);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    // the workers close the listening socket as soon as they hear of it
+    let begun = Instant::now();
+    while TcpListener::bind(address).is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    let (bytes, _) = ends.finish();
+    assert!(bytes > 0);
+    // they have its standard output, and end it when they end
+    said.for_each(drop);
 }
 
 #[test]
