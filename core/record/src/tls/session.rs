@@ -10,7 +10,33 @@ use crate::{
 };
 use symbolon_crypto::Crypto;
 
-/// Both directions of a live TLS connection, after its handshake.
+/// Both directions of a live connection, after its handshake or opening.
+///
+/// ```
+/// # use symbolon_record::*;
+/// # use symbolon_crypto::Secret;
+/// # let crypto = symbolon_provider::crypto();
+/// # let sealer = |n| RecordSealer::new(crypto, Secret::new([n; 32]));
+/// # let opener = |n| RecordOpener::new(crypto, Secret::new([n; 32]));
+/// # let at_gateway = TlsState::after_opening(TlsRole::Server, &sealer(1), &opener(2));
+/// # let at_client = TlsState::after_opening(TlsRole::Client, &sealer(2), &opener(1));
+/// # let mut client = TlsSession::resume(crypto, &at_client);
+/// let mut gateway = TlsSession::resume(crypto, &at_gateway);
+/// gateway.pin(Outgoing::Data, 5)?;
+/// let remembered = gateway.state().to_bytes(); // a ledger keeps it before the first byte leaves
+///
+/// // The gateway dies here, or a little later. Its successor makes the same record again.
+/// let mut successor = TlsSession::resume(crypto, &TlsState::from_bytes(remembered.expose())?);
+/// let mut record = vec![0; successor.sealed_length()];
+/// successor.seal(b"hello", &mut record)?; // a socket would write it
+/// successor.sent()?;
+///
+/// let mut out = vec![0; record.len()];
+/// let mut ahead = client.ahead();
+/// assert_eq!(client.open_from(&mut ahead, &record, &mut out)?, TlsEvent::Data(b"hello"));
+/// client.received(ahead)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct TlsSession {
     conduct: Conduct,
