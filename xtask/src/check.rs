@@ -11,7 +11,7 @@ use crate::tally::Tally;
 use crate::workspace::{cargo, release_binary};
 use crate::{formal, fuzz, layers, packages, seeds, toolchain};
 
-/// Seconds of fuzzing for each target in a run of all checks: eleven targets cost a minute.
+/// Seconds of fuzzing for each target in a run of all checks: twelve targets cost a minute.
 const SMOKE_SECONDS: u32 = 5;
 
 /// Crates that the lock file may hold: a stranger builds them all before the first command runs.
