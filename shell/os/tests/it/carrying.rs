@@ -5,7 +5,7 @@ use crate::{roles, toy};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use symbolon_os::{Event, Holder};
@@ -36,7 +36,12 @@ fn compare(seed: u64, at: u64, got: &[u8]) {
 }
 
 /// An application that sends one stream and gets another. How much it sent and got.
-fn application(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) -> (u64, u64) {
+fn application(
+    mut stream: TcpStream,
+    enough: Arc<AtomicBool>,
+    moved: &AtomicU64,
+    buffer: usize,
+) -> (u64, u64) {
     let mut writer = stream.try_clone().unwrap();
     let sender = thread::spawn(move || {
         let sent = send_until(&enough, DOWN, |piece| writer.write_all(piece).unwrap());
@@ -51,6 +56,7 @@ fn application(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) ->
         }
         compare(UP, got, &buffer[..count]);
         got += count as u64;
+        moved.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 
@@ -107,6 +113,8 @@ fn client(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) -> (u64
 #[derive(Default)]
 pub(crate) struct Ends {
     enough: Arc<AtomicBool>,
+    /// Bytes that came to the applications.
+    moved: Arc<AtomicU64>,
     connected: Vec<(TcpStream, TcpStream, usize)>,
     clients: Vec<JoinHandle<(u64, u64, u64)>>,
     applications: Vec<JoinHandle<(u64, u64)>>,
@@ -123,9 +131,18 @@ impl Ends {
     /// Lets both ends of all connections send and read.
     pub(crate) fn begin(&mut self) {
         for (to_gateway, from_gateway, buffer) in self.connected.drain(..) {
-            let (enough, also) = (self.enough.clone(), self.enough.clone());
+            let (enough, also, moved) = (self.enough.clone(), self.enough.clone(), self.moved.clone());
             self.clients.push(thread::spawn(move || client(to_gateway, enough, buffer)));
-            self.applications.push(thread::spawn(move || application(from_gateway, also, buffer)));
+            self.applications.push(thread::spawn(move || application(from_gateway, also, &moved, buffer)));
+        }
+    }
+
+    /// Waits until so many bytes more have come to the applications.
+    pub(crate) fn move_on(&self, bytes: u64) {
+        let (begun, enough) = (Instant::now(), self.moved.load(Ordering::Relaxed) + bytes);
+        while self.moved.load(Ordering::Relaxed) < enough {
+            assert!(begun.elapsed() < PATIENCE, "it goes on");
+            thread::yield_now();
         }
     }
 

@@ -123,8 +123,8 @@ fn when_the_holder_is_killed_connections_go_on_and_another_can_listen() {
         assert!(begun.elapsed() < Duration::from_secs(20));
         std::thread::yield_now();
     }
-    let (bytes, _) = ends.finish();
-    assert!(bytes > 0);
+    ends.move_on(1 << 20);
+    ends.finish();
     // they have its standard output, and end it when they end
     said.for_each(drop);
 }
