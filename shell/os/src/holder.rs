@@ -18,9 +18,9 @@ mod staff;
 mod succession;
 mod table;
 
-use self::process::{Respawn, Stage, Worker};
+use self::process::{Letter, Respawn, Stage, Worker};
 use self::table::Table;
-use crate::message::MAX_CARRIED;
+use crate::message::{MAX_CARRIED, ToWorker};
 use crate::{FamilyKey, HeldId};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::BTreeMap;
@@ -125,6 +125,13 @@ impl Holder {
         self.settings.program = program;
         self.generation += 1;
         self.respawn = Respawn::default();
+    }
+
+    /// Tells all workers to read the configuration again.
+    pub fn reload(&mut self) {
+        for worker in self.workers.values_mut().filter(|worker| worker.is_heard()) {
+            worker.letters.push_back(Letter::Plain(ToWorker::Reload));
+        }
     }
 
     /// Tells all workers to stop, and begins none. Connections end with the holder.

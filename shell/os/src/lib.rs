@@ -14,7 +14,8 @@
 //! process that stays, [`HolderLink`] the workers' end of it. What a client sends is looked at by
 //! workers only.
 //!
-//! All unsafe code is in `mapping.rs`, `counters.rs` and `inherited.rs`, each block with its reason.
+//! All unsafe code is in `mapping.rs`, `counters.rs`, `inherited.rs` and `signals.rs`, each block with its
+//! reason.
 
 #![deny(unsafe_code)]
 #![warn(clippy::undocumented_unsafe_blocks)]
@@ -30,6 +31,8 @@ mod mapping;
 mod memory;
 mod message;
 pub mod pass;
+#[expect(unsafe_code, reason = "signalfd, for which there is no safe interface")]
+mod signals;
 mod worker;
 
 pub use counters::{counters, prepare, tcp_counters};
@@ -37,6 +40,7 @@ pub use family::{FamilyKey, InHand, forbid_dumps};
 pub use holder::{BreakerRules, Death, EndedBy, Event, Holder, HolderSettings, WorkerId, WorkerProgram};
 pub use memory::{MemoryFile, MemoryFileError};
 pub use message::Unable;
+pub use signals::{Asked, Signals};
 pub use worker::{FromHolder, HeldConnection, HolderLink};
 
 /// A connection, as holder and workers name it to each other. Never 0, never given twice by one family.

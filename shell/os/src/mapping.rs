@@ -1,5 +1,4 @@
-//! Shared memory, mapped. Here, and where the kernel is asked for a socket's counters, is the only
-//! unsafe code of the crate.
+//! Shared memory, mapped: the only place where a pointer is followed.
 
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 use std::io;

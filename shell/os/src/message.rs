@@ -46,6 +46,8 @@ pub(crate) enum ToWorker {
     NotHeld { token: u64 },
     /// Stop at the next step; others carry on.
     Stop,
+    /// Read the configuration again.
+    Reload,
 }
 
 impl ToHolder {
@@ -111,6 +113,7 @@ impl ToWorker {
                 w.u64(*token);
             }
             Self::Stop => w.u8(5),
+            Self::Reload => w.u8(6),
         }
         w.into_bytes()
     }
@@ -129,6 +132,7 @@ impl ToWorker {
             3 => Self::Held { token: r.u64()?, id: HeldId(r.u64()?) },
             4 => Self::NotHeld { token: r.u64()? },
             5 => Self::Stop,
+            6 => Self::Reload,
             _ => return Err(WireError::BadValue("kind of message")),
         };
         r.finish()?;

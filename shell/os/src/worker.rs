@@ -50,6 +50,8 @@ pub enum FromHolder {
     },
     /// Stop at the next step of each connection and end the process; others carry on.
     Stop,
+    /// Read the configuration again; connections stay as they are.
+    Reload,
     /// The holder is gone: what this worker carries dies with it. Accept nothing more, close the
     /// listening sockets so that another family can open them, and end with the last connection.
     HolderGone,
@@ -116,6 +118,7 @@ impl HolderLink {
             ToWorker::Held { token, id } => Ok(FromHolder::Held { token, id }),
             ToWorker::NotHeld { token } => Ok(FromHolder::NotHeld { token }),
             ToWorker::Stop => Ok(FromHolder::Stop),
+            ToWorker::Reload => Ok(FromHolder::Reload),
         }
     }
 

@@ -140,6 +140,7 @@ impl Worker {
                 self.alone = true;
                 self.listener = None;
             }
+            FromHolder::Reload => {}
             FromHolder::Begin { .. } => panic!("begun before"),
         }
         true

@@ -224,6 +224,23 @@ fn workers_that_die_young_are_begun_less_and_less_often() {
 }
 
 #[test]
+fn workers_are_told_to_read_their_configuration_again() {
+    let mut holder = Holder::new(settings(worker("keeps", &[]), 2)).unwrap();
+    let mut ready = 0;
+    turn_until(&mut holder, |event| {
+        ready += usize::from(matches!(event, Event::Ready(_)));
+        ready == 2
+    });
+    holder.reload();
+    // these end when they are told
+    let mut ended = 0;
+    turn_until(&mut holder, |event| {
+        ended += usize::from(matches!(event, Event::Died { death: Death::Ended, .. }));
+        ended == 2
+    });
+}
+
+#[test]
 fn the_caller_can_wake_the_holder() {
     let mut holder = Holder::new(settings(worker("keeps", &[]), 1)).unwrap();
     turn_until(&mut holder, |event| matches!(event, Event::Ready(_)));
