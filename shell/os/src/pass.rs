@@ -88,9 +88,9 @@ pub fn receive(socket: BorrowedFd<'_>, flags: RecvFlags) -> io::Result<Option<Me
     let flags = flags | RecvFlags::CMSG_CLOEXEC | RecvFlags::TRUNC;
     let got = loop {
         match rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
-            Err(Errno::INTR) => {}
-            // the other end was closed with messages of ours unread
-            Err(Errno::CONNRESET) => return Ok(None),
+            // the latter once, if the other end was closed with messages of ours unread; what it said
+            // before is still there
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             got => break got?,
         }
     };

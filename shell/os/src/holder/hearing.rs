@@ -9,14 +9,20 @@ use rustix::net::RecvFlags;
 use std::io;
 use std::os::fd::AsFd;
 
+/// How many messages of a worker are taken in before the others have their turn.
+const AT_ONCE: usize = 1024;
+
 /// How many letters a worker may leave unread: all connections of a family, and as many answers.
 const MAX_UNREAD: usize = 1 << 17;
 
 impl Holder {
-    /// Takes in what a worker said, to the last message that is there.
-    pub(super) fn hear(&mut self, id: WorkerId) {
+    /// Takes in what a worker said. Whether there may be more.
+    pub(super) fn hear(&mut self, id: WorkerId) -> bool {
         let until = self.now() + self.settings.stop_within;
-        while let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_heard()) {
+        for _ in 0..AT_ONCE {
+            let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.is_heard()) else {
+                return false;
+            };
             match pass::receive(worker.socket.as_fd(), RecvFlags::DONTWAIT) {
                 Ok(Some(message)) => {
                     if let Err(what) = self.obey(id, message) {
@@ -26,7 +32,7 @@ impl Holder {
                         }
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // how it dies tells something of what it had in hand, so it is left alone for a while
                 Ok(None) | Err(_) => {
                     worker.letters.clear();
@@ -34,6 +40,7 @@ impl Holder {
                 }
             }
         }
+        true
     }
 
     /// Does what a message says, or says what is wrong with it.

@@ -3,6 +3,7 @@
 use super::{Death, WorkerProgram};
 use crate::message::ToWorker;
 use crate::{FamilyKey, HeldId, InHand, pass};
+use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use std::collections::VecDeque;
@@ -106,6 +107,8 @@ impl Worker {
         let status = match rustix::process::waitid(WaitId::PidFd(self.process.as_fd()), options) {
             Ok(None) => return Ok(None),
             Ok(Some(status)) => status,
+            // somebody has waited for it, or the kernel did: it is dead, and nobody knows how
+            Err(Errno::CHILD) => return Ok(Some(Death::Crashed { status: None, signal: None })),
             Err(error) => return Err(error.into()),
         };
         let signal = status.terminating_signal();

@@ -80,8 +80,8 @@ impl Holder {
 
     /// Waits for a worker that is dead, and takes its connections back.
     pub(super) fn bury(&mut self, id: WorkerId) -> io::Result<()> {
-        // what it said before it died is true
-        self.hear(id);
+        // what it said before it died is true, and it says nothing more
+        while self.hear(id) {}
         let now = self.now();
         let Some(worker) = self.workers.get(&id) else { return Ok(()) };
         let Some(death) = worker.wait()? else { return Ok(()) };

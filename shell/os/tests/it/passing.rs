@@ -76,6 +76,21 @@ fn nothing_to_receive_is_told_from_nobody_there() {
 }
 
 #[test]
+fn what_was_said_before_the_end_is_heard_although_answers_were_not() {
+    let (here, there) = pass::pair().unwrap();
+    for i in 0..10 {
+        send(&there, &[i], &[]).unwrap();
+        send(&here, b"an answer that nobody reads", &[]).unwrap();
+    }
+    drop(there);
+    for i in 0..10 {
+        let message = pass::receive(here.as_fd(), RecvFlags::DONTWAIT).unwrap().unwrap();
+        assert_eq!(message.bytes(), [i]);
+    }
+    assert!(pass::receive(here.as_fd(), RecvFlags::DONTWAIT).unwrap().is_none());
+}
+
+#[test]
 fn a_full_socket_would_block() {
     let (here, _there) = pass::pair().unwrap();
     let full = (0..100_000).find_map(|_| send(&here, &[0; 500], &[]).err()).unwrap();
