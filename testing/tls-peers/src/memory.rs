@@ -30,7 +30,9 @@ impl RustlsPeer {
             TlsRole::Server => TlsRole::Client,
             TlsRole::Client => TlsRole::Server,
         };
-        let tls = setup.connection(role, &Arc::new(KeptSecrets::default()))?;
+        let mut tls = setup.connection(role, &Arc::new(KeptSecrets::default()))?;
+        // It keeps what it says until somebody reads it.
+        tls.set_buffer_limit(None);
         Ok(Self { tls, fault: None, heard: Vec::new(), to_us: VecDeque::new() })
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot set up its facts has failed")]
 #![expect(clippy::print_stdout, reason = "a test that fails says in which suite")]
 
+mod deaths;
 mod openssl_client;
 mod openssl_server;
 mod program;
