@@ -8,7 +8,7 @@ mod tls;
 
 use drive::{Layer, Process, Says, Story, World, WorldOf};
 use proptest::prelude::*;
-use symbolon_session::ledger::{Ended, LedgerError, Truncation};
+use symbolon_session::ledger::{Ended, Entry, LedgerError, Truncation};
 
 /// Half a hundred records each way, key updates asked for and of our own, and an orderly end.
 fn both_ways() -> Story {
@@ -162,23 +162,31 @@ fn a_key_update_that_the_client_asks_for_comes_once_whoever_answers() {
 
 #[test]
 fn without_commits_a_kill_costs_bytes() {
-    let story = both_ways();
-    let steps = whole_run(&story, true);
-    let mut wrong = 0;
-    for kill in (100..steps).step_by(7) {
-        let mut world = World::new(&story, true);
-        world.forgetful = true;
-        world.fuel.refill(kill);
-        if world.begin() == Process::Killed {
-            world.fuel.refill(u64::MAX);
-            // the numbers of the toy are used twice then, which it notices too
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.adopt()));
-            let whole = outcome.is_ok_and(|ended| ended == Process::Ended(Ended::Orderly))
-                && nothing_wrong(&story, &world).is_ok();
-            wrong += u64::from(!whole);
+    type Forgets = fn(&Entry) -> bool;
+    let up_only = || Story { application: vec![], ..both_ways() };
+    let forgets: [(&str, Story, Forgets); 3] = [
+        ("everything", both_ways(), |_| true),
+        ("what it means to send", both_ways(), |entry| entry.to_client.intent.is_some()),
+        ("what it passed on", up_only(), |entry| entry.to_client.intent.is_none()),
+    ];
+    for (what, story, forgets) in forgets {
+        let steps = whole_run(&story, true);
+        let mut wrong = 0;
+        for kill in (100..steps).step_by(3) {
+            let mut world = World::new(&story, true);
+            world.forgets = forgets;
+            world.fuel.refill(kill);
+            if world.begin() == Process::Killed {
+                world.fuel.refill(u64::MAX);
+                // the numbers of the toy are used twice then, which it notices too
+                let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.adopt()));
+                let whole = outcome.is_ok_and(|ended| ended == Process::Ended(Ended::Orderly))
+                    && nothing_wrong(&story, &world).is_ok();
+                wrong += u64::from(!whole);
+            }
         }
+        assert!(wrong > 0, "the tests above would notice a ledger that forgets {what}");
     }
-    assert!(wrong > 0, "the tests above would notice a ledger that is not kept");
 }
 
 fn pieces() -> impl Strategy<Value = Vec<usize>> {

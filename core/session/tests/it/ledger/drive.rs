@@ -106,8 +106,8 @@ pub(crate) struct WorldOf<L> {
     sealed: Sealed,
     family: Box<dyn Aead>,
     truncation: Truncation,
-    /// The negative control: commits after the first change nothing.
-    pub(crate) forgetful: bool,
+    /// The negative control: which commits after the first change nothing.
+    pub(crate) forgets: fn(&Entry) -> bool,
     /// How many system calls and stores a connection may take before it counts as stuck.
     patience: u64,
     layer: PhantomData<L>,
@@ -121,7 +121,7 @@ impl<L: Layer> WorldOf<L> {
             sealed: Sealed::new(HashMap::new().into()),
             family: crypto().aes256_gcm(&Secret::new([3; 32])),
             truncation: story.truncation,
-            forgetful: false,
+            forgets: |_| false,
             patience: 100_000,
             layer: PhantomData,
         }
@@ -179,7 +179,8 @@ impl<L: Layer> WorldOf<L> {
                 let mut memory = Stores(&mut self.kernel.memory, &self.fuel);
                 let mut entropy = SystemEntropy;
                 let seal = &mut KeySeal::new(&*self.family, &mut entropy);
-                if self.forgetful && (committed || carrier.entry().epoch > 0) {
+                let begun = committed || carrier.entry().epoch > 0;
+                if begun && (self.forgets)(carrier.entry()) {
                     carrier.commit(&mut Nowhere, seal);
                 } else {
                     carrier.commit(&mut memory, seal);
