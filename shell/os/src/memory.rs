@@ -141,7 +141,9 @@ impl MemoryFile {
         Ok(ring.window_mut(position, room))
     }
 
-    /// Wipes keys and rings when the connection is over, before the holder is told.
+    /// Wipes keys and rings when the connection is over, and the holder was told
+    /// ([`HolderLink::release`](crate::HolderLink::release)). Not before: whoever found an empty ledger
+    /// would reset the sockets, and take away what the peers have not yet received.
     ///
     /// # Errors
     /// When the kernel does not punch holes; the ledger is wiped all the same.

@@ -166,7 +166,7 @@ impl HolderLink {
         self.say(ToHolder::Hold { token }, &[client, application, memory])
     }
 
-    /// A connection has come to its end; its sockets are shut or reset, its memory erased.
+    /// A connection has come to its end; its sockets are shut or reset. Then its memory is erased.
     ///
     /// # Errors
     /// What the kernel says.

@@ -36,8 +36,10 @@ pub struct Carrier<P> {
 }
 
 impl<P: Protection> Carrier<P> {
-    /// Carries a new connection, whose handshake is over: `protection` goes on from it; `client` and `application` are counted now, with nothing of either
-    /// side's content read yet. The first step is the first commit, before which nothing can be adopted.
+    /// Carries a new connection, whose handshake is over: `protection` goes on from it. `client` and
+    /// `application` are counted now, with the handshake's own bytes read and written to the last, and
+    /// nothing of either side's content. The first step is the first commit, before which nothing can be
+    /// adopted.
     pub fn begin(
         ledger: Ledger,
         protection: P,

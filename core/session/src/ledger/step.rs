@@ -66,6 +66,10 @@ pub struct Interest {
 
 /// How a connection came to its end. In all cases but the first the application's socket is reset, so
 /// that it takes no part for the whole.
+///
+/// A client's socket that is not reset is closed only when the client has ended what it sends, or after
+/// a while, and what it sends is read and dropped until then: the kernel resets a socket that is closed
+/// with bytes unread, and the client would lose what it has not yet received, an alert among it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Both sides ended what they send, and all of it arrived.

@@ -90,7 +90,10 @@ impl Worker {
                     self.connections[i].waits = self.drive(i);
                 }
             }
-            self.connections.retain(|connection| connection.waits != Interest::default());
+            let over = |connection: &mut Connection| connection.waits == Interest::default();
+            for connection in self.connections.extract_if(.., over) {
+                connection.memory.erase().unwrap();
+            }
         }
     }
 
