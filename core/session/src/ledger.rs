@@ -22,7 +22,8 @@
 //!
 //! [`Carrier`] is the connection as a sequence of [`Step`]s, each of which is one system call or one
 //! change of the memory; [`Ledger`] is the memory's layout and the commit; [`Adoption`] is the
-//! judgement on what a dead process left. [`Protection`] is what a record layer must offer, [`TlsProtection`] that of TLS.
+//! judgement on what a dead process left. [`Protection`] is what a record layer must offer, [`TlsProtection`] that of TLS and of native
+//! streams.
 //! Nothing here does input or output. Exact bytes and reasons: `docs/protocol/ledger.md`.
 
 mod adoption;
@@ -48,4 +49,4 @@ pub use lost::{LedgerError, Lost};
 pub use memory::{Ledger, LedgerMemory, Opened};
 pub use protection::{CONDUCT, Fault, Intent, Keys, Numbers, Protection, Received};
 pub use step::{Ended, Interest, Rings, Step};
-pub use tls::TlsProtection;
+pub use tls::{STREAM_END, TlsProtection};

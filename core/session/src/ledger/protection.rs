@@ -12,7 +12,8 @@ pub enum Intent {
     KeyUpdate,
     /// The orderly end of what goes to the client.
     CloseNotify,
-    /// An end with a reason, the last record (a TLS alert's description, or our own code).
+    /// An end with a reason, the last record (a TLS alert's description, or our own code, see
+    /// [`STREAM_END`](super::STREAM_END)).
     Alert(u16),
     /// An alert that changes nothing.
     Warning(u16),

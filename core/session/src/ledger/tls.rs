@@ -1,4 +1,4 @@
-//! TLS connections under a ledger.
+//! TLS connections under a ledger, and native streams, which have the same record layer.
 
 use super::{CONDUCT, Entry, Fault, Intent, Keys, LedgerError, Numbers, Protection, Received};
 use symbolon_crypto::{Crypto, SecretBytes};
@@ -14,7 +14,11 @@ const HEAD: usize = 20;
 /// Where a state has the number of the next record that we send, and of the next that we receive.
 const NUMBERS: [usize; 2] = [HEAD + 92, HEAD + 192];
 
-/// The record layer of a TLS connection that is carried on.
+/// Added to the code of a native stream's end, in the place of an alert's number. Such an end has no
+/// sentence: it must follow from the code alone, also in the next version of the program.
+pub const STREAM_END: u16 = 256;
+
+/// The record layer of a TLS connection or a native stream that is carried on.
 #[derive(Debug)]
 pub struct TlsProtection {
     session: TlsSession,
@@ -69,7 +73,8 @@ impl Protection for TlsProtection {
             // the keys of TLS 1.2 are used up, and there is more to send: that is no orderly end
             Outgoing::Alert(Alert::CloseNotify) => Intent::Alert(INTERNAL.0),
             Outgoing::Alert(alert) => Intent::Warning(alert as u16),
-            _ => return None,
+            // neither is ever owed
+            Outgoing::Data | Outgoing::End(_) => return None,
         })
     }
 
@@ -78,6 +83,7 @@ impl Protection for TlsProtection {
             Intent::Data(length) => (Outgoing::Data, length as usize),
             Intent::KeyUpdate => (Outgoing::KeyUpdate(KeyUpdateRequest::NotRequested), 0),
             Intent::CloseNotify => (Outgoing::Alert(Alert::CloseNotify), 0),
+            Intent::Alert(end @ STREAM_END..) => (Outgoing::End((end - STREAM_END) as u8), 0),
             Intent::Alert(alert) | Intent::Warning(alert) => (Outgoing::Alert(alert_of(alert)), 0),
         };
         self.session.pin(what, length).map_err(|_| INTERNAL)
@@ -111,7 +117,8 @@ impl Protection for TlsProtection {
             Ok(TlsEvent::Data(data)) => (Received::Data, data.len()),
             Ok(TlsEvent::KeyUpdated) => (Received::KeyUpdate, 0),
             Ok(TlsEvent::PeerClosed) => (Received::CloseNotify, 0),
-            Ok(_) => (Received::Nothing, 0),
+            Ok(TlsEvent::Ended(end)) => (Received::Alert(STREAM_END + u16::from(end.code())), 0),
+            Ok(TlsEvent::Nothing) => (Received::Nothing, 0),
             Err(error) => {
                 content.truncate(start);
                 // the session is left as it is: who carries it on meets the same fault again, and tells it

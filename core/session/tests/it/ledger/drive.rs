@@ -16,6 +16,8 @@ use symbolon_session::ledger::{
 pub(crate) trait Layer: Protection + Sized {
     /// Bytes of each ring.
     const RING: usize;
+    /// What the client is told when the application failed.
+    const FAILURE: u16 = 80;
 
     /// That of the first process.
     fn fresh(sealed: Sealed) -> Self;
@@ -238,7 +240,7 @@ impl<L: Layer> WorldOf<L> {
             (Step::WriteClient, Got::Bytes(count)) => carrier.wrote_client(count),
             (_, Got::Bytes(count)) => carrier.wrote_application(count),
             (Step::ReadClient { .. } | Step::WriteClient, Got::Failed) => carrier.client_failed(),
-            (_, Got::Failed) => carrier.end_with(80),
+            (_, Got::Failed) => carrier.end_with(L::FAILURE),
         }
     }
 }

@@ -11,11 +11,15 @@ use symbolon_record::{
     Alert, HandedOver, KeyUpdateRequest, Outgoing, TlsEvent, TlsRole, TlsSession, TlsState, TlsSuite,
     TlsVersion,
 };
-use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{
     CONDUCT, Carrier, ClientEnd, Counters, Ended, Entry, Fault, Geometry, Intent, KeySeal, Keys, Ledger,
-    Numbers, Protection, Received, Standing, Step, TlsProtection, ToApplication, ToClient, Truncation,
+    Lost, Numbers, Protection, Received, STREAM_END, Standing, Step, TlsProtection, ToApplication, ToClient,
+    Truncation,
 };
+use symbolon_session::{ConnectionId, EndReason};
+
+/// The number of our own suite.
+const NATIVE: u16 = TlsSuite::NativeStream.number();
 
 /// What a handshake leaves of one direction.
 struct Direction {
@@ -74,6 +78,8 @@ impl<const SUITE: u16> Tls<SUITE> {
 
 impl<const SUITE: u16> Layer for Tls<SUITE> {
     const RING: usize = 512;
+    const FAILURE: u16 =
+        if SUITE == NATIVE { STREAM_END + EndReason::ApplicationReset.code() as u16 } else { 80 };
 
     fn fresh(_: Sealed) -> Self {
         Self(TlsProtection::new(crypto(), &state(Self::suite(), TlsRole::Server)))
@@ -122,7 +128,8 @@ impl<const SUITE: u16> Layer for Tls<SUITE> {
                 Ok(TlsEvent::Data(data)) => saw.data.extend(data),
                 Ok(TlsEvent::KeyUpdated) => saw.key_updates += 1,
                 Ok(TlsEvent::PeerClosed) => saw.closed = true,
-                Ok(_) => {}
+                Ok(TlsEvent::Ended(end)) => saw.alert = Some(STREAM_END + u16::from(end.code())),
+                Ok(TlsEvent::Nothing) => {}
                 Err(symbolon_record::RecordError::PeerGaveUp(alert)) => {
                     saw.alert = Some(alert.into());
                     continue;
@@ -240,6 +247,31 @@ fn connections_of_tls_1_2_survive_kills_at_any_point() {
     survives::<0xc02f>();
     survives::<0xc02c>();
     survives::<0xcca8>();
+}
+
+#[test]
+fn native_streams_survive_kills_at_any_point() {
+    survives::<NATIVE>();
+}
+
+#[test]
+fn why_a_native_stream_ends_is_told_whoever_tells_it() {
+    let story = Story { application_resets_at: Some(500), ..story(Tls::<NATIVE>::suite(), None) };
+    let code = Tls::<NATIVE>::FAILURE;
+    let mut whole = WorldOf::<Tls<NATIVE>>::new(&story, true);
+    assert_eq!(whole.begin(), Process::Ended(Ended::Alerted(code)));
+    assert_eq!(whole.client_saw().alert, Some(code));
+    for kill in (100..whole.fuel.used()).step_by(3) {
+        let mut world = WorldOf::<Tls<NATIVE>>::new(&story, true);
+        let ended = killed_after(&story, &mut world, &[kill]);
+        let gone = Process::Ended(Ended::Lost(Lost::ApplicationGone));
+        assert!(
+            ended == Some(gone) || ended == Some(Process::Ended(Ended::Alerted(code))),
+            "{kill}: {ended:?}"
+        );
+        let saw = world.client_saw();
+        assert!(!saw.closed && !saw.wrong, "killed after {kill}: {saw:?}");
+    }
 }
 
 #[test]
