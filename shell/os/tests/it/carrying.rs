@@ -1,6 +1,7 @@
 //! Connections through workers that are killed, compared byte for byte at both ends.
 
-use crate::gateway::{APPLICATION, CLIENT_KEY, SERVER_KEY};
+use crate::gateway::APPLICATION;
+use crate::layer::{Client, Got, SUITE};
 use crate::{roles, toy};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use symbolon_os::{Event, Holder};
+use symbolon_record::{TlsSuite, TlsVersion};
 
 const UP: u64 = 0xA5A5_1234_5678_9ABD;
 const DOWN: u64 = 0x5A5A_8765_4321_FEDB;
@@ -62,27 +64,31 @@ fn application(
 
 /// A client that sends one stream in records and gets another, with key updates both ways. How much it
 /// sent and got, and how many key updates it got.
-fn client(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) -> (u64, u64, u64) {
+fn client(
+    mut stream: TcpStream,
+    enough: Arc<AtomicBool>,
+    suite: Option<TlsSuite>,
+    buffer: usize,
+) -> (u64, u64, u64) {
     let mut writer = stream.try_clone().unwrap();
     let sender = thread::spawn(move || {
-        let (mut key, mut number, mut record) = (CLIENT_KEY, 0, vec![]);
-        let sent = send_until(&enough, UP, |piece| {
-            record.clear();
-            toy::seal(key, number, toy::DATA, piece, &mut record);
-            number += 1;
-            if number == 50 {
-                toy::seal(key, number, toy::KEY_UPDATE, &[1], &mut record);
-                (key, number) = (toy::next_key(key), 0);
+        let (mut client, mut sent, mut records) = (Client::new(suite), 0, vec![]);
+        let all = send_until(&enough, UP, |piece| {
+            records.clear();
+            client.data(piece, &mut records);
+            sent += 1;
+            if sent % 50 == 0 {
+                client.key_update(&mut records);
             }
-            writer.write_all(&record).unwrap();
+            writer.write_all(&records).unwrap();
         });
-        record.clear();
-        toy::seal(key, number, toy::CLOSE, &[], &mut record);
-        writer.write_all(&record).unwrap();
+        records.clear();
+        client.close(&mut records);
+        writer.write_all(&records).unwrap();
         writer.shutdown(Shutdown::Write).unwrap();
-        sent
+        all
     });
-    let (mut key, mut number, mut got, mut updates, mut closed) = (SERVER_KEY, 0, 0, 0, false);
+    let (mut client, mut got, mut updates, mut closed) = (Client::new(suite), 0, 0, false);
     let (mut held, mut buffer) = (vec![], vec![0; buffer]);
     loop {
         let count = stream.read(&mut buffer).unwrap();
@@ -92,18 +98,16 @@ fn client(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) -> (u64
         }
         held.extend_from_slice(&buffer[..count]);
         let mut from = 0;
-        while let Some(length) = toy::length(&held[from..]).filter(|&length| from + length <= held.len()) {
-            let opened = toy::open(key, number, &held[from..from + length]);
-            let (kind, content) = opened.expect("each record opens, in order");
-            (from, number) = (from + length, number + 1);
-            match kind {
-                toy::DATA => {
+        while let Some(length) = client.length(&held[from..]).filter(|&length| from + length <= held.len()) {
+            match client.open(&held[from..from + length]) {
+                Got::Data(content) => {
                     compare(DOWN, got, &content);
                     got += content.len() as u64;
                 }
-                toy::KEY_UPDATE => (key, number, updates) = (toy::next_key(key), 0, updates + 1),
-                _ => closed = true,
+                Got::KeyUpdate => updates += 1,
+                Got::Close => closed = true,
             }
+            from += length;
         }
         held.drain(..from);
     }
@@ -112,6 +116,8 @@ fn client(mut stream: TcpStream, enough: Arc<AtomicBool>, buffer: usize) -> (u64
 /// Both ends of connections through a gateway.
 #[derive(Default)]
 pub(crate) struct Ends {
+    /// None for the trivial record layer.
+    suite: Option<TlsSuite>,
     enough: Arc<AtomicBool>,
     /// Bytes that came to the applications.
     moved: Arc<AtomicU64>,
@@ -132,7 +138,8 @@ impl Ends {
     pub(crate) fn begin(&mut self) {
         for (to_gateway, from_gateway, buffer) in self.connected.drain(..) {
             let (enough, also, moved) = (self.enough.clone(), self.enough.clone(), self.moved.clone());
-            self.clients.push(thread::spawn(move || client(to_gateway, enough, buffer)));
+            let suite = self.suite;
+            self.clients.push(thread::spawn(move || client(to_gateway, enough, suite, buffer)));
             self.applications.push(thread::spawn(move || application(from_gateway, also, &moved, buffer)));
         }
     }
@@ -181,11 +188,12 @@ pub(crate) fn kill(pid: u32) {
 
 /// So many connections through workers of which so many are killed, at random instants. Reads of
 /// `buffer` bytes at both ends.
-fn through_kills(connections: usize, kills: usize, buffer: usize) {
+fn through_kills(suite: Option<TlsSuite>, connections: usize, kills: usize, buffer: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let applications = TcpListener::bind("127.0.0.1:0").unwrap();
-    let environment = [(APPLICATION, applications.local_addr().unwrap().to_string())];
+    let mut environment = vec![(APPLICATION, applications.local_addr().unwrap().to_string())];
+    environment.extend(suite.map(|suite| (SUITE, suite.number().to_string())));
     let mut settings = roles::settings(roles::worker("gateway", &environment), 2);
     settings.listeners.push(listener.into());
     let mut holder = Holder::new(settings).unwrap();
@@ -195,7 +203,7 @@ fn through_kills(connections: usize, kills: usize, buffer: usize) {
         ready == 2
     });
 
-    let mut ends = Ends::default();
+    let mut ends = Ends { suite, ..Ends::default() };
     for held in 1..=connections {
         ends.connect(address, &applications, buffer);
         while holder.connections() < held {
@@ -230,7 +238,8 @@ fn through_kills(connections: usize, kills: usize, buffer: usize) {
         released == connections
     });
     let (bytes, updates) = ends.finish();
-    assert!(updates > 0, "keys were updated on the way");
+    let has_updates = suite.is_none_or(|suite| suite.version() == TlsVersion::Tls13);
+    assert_eq!(updates > 0, has_updates, "keys were updated on the way");
     println!(
         "{kills} kills, {carried} adoptions, {bytes} bytes, {updates} key updates, {:?}",
         begun.elapsed()
@@ -241,15 +250,25 @@ fn through_kills(connections: usize, kills: usize, buffer: usize) {
 
 #[test]
 fn a_connection_survives_two_hundred_kills_of_its_workers() {
-    through_kills(1, 200, 50_000);
+    through_kills(None, 1, 200, 50_000);
+}
+
+#[test]
+fn a_connection_of_tls_1_3_survives_kills() {
+    through_kills(Some(TlsSuite::Tls13Aes128GcmSha256), 1, 60, 50_000);
+}
+
+#[test]
+fn a_connection_of_tls_1_2_survives_kills() {
+    through_kills(Some(TlsSuite::EcdheRsaAes128GcmSha256), 1, 60, 50_000);
 }
 
 #[test]
 fn a_connection_whose_ends_read_slowly_survives_kills() {
-    through_kills(1, 40, 300);
+    through_kills(None, 1, 40, 300);
 }
 
 #[test]
-fn many_connections_survive_kills() {
-    through_kills(24, 30, 50_000);
+fn many_connections_of_tls_survive_kills() {
+    through_kills(Some(TlsSuite::Tls13ChaCha20Poly1305Sha256), 24, 30, 50_000);
 }

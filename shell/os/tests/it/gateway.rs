@@ -1,6 +1,6 @@
 //! A worker that carries connections: accepts, dials, moves records one way and plain bytes the other.
 
-use crate::toy::Toy;
+use crate::layer::Layer;
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
@@ -16,8 +16,6 @@ use symbolon_session::ledger::{
     Carrier, Ended, Geometry, Interest, KeySeal, Ledger, Opened, Step, Truncation,
 };
 
-pub(crate) const CLIENT_KEY: u64 = 0x1357_9BDF_0246_8ACF;
-pub(crate) const SERVER_KEY: u64 = 0x0F1E_2D3C_4B5A_6979;
 /// Where the application is.
 pub(crate) const APPLICATION: &str = "SYMBOLON_OS_TEST_APPLICATION";
 const RING: usize = 1 << 16;
@@ -37,7 +35,7 @@ const fn interest(a: bool, b: bool, c: bool, d: bool) -> Interest {
 struct Connection {
     id: Option<HeldId>,
     token: u64,
-    carrier: Carrier<Toy>,
+    carrier: Carrier<Layer>,
     memory: MemoryFile,
     client: OwnedFd,
     application: OwnedFd,
@@ -159,10 +157,10 @@ impl Worker {
         let token = self.tokens;
         let geometry = Geometry::new(ConnectionId([1; 16]), RING, RING).unwrap();
         let (mut memory, ledger) = MemoryFile::create(geometry).unwrap();
-        let toy = Toy::new(SERVER_KEY, CLIENT_KEY);
         let counts = |socket: &OwnedFd| counters(socket.as_fd()).unwrap();
         let (of_client, of_application) = (counts(&client), counts(&application));
-        let mut carrier = Carrier::begin(ledger, toy, Truncation::Passed, of_client, of_application);
+        let mut carrier =
+            Carrier::begin(ledger, Layer::fresh(), Truncation::Passed, of_client, of_application);
         assert_eq!(carrier.next(&memory), Step::Commit);
         carrier.commit(&mut memory, &mut KeySeal::new(&*self.family, &mut SystemEntropy));
         self.link.hold(token, client.as_fd(), application.as_fd(), memory.descriptor()).unwrap();
@@ -180,8 +178,8 @@ impl Worker {
         let Opened { ledger, entry, keys } = Ledger::open(&memory, &seal).unwrap();
         let counts = |socket: &OwnedFd| counters(socket.as_fd()).unwrap();
         let (of_client, of_application) = (counts(&client), counts(&application));
-        let toy = Toy::restored(&keys, &entry);
-        match Carrier::adopt(ledger, entry, toy, of_client, of_application, &memory) {
+        let layer = Layer::restored(&keys, &entry);
+        match Carrier::adopt(ledger, entry, layer, of_client, of_application, &memory) {
             Ok(carrier) => {
                 let (id, waits) = (Some(id), ALL);
                 self.connections.push(Connection {

@@ -11,6 +11,7 @@ mod carrying;
 mod counting;
 mod gateway;
 mod holding;
+mod layer;
 mod memory;
 mod offering;
 mod passing;
