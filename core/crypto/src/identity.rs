@@ -105,15 +105,18 @@ impl GatewayIdentity {
         self.name == other.name && (self.certificate == other.certificate || other.from >= self.from)
     }
 
-    /// Refuses an identity that its issuer has revoked, as far as `lists` tell.
+    /// Refuses an identity that stands on one of `lists`, whichever of the trusted issuers made it: once another
+    /// issuer has followed, its lists name those of the one before too. Numbers are 127 random bits, so none
+    /// is met twice.
     ///
     /// # Errors
     /// [`KeySetError::Revoked`].
     pub fn check_revocation(&self, lists: &RevocationLists) -> Result<(), KeySetError> {
-        match lists.of(self.issuer) {
-            Some(list) if list.is_revoked(&self.serial) => Err(KeySetError::Revoked),
-            // None at all, or one that is out of date: what is known counts, and what is not refuses nobody.
-            _ => Ok(()),
+        // None at all, or one that is out of date: what is known counts, and what is not refuses nobody.
+        if lists.iter().any(|list| list.is_revoked(&self.serial)) {
+            Err(KeySetError::Revoked)
+        } else {
+            Ok(())
         }
     }
 }

@@ -170,8 +170,8 @@ impl KeySet {
     }
 
     /// Checks that this set is the gateway's that was asked for: every path up to the trusted
-    /// issuer, name, time and usage, the identity's signature over the set, and that none of `lists` has the
-    /// identity. Nothing secret may be sent to a gateway before (A1, B3).
+    /// issuer, name, time and usage, the identity's signature over the set, and that none of `lists`, which must
+    /// be of trusted issuers, has the identity. Nothing secret may be sent to a gateway before (A1, B3).
     ///
     /// # Errors
     /// [`KeySetError`], by what does not fit.

@@ -266,12 +266,6 @@ impl RevocationLists {
         true
     }
 
-    /// The list of an issuer of ours.
-    #[must_use]
-    pub fn of(&self, signer: IssuerFingerprint) -> Option<&RevocationList> {
-        self.0.iter().find(|l| l.signer == signer)
-    }
-
     pub(crate) fn as_slice(&self) -> &[RevocationList] {
         &self.0
     }
