@@ -105,10 +105,10 @@ impl Holder {
     /// # Errors
     /// When the kernel does not let it wait: the holder cannot go on.
     pub fn turn(&mut self, wake: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> io::Result<Vec<Event>> {
-        self.begin_workers();
         self.stop_old_workers();
         self.hand_over();
         self.send_letters();
+        self.begin_workers();
         let (said, dead) = self.wait(wake, limit)?;
         for id in said {
             self.hear(id);
@@ -116,6 +116,9 @@ impl Holder {
         for id in dead {
             self.bury(id)?;
         }
+        // at once: to begin the dead one's successor takes longer than all the rest
+        self.hand_over();
+        self.send_letters();
         Ok(std::mem::take(&mut self.events))
     }
 

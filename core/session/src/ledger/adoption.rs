@@ -4,7 +4,7 @@
 use super::{ClientEnd, Counters, Entry, Geometry, Intent, Lost, Protection, Received, Rings, Standing};
 
 /// What the next process must do first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Adoption {
     /// How many bytes were ever read from the client: the head of its ring.
     pub client_head: u64,
@@ -17,7 +17,7 @@ pub struct Adoption {
 }
 
 /// The record in hand towards the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ToClientResumed {
     /// There was none.
     Idle,
@@ -33,7 +33,7 @@ pub enum ToClientResumed {
 }
 
 /// The record in hand towards the application.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ToApplicationResumed {
     /// Nothing of a record was passed on that the ledger does not know.
     Idle,
@@ -46,6 +46,29 @@ pub enum ToApplicationResumed {
         /// How many bytes of it the kernel took already.
         sent: usize,
     },
+}
+
+/// Without what is carried.
+impl std::fmt::Debug for Adoption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let to_client = match &self.to_client {
+            ToClientResumed::Idle => "idle".into(),
+            ToClientResumed::Sent(intent) => format!("sent {intent:?}"),
+            ToClientResumed::Resealed { record, sent } => format!("{sent} of {} sent", record.len()),
+        };
+        let to_application = match &self.to_application {
+            ToApplicationResumed::Idle => "idle".into(),
+            ToApplicationResumed::Reopened { content, sent, .. } => {
+                format!("{sent} of {} sent", content.len())
+            }
+        };
+        f.debug_struct("Adoption")
+            .field("client_head", &self.client_head)
+            .field("application_head", &self.application_head)
+            .field("to_client", &to_client)
+            .field("to_application", &to_application)
+            .finish()
+    }
 }
 
 impl Adoption {

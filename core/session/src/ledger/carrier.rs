@@ -18,7 +18,6 @@ use super::{
 /// A step that would block is told by [`Carrier::blocked`], and asked for again once
 /// [`Carrier::ready`] said that it can be done; say so between any two steps, not only after a
 /// [`Step::Wait`], or a busy direction keeps a quiet one waiting.
-#[derive(Debug)]
 pub struct Carrier<P> {
     ledger: Ledger,
     /// What is true now; what is committed follows by [`Carrier::commit`].
@@ -33,6 +32,16 @@ pub struct Carrier<P> {
     ended: Option<Ended>,
     blocked: Interest,
     client_was_read_last: bool,
+}
+
+/// Without what is carried, and without keys.
+impl<P> std::fmt::Debug for Carrier<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Carrier")
+            .field("entry", &self.entry)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<P: Protection> Carrier<P> {

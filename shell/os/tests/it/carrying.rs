@@ -188,7 +188,10 @@ pub(crate) fn kill(pid: u32) {
 
 /// So many connections through workers of which so many are killed, at random instants. Reads of
 /// `buffer` bytes at both ends.
+///
+/// `SYMBOLON_OS_KILLS` in the environment is another number of kills.
 fn through_kills(suite: Option<TlsSuite>, connections: usize, kills: usize, buffer: usize) {
+    let kills = std::env::var("SYMBOLON_OS_KILLS").map_or(kills, |kills| kills.parse().unwrap());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let applications = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -212,22 +215,26 @@ fn through_kills(suite: Option<TlsSuite>, connections: usize, kills: usize, buff
     }
     ends.begin();
 
-    let (mut killed, mut carried, mut random) = (0, 0, 0x9E37_79B9_u64 ^ u64::from(std::process::id()));
+    let (mut killed, mut stalls, mut random) = (0, vec![], 0x9E37_79B9_u64 ^ u64::from(std::process::id()));
     let begun = Instant::now();
+    let mut last = Instant::now();
     while killed < kills {
-        assert!(begun.elapsed() < PATIENCE, "after {killed} kills");
+        assert!(last.elapsed() < PATIENCE, "after {killed} kills");
         random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
         let wait = Duration::from_micros(random >> 33 & 0x1FFF);
         let until = Instant::now() + wait;
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             for event in holder.turn(None, Some(left)).unwrap() {
-                carried += usize::from(matches!(event, Event::Carried { .. }));
+                if matches!(event, Event::Carried { .. }) {
+                    stalls.push(last.elapsed());
+                }
                 assert!(!matches!(event, Event::Ended { .. } | Event::Nonsense { .. }), "{event:?}");
             }
         }
         if let Some(pid) = holder.busiest().and_then(|worker| holder.pid(worker)) {
             kill(pid);
             killed += 1;
+            last = Instant::now();
             turn_until(&mut holder, |event| matches!(event, Event::Died { .. }));
         }
     }
@@ -240,8 +247,14 @@ fn through_kills(suite: Option<TlsSuite>, connections: usize, kills: usize, buff
     let (bytes, updates) = ends.finish();
     let has_updates = suite.is_none_or(|suite| suite.version() == TlsVersion::Tls13);
     assert_eq!(updates > 0, has_updates, "keys were updated on the way");
+    stalls.sort_unstable();
+    let stall = |percent: usize| stalls.get(stalls.len() * percent / 100).copied().unwrap_or_default();
     println!(
-        "{kills} kills, {carried} adoptions, {bytes} bytes, {updates} key updates, {:?}",
+        "{kills} kills, {} adoptions, from kill to adoption p50 {:?} p99 {:?}, {bytes} bytes, {updates} key \
+         updates, {:?}",
+        stalls.len(),
+        stall(50),
+        stall(99),
         begun.elapsed()
     );
     holder.stop();

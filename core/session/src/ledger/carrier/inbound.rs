@@ -9,7 +9,6 @@ use crate::ledger::{
 const RECORD_OVERFLOW: u16 = 22;
 
 /// The record in hand towards the application, and what the client sent.
-#[derive(Debug)]
 pub(super) struct Inbound {
     /// Whether content is in hand.
     pub(super) busy: bool,

@@ -4,7 +4,6 @@ use super::Carrier;
 use crate::ledger::{Ended, Intent, Keys, Lost, Protection, Rings, ToClientResumed};
 
 /// The record in hand towards the client, and what the application sent.
-#[derive(Debug)]
 pub(super) struct Outbound {
     pub(super) phase: Phase,
     record: Vec<u8>,
