@@ -4,16 +4,17 @@
 //! ```text
 //! files, beside the token:
 //! issuer.changes   { followed at (8) | IssuerChange <16> } …
-//! issuer.crl       { revocation list, DER <24> } …          the newest of each issuer
+//! issuer.crl       { issuer (32) | revocation list, DER <24> } …
 //! ```
 //! A gateway says that another issuer follows; the statement is signed by both, so nobody else can make one. It
 //! is kept, since the token goes on naming the first issuer: whoever opens it follows the same way again, with
-//! the time at which it was followed first. Lists come over sessions and from the directory. What stands on one
+//! the time at which it was followed first. Lists come over sessions and from the directory; the
+//! newest of each issuer is kept, for this agent's issuers and for those of others beside it. What stands on one
 //! is refused however old the list is; that none is at hand, or an old one, refuses nobody, or a client that was
 //! off for a week could reach no gateway.
 
 use crate::directory::{Directory, change_file_of, list_file_of};
-use crate::files::{read_bounded, write_private};
+use crate::files::{Lock, read_bounded, write_private};
 use crate::{AgentError, Paths, clock};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,11 +29,14 @@ use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
 /// Some dozens of changes, of about three kilobytes each.
 const MAX_CHANGES: usize = 256 * 1024;
 
-/// The longest list is 4 MiB, and there are no more than two issuers.
+/// The longest list is 4 MiB: what a token's two issuers can have, and room for many of a usual length.
 const MAX_LISTS: usize = 9 * 1024 * 1024;
 
 /// Issuers that are followed at once through a directory: as many as there were while a client was off.
 const MAX_STEPS: usize = 8;
+
+/// A revocation list, DER, and whose it is.
+type List = (IssuerFingerprint, Vec<u8>);
 
 /// Whom to trust.
 #[derive(Debug)]
@@ -40,7 +44,7 @@ pub(crate) struct Issuers {
     root: TrustedIssuer,
     set: Mutex<IssuerSet>,
     /// The lists that the set has, as they came.
-    lists: Mutex<Vec<(IssuerFingerprint, Vec<u8>)>>,
+    lists: Mutex<Vec<List>>,
     directory: Option<Directory>,
     changes_file: PathBuf,
     lists_file: PathBuf,
@@ -65,7 +69,7 @@ impl Issuers {
             changes_file,
             lists_file,
         };
-        for list in read_lists(&issuers.lists_file).unwrap_or_default() {
+        for (_, list) in read_lists(&issuers.lists_file).unwrap_or_default() {
             // Those of other issuers are for other tokens.
             let _ = issuers.take(&list);
         }
@@ -157,27 +161,42 @@ impl Issuers {
     /// # Errors
     /// It is none of a trusted issuer's.
     pub(crate) fn admit_list(&self, list: &[u8]) -> Result<(), AgentError> {
-        if !self.take(list)? {
-            return Ok(());
-        }
+        let Some(signer) = self.take(list)? else { return Ok(()) };
         tracing::info!("the issuer has another revocation list");
+        let _one = Lock::wait(&self.lists_file)?;
+        let mut kept = read_lists(&self.lists_file).unwrap_or_default();
+        // An agent beside this one may have been told of a newer one.
+        for (_, list) in kept.iter().filter(|(of, _)| *of == signer) {
+            let _ = self.take(list);
+        }
+        let newest = self.lists().iter().find(|(of, _)| *of == signer).cloned();
+        if let Some(newest) = newest {
+            kept = with_newest(kept, newest);
+        }
         let mut w = Writer::new();
-        for (_, list) in self.lists.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            w.bytes24(list);
+        for (of, list) in kept {
+            w.fixed(&of.0);
+            w.bytes24(&list);
         }
         write_private(&self.lists_file, &w.into_bytes())
     }
 
-    fn take(&self, list: &[u8]) -> Result<bool, AgentError> {
+    fn lists(&self) -> MutexGuard<'_, Vec<List>> {
+        self.lists.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whose list was taken; none when one that is no older is known.
+    fn take(&self, list: &[u8]) -> Result<Option<IssuerFingerprint>, AgentError> {
         let taken = self.set().admit_list(crypto(), list, clock::now()).map_err(|e| {
             AgentError::denied(format!("a revocation list that is not believed: {e}"))
                 .fix("tell the gateway's operator")
         })?;
-        let Some(signer) = taken else { return Ok(false) };
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        lists.retain(|(of, _)| *of != signer);
-        lists.push((signer, list.to_vec()));
-        Ok(true)
+        if let Some(signer) = taken {
+            let mut lists = self.lists();
+            lists.retain(|(of, _)| *of != signer);
+            lists.push((signer, list.to_vec()));
+        }
+        Ok(taken)
     }
 
     /// Whether this is the certificate of one that is trusted now.
@@ -239,14 +258,34 @@ fn parse_changes(bytes: &[u8]) -> Result<Vec<(Time, IssuerChange)>, WireError> {
     Ok(changes)
 }
 
-fn read_lists(file: &Path) -> Option<Vec<Vec<u8>>> {
+fn read_lists(file: &Path) -> Option<Vec<List>> {
     let bytes = read_bounded(file, MAX_LISTS).ok()??;
     let mut r = Reader::new(&bytes);
     let mut lists = Vec::new();
     while !r.rest().is_empty() {
-        lists.push(r.bytes24().ok()?.to_vec());
+        lists.push((IssuerFingerprint(r.fixed().ok()?), r.bytes24().ok()?.to_vec()));
     }
     Some(lists)
+}
+
+/// The lists to keep, with this one in the place of its issuer's; what was changed longest ago gives way when
+/// they are too many.
+fn with_newest(mut kept: Vec<List>, newest: List) -> Vec<List> {
+    kept.retain(|(of, _)| *of != newest.0);
+    kept.push(newest);
+    let mut length: usize = kept.iter().map(written_length).sum();
+    let dropped = kept.iter().take_while(|list| {
+        let too_long = length > MAX_LISTS;
+        length = length.saturating_sub(written_length(list));
+        too_long
+    });
+    let dropped = dropped.count();
+    kept.split_off(dropped)
+}
+
+/// An issuer, a length and the list.
+fn written_length((of, list): &List) -> usize {
+    of.0.len() + 3 + list.len()
 }
 
 #[cfg(test)]
@@ -320,5 +359,42 @@ mod tests {
             assert_eq!(issuers.check_again(&verified).unwrap_err().code.as_deref(), Some("gateway-revoked"));
             assert_eq!(issuers.verify_key_set(keys.offer(), &name), Err(KeySetError::Revoked));
         }
+    }
+
+    #[test]
+    fn agents_beside_each_other_keep_the_newest_list_of_each_issuer() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = Paths::new(Some(dir.path().to_owned())).unwrap();
+        let now = clock::now();
+        let [ours, other] = ["Ours", "Other"].map(|name| Issuer::create(name, now, 10).unwrap());
+        let load = |issuer: &Issuer| {
+            Issuers::load(&paths, TrustedIssuer::from_certificate(crypto(), issuer.certificate()).unwrap())
+        };
+        let name = GatewayName::parse("gw.example").unwrap();
+        let identity = ours.gateway_identity(&name, Validity::starting(now, 3600)).unwrap();
+        let keys = ContextKeys::new(identity, ours.certificate().to_vec(), 3600, now).unwrap();
+        let verified = load(&ours).verify_key_set(keys.offer(), &name).unwrap();
+        let revoked = Revoked {
+            serial: verified.identity().serial().to_vec(),
+            at: now,
+            reason: RevocationReason::KeyCompromise,
+        };
+        let list = |issuer: &Issuer, number, revoked: &[Revoked]| {
+            issuer.revocation_list(number, revoked, Validity::starting(now, 3600)).unwrap()
+        };
+        let [first, second, stranger] = [load(&ours), load(&ours), load(&other)];
+        first.admit_list(&list(&ours, 3, &[revoked])).unwrap();
+        second.admit_list(&list(&ours, 2, &[])).unwrap();
+        assert!(second.check_again(&verified).is_err(), "what another agent was told counts too");
+        stranger.admit_list(&list(&other, 9, &[])).unwrap();
+        assert!(load(&ours).check_again(&verified).is_err(), "another token's list takes nobody's place");
+        assert_eq!(read_lists(&first.lists_file).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn lists_that_are_too_many_to_keep_give_way_to_later_ones() {
+        let entry = |n: u8| (IssuerFingerprint([n; 32]), vec![n; MAX_LISTS / 3]);
+        let kept = with_newest(vec![entry(1), entry(2), entry(3)], entry(2));
+        assert_eq!(kept.iter().map(|(of, _)| of.0[0]).collect::<Vec<_>>(), [3, 2]);
     }
 }
