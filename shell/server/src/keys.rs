@@ -11,6 +11,7 @@
 use crate::NodeError;
 use crate::config::NodeConfig;
 use crate::draw::draw;
+use crate::succession;
 use rustix::fs::Mode;
 use std::fs;
 use std::io::Write;
@@ -68,7 +69,7 @@ impl NodeKeys {
                 key
             }
         };
-        crate::succession::complete(dir)?;
+        succession::complete(dir)?;
         let issuer = TheIssuer::load_or_make(dir, now)?;
         let identity = match load_pair(dir, "identity")? {
             Some((certificate, key)) => {
@@ -78,7 +79,7 @@ impl NodeKeys {
                     TheIssuer::Here(issuer) if left < IDENTITY_SECS / 3 => {
                         let validity = Validity::starting(now, IDENTITY_SECS);
                         let renewed = issuer.gateway_identity(identity.name(), validity)?;
-                        save_pair(dir, "identity", renewed.certificate(), renewed.key())?;
+                        succession::replace_identity(dir, &renewed)?;
                         renewed
                     }
                     TheIssuer::Elsewhere(_) if left < IDENTITY_SECS / 3 => {
@@ -100,7 +101,7 @@ impl NodeKeys {
                 };
                 let name = gateway_name(config)?;
                 let identity = issuer.gateway_identity(&name, Validity::starting(now, IDENTITY_SECS))?;
-                save_pair(dir, "identity", identity.certificate(), identity.key())?;
+                succession::replace_identity(dir, &identity)?;
                 identity
             }
         };
@@ -117,9 +118,9 @@ impl NodeKeys {
                 config.dir.display()
             )));
         }
-        if crate::succession::is_decided(home) {
+        if succession::is_under_way(home) {
             return Err(NodeError::Config(format!(
-                "with = \"{}\", whose issuer is just being replaced; start again, after that node",
+                "with = \"{}\", whose issuer or identity is just being replaced; start again, after that node",
                 home.display()
             )));
         }
@@ -216,13 +217,9 @@ pub(crate) fn load_pair(dir: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256S
     }
 }
 
-/// The key first: a certificate without its key is of no use, and the pair is read as a whole.
-pub(crate) fn save_pair(
-    dir: &Path,
-    stem: &str,
-    certificate: &[u8],
-    key: &P256SigningKey,
-) -> Result<(), NodeError> {
+/// The key first: a certificate without its key is of no use, and the pair is read as a whole. For one that is
+/// not there yet.
+fn save_pair(dir: &Path, stem: &str, certificate: &[u8], key: &P256SigningKey) -> Result<(), NodeError> {
     write_private(&dir.join(format!("{stem}.key")), key.pkcs8().expose())?;
     write_private(&dir.join(format!("{stem}.crt")), certificate)
 }

@@ -1,6 +1,10 @@
-//! Another issuer takes the place of the present one while the node runs, and the other nodes on the store.
+//! Another issuer, or another identity, takes the place of the present one while the node runs, and the other
+//! nodes on the store.
 //!
 //! ```text
+//! DIR/identity-other.key     the key of another identity under the same issuer
+//! DIR/identity-other.crt     its certificate: once it stands there the replacement is decided
+//!
 //! DIR/issuer-next.{crt,key}  the issuer that follows
 //! DIR/identity-next.crt      the gateway's identity under it: once it stands there the change is decided
 //! DIR/issuer-old.crt         the one before
@@ -17,10 +21,33 @@ use symbolon_crypto::TrustedIssuer;
 use symbolon_issuer::Identity;
 
 const DECIDED: &str = "identity-next.crt";
+const OTHER_KEY: &str = "identity-other.key";
+const OTHER_DECIDED: &str = "identity-other.crt";
 
-/// Whether a change was decided and not completed.
+/// Whether a change of issuers was decided and not completed.
 pub(crate) fn is_decided(home: &Path) -> bool {
     home.join(DECIDED).exists()
+}
+
+/// Whether anything was decided and not completed: then the files do not fit each other.
+pub(crate) fn is_under_way(home: &Path) -> bool {
+    is_decided(home) || home.join(OTHER_DECIDED).exists()
+}
+
+/// Puts an identity under the present issuer in its place: the pair of it, however often it is cut off, or what
+/// was there before.
+pub(crate) fn replace_identity(home: &Path, identity: &Identity) -> Result<(), NodeError> {
+    write_private(&home.join(OTHER_KEY), identity.key().pkcs8().expose())?;
+    write_private(&home.join(OTHER_DECIDED), identity.certificate())?;
+    complete_identity(home)
+}
+
+/// Puts another identity in its place, if that was decided; a key without a decision goes.
+pub(crate) fn complete_identity(home: &Path) -> Result<(), NodeError> {
+    if !home.join(OTHER_DECIDED).exists() {
+        return remove(&home.join(OTHER_KEY));
+    }
+    put_in_place(home, &[(OTHER_DECIDED, "identity.crt"), (OTHER_KEY, "identity.key")])
 }
 
 /// Decides a change: `old` is the present issuer's certificate, `identity` the gateway's under the one that
@@ -30,27 +57,33 @@ pub(crate) fn decide(home: &Path, old: &[u8], identity: &[u8]) -> Result<(), Nod
     write_private(&home.join(DECIDED), identity)
 }
 
-/// Puts the issuer that follows and the identity under it in their places, if that was decided.
+/// Puts what was decided in its place: another identity; the issuer that follows and the identity under it.
 pub(crate) fn complete(home: &Path) -> Result<(), NodeError> {
+    complete_identity(home)?;
     if !is_decided(home) {
         return Ok(());
     }
     let steps =
         [(DECIDED, "identity.crt"), ("issuer-next.key", "issuer.key"), ("issuer-next.crt", "issuer.crt")];
+    put_in_place(home, &steps)
+}
+
+/// From each to each; the first, which is the decision, goes last.
+fn put_in_place(home: &Path, steps: &[(&str, &str)]) -> Result<(), NodeError> {
     for (from, to) in steps {
         // What is not there any more was put in its place before.
         if let Some(content) = keys::read(&home.join(from))? {
             write_private(&home.join(to), content.expose())?;
         }
     }
-    for (done, _) in steps.into_iter().rev() {
-        let path = home.join(done);
-        match std::fs::remove_file(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(file_error(&path)(e)),
-            _ => {}
-        }
+    steps.iter().rev().try_for_each(|(done, _)| remove(&home.join(done)))
+}
+
+fn remove(path: &Path) -> Result<(), NodeError> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(file_error(path)(e)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 impl Shared {

@@ -4,8 +4,9 @@ use super::ca::{decode, reason_of, serial_number};
 use super::ca_office::{Office, trusted};
 use super::error::ApiError;
 use super::{Answer, Node, administrator, at, done};
-use crate::keys::{IDENTITY_SECS, save_pair};
+use crate::keys::IDENTITY_SECS;
 use crate::node::Shared;
+use crate::succession;
 use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -163,11 +164,14 @@ impl Shared {
     fn replace_identity(&self) -> Result<bool, ApiError> {
         let internal = |e: &dyn std::fmt::Display| ApiError::internal(e.to_string());
         let Some(issuer) = Office::open(self)?.issuer else { return Ok(false) };
+        if succession::is_decided(self.config.home()) {
+            let what = "a change of issuers was decided and cut off";
+            return Err(ApiError::invalid(what, "finish that change first: admin ca rotate --finish"));
+        }
         let next = issuer
             .gateway_identity(self.gateway.name(), Validity::starting(at(), IDENTITY_SECS))
             .map_err(|e| internal(&e))?;
-        save_pair(self.config.home(), "identity", next.certificate(), next.key())
-            .map_err(|e| internal(&e))?;
+        succession::replace_identity(self.config.home(), &next).map_err(|e| internal(&e))?;
         self.gateway.begin_anew(next, at()).map_err(|e| internal(&e))?;
         Ok(true)
     }

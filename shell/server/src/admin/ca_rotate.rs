@@ -43,6 +43,7 @@ pub(super) async fn rotate(State(node): Node, Json(body): Json<RotateBody>) -> A
         return begin(&node, old, body.overlap_secs.unwrap_or(OVERLAP_SECS)).await;
     }
     if !resumed {
+        succession::complete_identity(node.config.home())?;
         let change = Office::open(&node)?.next_identity()?;
         // Audited first: what is not written down does not happen.
         let detail = json!({ "old": old });

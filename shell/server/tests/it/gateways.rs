@@ -107,3 +107,36 @@ async fn a_gateway_that_revokes_its_own_certificate_has_another_one_at_once() {
     let mut later = sign_in(&world, &token).await.unwrap();
     assert!(told(&mut later, &world).await.is_revoked(old.serial()));
 }
+
+#[tokio::test]
+async fn another_identity_that_was_cut_off_anywhere_is_put_in_its_place_at_the_next_start() {
+    let mut world = World::new().await;
+    let (token, session) = alice(&world).await;
+    drop(session);
+    let dir = world.config.dir.clone();
+    let file = |name: &str| std::fs::read(dir.join(name)).unwrap();
+    let old = ["identity.crt", "identity.key"].map(|name| (name, file(name)));
+    let body = json!({ "certificate": STANDARD.encode(&old[0].1) });
+    world.ok("POST", REVOKE, Some(body)).await;
+    let new = ["identity.crt", "identity.key"].map(file);
+    assert_ne!(new, old.clone().map(|(_, content)| content));
+    // as it was when it was decided, and after each of the two steps of the rest
+    for steps in 0..=2 {
+        world.stop().await;
+        std::fs::write(dir.join("identity-other.crt"), &new[0]).unwrap();
+        std::fs::write(dir.join("identity-other.key"), &new[1]).unwrap();
+        for (name, content) in &old[steps..] {
+            std::fs::write(dir.join(name), content).unwrap();
+        }
+        world.node = Some(symbolon_server::Node::start(world.config.clone()).await.unwrap());
+        assert_eq!(["identity.crt", "identity.key"].map(file), new, "{steps}");
+        sign_in(&world, &token).await.unwrap();
+        assert!(names_in(&dir).iter().all(|name| !name.starts_with("identity-other")));
+    }
+    // before it was decided nothing has changed, and the key that was to come goes
+    world.stop().await;
+    std::fs::write(dir.join("identity-other.key"), &old[1].1).unwrap();
+    world.node = Some(symbolon_server::Node::start(world.config.clone()).await.unwrap());
+    assert_eq!(["identity.crt", "identity.key"].map(file), new);
+    assert!(!dir.join("identity-other.key").exists());
+}
