@@ -114,6 +114,9 @@ fn curl_reaches_an_application_by_its_name_in_either_version() -> Result<()> {
     let down =
         front.curl("app.example", Some("ann"), &["--no-fail", "--write-out", "%{http_code}"])?.success()?;
     ensure!(down.text().contains("does not answer") && down.text().ends_with("502"), "{}", down.text());
+    step!("each of Ann's connections was written down before it was opened");
+    let audit = front.gateway.admin(&["audit", "list"])?;
+    ensure!(audit.matches("tls.open").count() == 3, "{audit}");
     step!("one that is for everybody");
     let target = format!("127.0.0.1:{}", web.port());
     front.publish("web", &target, "http", &["--tls-name", "app.example", "--tls-clients", "anyone"])?;
@@ -172,6 +175,20 @@ fn a_right_that_is_withdrawn_ends_the_connection_with_an_alert() -> Result<()> {
     }
     let open = front.gateway.admin_json(&["connections", "list"])?;
     ensure!(open["connections"].as_array().is_some_and(Vec::is_empty), "{open}");
+    Ok(())
+}
+
+#[test]
+fn a_gateway_that_takes_no_certificates_takes_none_here_either() -> Result<()> {
+    scenario!("an administrator has switched certificates off");
+    let front = Front::start("[credentials]\ncertificates = false")?;
+    let web = HttpServer::start()?;
+    front.publish("web", &format!("127.0.0.1:{}", web.port()), "http", &["--tls-name", "app.example"])?;
+    front.person("ann")?;
+    front.gateway.grant("user:ann", "web")?;
+    let refused =
+        front.curl("app.example", Some("ann"), &["--no-fail", "--write-out", "%{http_code}"])?.success()?;
+    ensure!(refused.text().ends_with("403") && web.requests() == 0, "{}", refused.text());
     Ok(())
 }
 
@@ -246,7 +263,13 @@ fn a_certificate_of_others_is_replaced_while_connections_go_on() -> Result<()> {
     std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\n")?;
     let (half, _) = talk()?;
     ensure!(half.output().contains("CN = first"), "{}", half.output());
-    issue("second", &at)?;
+    let next = machine.path("next");
+    issue("second", &next)?;
+    for (part, shown) in [("pem", "CN = first"), ("key", "CN = second")] {
+        std::fs::copy(next.with_extension(part), at.with_extension(part))?;
+        let comes = || talk().ok().filter(|(client, _)| client.output().contains(shown)).map(drop);
+        until(LIMIT, "the certificate that is right", comes)?;
+    }
     let (new, _) = talk()?;
     ensure!(new.output().contains("CN = second"), "{}", new.output());
     std::io::Write::write_all(&mut old_input, b"still here\n")?;

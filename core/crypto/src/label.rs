@@ -67,10 +67,10 @@ pub const TICKET_SEAL: &[u8] = b"symbolon/1 ticket seal";
 pub const TICKET_PROOF: &[u8] = b"symbolon/1 ticket proof";
 /// What a ticket adds to the keys of the context that it opens.
 pub const TICKET_CONTRIBUTION: &[u8] = b"symbolon/1 ticket contribution";
-/// Root of the keys of the tickets that TLS clients get.
-pub const TLS_TICKETS: &[u8] = b"symbolon/1 tls tickets";
-/// The one of these keys that is used for a time.
+/// Seals the tickets that TLS clients get, for a time.
 pub const TLS_TICKET: &[u8] = b"symbolon/1 tls ticket";
+/// What the next such key comes from.
+pub const TLS_TICKET_NEXT: &[u8] = b"symbolon/1 tls ticket next";
 /// Wrapped messages, initiator to acceptor.
 pub const WRAP_FROM_INITIATOR: &[u8] = b"symbolon/1 wrap initiator";
 /// Wrapped messages, acceptor to initiator.

@@ -157,6 +157,11 @@ impl Shared {
         if !matches!(code, RefusalCode::Denied | RefusalCode::Invitation | RefusalCode::NameTaken) {
             return;
         }
+        self.audit_refusal(&connection.source().to_string(), reason).await;
+    }
+
+    /// Writes down that somebody at `source` was refused; of a flood only so many a second.
+    pub(crate) async fn audit_refusal(&self, source: &str, reason: &str) {
         if self.refusals.exceeds(now()) {
             self.refusals_unwritten.fetch_add(1, Ordering::Relaxed);
             return;
@@ -164,8 +169,7 @@ impl Shared {
         let unwritten = self.refusals_unwritten.swap(0, Ordering::Relaxed);
         let detail = serde_json::json!({ "reason": reason, "unwritten before": unwritten });
         let actor = Actor::user("a stranger");
-        let source = connection.source().to_string();
-        if let Err(e) = self.store.record(&actor, "refused", &source, &detail, now()).await {
+        if let Err(e) = self.store.record(&actor, "refused", source, &detail, now()).await {
             tracing::error!("a refusal was not audited: {e}");
         }
     }

@@ -4,10 +4,10 @@
 //! ```text
 //! client ── hello ──> sites.rs: which application? ── handshake ──> admit.rs: who, and may they?
 //!                                                                     │ no: page.rs, a page for people
-//!                                                                     └ yes: dial, carry.rs
+//!                                                                     └ yes: a place, dial, carry.rs
 //! ```
-//! A client is a stranger until its handshake is done: it has the place, and the time, of one. Whoever it
-//! is then is decided anew whenever something changes (live.rs), and a right that is withdrawn ends its
+//! A client is a stranger until it has a place among the connections, or was told why not: it has the place,
+//! and the time, of one. Whoever it is then is decided anew whenever something changes (live.rs), and a right that is withdrawn ends its
 //! connections with an alert.
 
 mod admit;
@@ -26,12 +26,12 @@ use crate::node::Shared;
 use crate::pipe::PipeEnd;
 use crate::source::Source;
 use crate::strangers::Place;
-use admit::Refusal;
-use std::net::SocketAddr;
+use admit::{Refusal, Way};
+use live::{Most, TlsPlace};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use symbolon_session::EndReason;
-use symbolon_store::Actor;
 use symbolon_tls::{Accepted, HandshakeError, Opening};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -48,10 +48,12 @@ impl Drop for Stranger<'_> {
     }
 }
 
-/// A client that was shaken hands with, and the application that it asked for.
-struct Greeted {
+/// A client that may go on, and has a place.
+struct Received {
     accepted: Accepted<TcpStream>,
     app: symbolon_store::App,
+    way: Way,
+    place: TlsPlace,
 }
 
 impl Shared {
@@ -96,74 +98,85 @@ impl Shared {
         let mut stranger = Stranger { shared: &self, place };
         let secs = self.config.limits.stranger_secs;
         let secs = if self.strangers.crowded() { secs.div_ceil(5) } else { secs };
-        let greet = Box::pin(self.greet_tls(stream));
-        let greeted = tokio::select! {
-            greeted = tokio::time::timeout(Duration::from_secs(secs), greet) => greeted,
+        let receive = Box::pin(self.receive_tls(stream, source));
+        let received = tokio::select! {
+            received = tokio::time::timeout(Duration::from_secs(secs), receive) => received,
             _ = &mut stranger.place.give_way => return tracing::debug!(%peer, "others wait: closed"),
         };
         drop(stranger);
-        match greeted {
-            Ok(Ok(Some(greeted))) => Box::pin(self.enter(greeted, source)).await,
+        match received {
+            Ok(Ok(Some(received))) => Box::pin(self.serve(received, source)).await,
             Ok(Ok(None)) => {}
             Ok(Err(e)) => tracing::debug!(%peer, "TLS: {e}"),
-            Err(_) => tracing::debug!(%peer, "no handshake within {secs} s: closed"),
+            Err(_) => tracing::debug!(%peer, "nothing came of it within {secs} s: closed"),
         }
     }
 
-    /// The handshake. Nothing when the client asked for a name that is not served.
-    async fn greet_tls(&self, stream: TcpStream) -> Result<Option<Greeted>, HandshakeError> {
+    /// From the first byte to a place among the connections. Nothing when the client was told why not.
+    async fn receive_tls(
+        &self,
+        stream: TcpStream,
+        source: IpAddr,
+    ) -> Result<Option<Received>, HandshakeError> {
         let opening = Opening::read(stream).await?;
         let name = opening.hello().server_name.clone().unwrap_or_default();
         let Some((app, site)) = self.site_of(&name) else {
-            tracing::debug!(name, "no application has this name");
+            tracing::debug!(name, "no application is served under this name");
             opening.refuse().await;
             return Ok(None);
         };
         let accepted = opening.accept(&site).await?;
-        Ok(Some(Greeted { accepted, app }))
+        match self.enter_tls(&accepted, &app, source).await {
+            Ok((way, place)) => Ok(Some(Received { accepted, app, way, place })),
+            Err(refusal) => {
+                tracing::debug!(app = %app.name, %source, "TLS client refused: {}", refusal.reason);
+                self.audit_refusal(&source.to_string(), &refusal.reason).await;
+                page::show(accepted, &app, &refusal).await;
+                Ok(None)
+            }
+        }
     }
 
-    async fn enter(&self, greeted: Greeted, source: std::net::IpAddr) {
-        let Greeted { accepted, app } = greeted;
-        let name = app.name.clone();
-        let admission = match self.admit(&accepted, &app, source).await {
-            Ok(admission) => admission,
-            Err(refusal) => {
-                tracing::info!(app = %name, %source, "TLS client refused: {}", refusal.reason);
-                let detail = serde_json::json!({ "reason": refusal.reason, "by": "tls" });
-                self.note(Actor::user("a TLS client"), "refused", source.to_string(), detail);
-                return page::show(accepted, &app, &refusal).await;
-            }
+    async fn enter_tls(
+        &self,
+        accepted: &Accepted<TcpStream>,
+        app: &symbolon_store::App,
+        source: IpAddr,
+    ) -> Result<(Way, TlsPlace), Refusal> {
+        let admission = self.admit(accepted, app, source).await?;
+        let limits = &self.config.limits;
+        let most = Most { all: limits.tls_connections, of_source: limits.tls_connections_per_source };
+        let place = self.tls.enter(&app.name, &admission, source, most).ok_or_else(Refusal::full)?;
+        // What was decided before it had a place may be over.
+        let snapshot = self.desk.present();
+        self.tls.review_one(place.number(), |connection| self.still_admitted(connection, &snapshot));
+        Ok((admission.into_way(), place))
+    }
+
+    async fn serve(&self, received: Received, source: IpAddr) {
+        let Received { accepted, app, way, place } = received;
+        let application = match &way {
+            Way::Entitled(path) => self.dial(path).await,
+            Way::Anyone(open) => self.dial_open(open).await,
         };
-        let path = match &admission {
-            admit::Admission::Entitled { path, .. } => self.dial(path).await,
-            admit::Admission::Anyone(open) => self.dial_open(open).await,
-        };
-        let application = match path {
+        let app_name = &app.name;
+        let application = match application {
             Ok(application) => application,
             Err(reason) => {
-                tracing::warn!(app = %name, "application not reached: {reason}");
+                tracing::warn!(app = %app_name, "application not reached: {reason}");
                 return page::show(accepted, &app, &Refusal::unreachable()).await;
             }
         };
-        let limits = &self.config.limits;
-        let most = (limits.tls_connections, limits.tls_connections_per_source);
-        let Some(place) = self.tls.enter(&name, admission, source, most) else {
-            tracing::warn!(app = %name, %source, "as many TLS connections as there may be");
-            return page::show(accepted, &app, &Refusal::full()).await;
-        };
-        // What was decided before it had a place may be over.
-        self.review_tls();
-        tracing::info!(app = %name, user = place.user(), %source, "TLS connection opened");
+        tracing::info!(app = %app_name, user = place.user(), %source, "TLS connection opened");
         match carry::run(accepted, application, place).await {
-            PipeEnd::Finished => tracing::debug!(app = %name, %source, "TLS connection finished"),
+            PipeEnd::Finished => tracing::debug!(app = %app_name, %source, "TLS connection finished"),
             PipeEnd::Cut(reason) => {
-                tracing::info!(app = %name, %source, ?reason, "TLS connection cut");
-                let detail = serde_json::json!({ "app": name.as_str(), "reason": reason.sentence() });
+                tracing::info!(app = %app_name, %source, ?reason, "TLS connection cut");
+                let detail = serde_json::json!({ "app": app_name.as_str(), "reason": reason.sentence() });
                 self.note(self.actor(), "tls.cut", source.to_string(), detail);
             }
             PipeEnd::Broken(reason) => {
-                tracing::debug!(app = %name, %source, "TLS connection broken: {reason}")
+                tracing::debug!(app = %app_name, %source, "TLS connection broken: {reason}");
             }
         }
     }

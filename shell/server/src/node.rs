@@ -140,7 +140,7 @@ impl Node {
             credentials,
             desk: Desk::open(&store).await?,
             live: LiveSessions::default(),
-            sites: Sites::new(crypto, config.tls.as_ref(), &domain_key)?,
+            sites: Sites::new(crypto, config.tls.as_ref())?,
             tls: TlsConnections::default(),
             strangers: Strangers::new(config.limits.strangers, config.limits.strangers_per_source),
             refusals: Meter::new(REFUSALS_PER_SEC),

@@ -36,7 +36,8 @@ pub struct Site(pub(crate) Arc<ServerConfig>);
 
 impl Site {
     /// A site with this certificate chain (DER, its own first) and key (DER: PKCS #8, SEC 1 or PKCS #1), which
-    /// speaks these protocols (ALPN, best first; with none, the client's are not looked at).
+    /// speaks these protocols (ALPN, best first; with none, the client's are not looked at). With `tickets`
+    /// sessions are resumed; a session that is has the client's certificates of its first connection.
     ///
     /// # Errors
     /// [`SiteError`].
@@ -45,7 +46,7 @@ impl Site {
         key: &SecretBytes,
         alpn: &[&str],
         clients: Clients,
-        tickets: &Arc<TicketKeys>,
+        tickets: Option<&Arc<TicketKeys>>,
     ) -> Result<Self, SiteError> {
         if alpn.iter().any(|protocol| !(1..=255).contains(&protocol.len())) {
             return Err(SiteError::Alpn);
@@ -71,7 +72,12 @@ impl Site {
         // What resumes is in the ticket, so that any worker can go on; early data is not taken, since it
         // may be a replay.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Arc::clone(tickets) as Arc<dyn rustls::server::ProducesTickets>;
+        match tickets {
+            Some(tickets) => {
+                config.ticketer = Arc::clone(tickets) as Arc<dyn rustls::server::ProducesTickets>
+            }
+            None => config.send_tls13_tickets = 0,
+        }
         config.max_early_data_size = 0;
         Ok(Self(Arc::new(config)))
     }

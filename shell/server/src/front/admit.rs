@@ -4,19 +4,34 @@ use super::live::TlsConnection;
 use crate::clock::now;
 use crate::desk::Snapshot;
 use crate::node::Shared;
+use serde_json::json;
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use symbolon_crypto::VerifiedSubject;
 use symbolon_policy::{AccessRequest, AppName, PathPermitted, Standing, Subject, TokenClass};
 use symbolon_session::EndReason;
-use symbolon_store::{App, TlsClients, UserId};
+use symbolon_store::{Actor, App, TlsClients, UserId};
 use symbolon_tls::Accepted;
 
 /// Proof that a TLS client may go on; only [`Shared::admit`] makes it.
 pub(super) enum Admission {
     /// It is somebody who is entitled.
-    Entitled { path: PathPermitted, user: UserId, subject: VerifiedSubject },
+    Entitled { path: PathPermitted, user: UserId, shown: Shown },
     /// The application is for everybody.
+    Anyone(OpenToAll),
+}
+
+/// What a client showed, and under which trust it was looked at last.
+#[derive(Clone)]
+pub(super) struct Shown {
+    chain: Arc<[Vec<u8>]>,
+    subject: VerifiedSubject,
+    trust: [u8; 32],
+}
+
+/// To an application that may be reached.
+pub(super) enum Way {
+    Entitled(PathPermitted),
     Anyone(OpenToAll),
 }
 
@@ -44,10 +59,17 @@ impl Admission {
         }
     }
 
-    pub(super) const fn subject(&self) -> Option<&VerifiedSubject> {
+    pub(super) fn shown(&self) -> Option<Shown> {
         match self {
-            Self::Entitled { subject, .. } => Some(subject),
+            Self::Entitled { shown, .. } => Some(shown.clone()),
             Self::Anyone(_) => None,
+        }
+    }
+
+    pub(super) fn into_way(self) -> Way {
+        match self {
+            Self::Entitled { path, .. } => Way::Entitled(path),
+            Self::Anyone(open) => Way::Anyone(open),
         }
     }
 }
@@ -83,8 +105,8 @@ impl Refusal {
 }
 
 impl Shared {
-    /// Decides about a client whose handshake is done. Its certificate is looked at here, also when its
-    /// session was resumed.
+    /// Decides about a client whose handshake is done. A certificate that is shown is a sign-in: it is written
+    /// down before anything is dialled.
     pub(super) async fn admit<S>(
         &self,
         accepted: &Accepted<S>,
@@ -98,34 +120,52 @@ impl Shared {
             let reason = format!("{}: a client without a certificate", app.name);
             return Err(Refusal { reason, kind: RefusalKind::NoCertificate });
         }
-        let chain: Vec<&[u8]> = accepted.certificates.iter().map(Vec::as_slice).collect();
-        let subject = {
-            let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
-            trust
-                .verify(self.gateway.crypto, &chain, now())
-                .map_err(|e| Refusal::not_permitted(format!("certificate: {e}")))?
-        };
-        let user = self.user_of(subject.name()).await;
+        if !self.config.credentials.certificates {
+            return Err(Refusal::not_permitted("certificates are not taken here"));
+        }
+        let shown = self.looked_at_again(accepted.certificates.as_slice().into())?;
+        let user = self.user_of(shown.subject.name()).await;
         let user = user.map_err(|refused| Refusal::not_permitted(refused.reason))?;
+        let name = &user.subject.name;
         if user.subject.standing == Standing::Locked {
-            return Err(Refusal::not_permitted(format!("user {} is locked", user.subject.name)));
+            return Err(Refusal::not_permitted(format!("user {name} is locked")));
         }
         let snapshot = self.desk.present();
-        let path = decide(&snapshot, &user.subject, &app.name, source).ok_or_else(|| {
-            Refusal::not_permitted(format!("{} may not reach {}", user.subject.name, app.name))
-        })?;
-        Ok(Admission::Entitled { path, user: user.id, subject })
+        let path = decide(&snapshot, &user.subject, &app.name, source)
+            .ok_or_else(|| Refusal::not_permitted(format!("{name} may not reach {}", app.name)))?;
+        let actor = Actor::user(name.as_str());
+        // Its confirmation may have been lost; or another one took its place, and then this is a copy's.
+        let used = self.store.certificate_used(&actor, shown.subject.serial(), now()).await;
+        used.map_err(|e| Refusal::not_permitted(format!("the certificate of {name}: {e}")))?;
+        let detail = json!({
+            "app": app.name.as_str(), "source": source.to_string(),
+            "serial": hex::encode(shown.subject.serial()),
+        });
+        // What is not written down does not happen.
+        let written = self.store.record(&actor, "tls.open", app.name.as_str(), &detail, now()).await;
+        written.map_err(|e| Refusal::not_permitted(format!("not audited: {e}")))?;
+        Ok(Admission::Entitled { path, user: user.id, shown })
+    }
+
+    /// Looks at certificates under the trust of now.
+    fn looked_at_again(&self, chain: Arc<[Vec<u8>]>) -> Result<Shown, Refusal> {
+        let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
+        let presented: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
+        let subject = trust
+            .verify(self.gateway.crypto, &presented, now())
+            .map_err(|e| Refusal::not_permitted(format!("certificate: {e}")))?;
+        Ok(Shown { subject, trust: *trust.state(), chain })
     }
 
     /// Why a connection must end, if it must.
     pub(super) fn still_admitted(
         &self,
-        connection: &TlsConnection,
+        connection: &mut TlsConnection,
         snapshot: &Snapshot,
     ) -> Option<EndReason> {
         let served = snapshot.apps.get(&connection.app).and_then(|app| app.tls.as_ref());
         let Some(served) = served else { return Some(EndReason::EntitlementWithdrawn) };
-        let (Some(user), Some(subject)) = (connection.user, &connection.subject) else {
+        let (Some(user), Some(shown)) = (connection.user, &connection.shown) else {
             let open = served.clients == TlsClients::Anyone;
             return (!open).then_some(EndReason::EntitlementWithdrawn);
         };
@@ -133,9 +173,15 @@ impl Shared {
         if user.subject.standing == Standing::Locked {
             return Some(EndReason::UserLocked);
         }
-        let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
-        if trust.blocks(subject) || trust.revokes(subject.path()) || now() > subject.validity().1 {
-            return Some(EndReason::TokenRevoked);
+        let as_before = {
+            let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
+            *trust.state() == shown.trust && now() <= shown.subject.validity().1
+        };
+        if !as_before {
+            match self.looked_at_again(Arc::clone(&shown.chain)) {
+                Ok(again) => connection.shown = Some(again),
+                Err(_) => return Some(EndReason::TokenRevoked),
+            }
         }
         let permitted = decide(snapshot, &user.subject, &connection.app, connection.source);
         permitted.is_none().then_some(EndReason::EntitlementWithdrawn)

@@ -17,6 +17,7 @@ use symbolon_tls::Accepted;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
 
 /// Bytes that are read and sealed together: four records of full size.
 const AT_ONCE: usize = 4 * MAX_PLAINTEXT;
@@ -26,6 +27,10 @@ const ROOM: usize = 4 * MAX_RECORD;
 
 /// How long a client may take to read the last word.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a client may be silent after the application closed: its half of the connection may go on, and
+/// a client that forgot it keeps no place for ever.
+const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// Why one direction stopped.
 enum Stop {
@@ -83,9 +88,14 @@ where
     let session = Shared(Mutex::new(session));
     let counters = place.counters.clone();
     let mut down = Down::default();
+    let (said_all, app_closed) = watch::channel(false);
     let outcome = {
-        let up = upwards(&mut client_read, &session, &mut app_write, &counters.up);
-        let down = down.carry(&app_read, &session, &mut client_write, &counters.down);
+        let up = upwards(&mut client_read, &session, &mut app_write, &counters.up, app_closed);
+        let down = async {
+            down.carry(&app_read, &session, &mut client_write, &counters.down).await?;
+            said_all.send_replace(true);
+            Ok(())
+        };
         tokio::select! {
             biased;
             cut = &mut place.cut => Err(Ended::Cut(cut.unwrap_or(EndReason::InternalError))),
@@ -133,6 +143,7 @@ async fn upwards<W: AsyncWrite + Unpin>(
     session: &Shared,
     application: &mut W,
     counter: &AtomicU64,
+    app_closed: watch::Receiver<bool>,
 ) -> Result<(), Stop> {
     let mut input = Vec::with_capacity(ROOM);
     let mut opened = vec![0; MAX_RECORD];
@@ -147,10 +158,24 @@ async fn upwards<W: AsyncWrite + Unpin>(
         if closed {
             return application.shutdown().await.map_err(|e| Stop::Application(e.to_string()));
         }
-        if client.read_buf(&mut input).await.map_err(|e| gone(&e))? == 0 {
+        let read = tokio::select! {
+            read = client.read_buf(&mut input) => read.map_err(|e| gone(&e))?,
+            () = silence_after(app_closed.clone()) => {
+                return Err(Stop::Client("it says nothing more, nor does the application".to_owned(), None));
+            }
+        };
+        if read == 0 {
             let end = session.lock().end_of_input();
             return end.map_err(|e| Stop::Client(e.to_string(), None));
         }
+    }
+}
+
+/// Comes when the application has closed and a while has passed: whoever reads on has heard all there is.
+async fn silence_after(mut closed: watch::Receiver<bool>) {
+    // The sender lives as long as both directions.
+    if closed.wait_for(|closed| *closed).await.is_ok() {
+        tokio::time::sleep(HALF_CLOSED).await;
     }
 }
 

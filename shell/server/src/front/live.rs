@@ -1,13 +1,12 @@
 //! The TLS connections that are open.
 
-use super::admit::Admission;
+use super::admit::{Admission, Shown};
 use crate::clock::now;
 use crate::live::Counters;
 use crate::source::Source;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use symbolon_crypto::VerifiedSubject;
 use symbolon_policy::AppName;
 use symbolon_session::EndReason;
 use symbolon_store::UserId;
@@ -20,11 +19,28 @@ pub(crate) struct TlsConnection {
     pub(super) app: AppName,
     pub(super) user: Option<UserId>,
     user_name: Option<String>,
-    pub(super) subject: Option<VerifiedSubject>,
+    pub(super) shown: Option<Shown>,
     pub(super) source: IpAddr,
     since: Time,
     counters: Arc<Counters>,
     cut: Option<oneshot::Sender<EndReason>>,
+}
+
+impl TlsConnection {
+    fn review(&mut self, verdict: &mut impl FnMut(&mut Self) -> Option<EndReason>) {
+        if let Some(reason) = verdict(self)
+            && let Some(cut) = self.cut.take()
+        {
+            let _ = cut.send(reason);
+        }
+    }
+}
+
+/// How many there may be.
+#[derive(Clone, Copy)]
+pub(super) struct Most {
+    pub(super) all: usize,
+    pub(super) of_source: usize,
 }
 
 /// One of them, as administrators see it.
@@ -60,6 +76,10 @@ pub(crate) struct TlsPlace {
 }
 
 impl TlsPlace {
+    pub(super) const fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Whose connection it is.
     pub(super) fn user(&self) -> &str {
         self.user.as_deref().unwrap_or("anyone")
@@ -77,19 +97,22 @@ impl TlsConnections {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place; nothing when the node stops, or there are as many as there may be, in all and from one
-    /// source.
+    /// Takes a place; nothing when the node stops, or there are as many as there may be. Those whom nobody
+    /// knows have half of the places at most.
     pub(super) fn enter(
         &self,
         app: &AppName,
-        admission: Admission,
+        admission: &Admission,
         source: IpAddr,
-        (most, most_of_source): (usize, usize),
+        most: Most,
     ) -> Option<TlsPlace> {
         let mut inner = self.inner();
-        let of_source =
-            || inner.connections.iter().filter(|c| Source::of(c.source) == Source::of(source)).count();
-        if inner.closed || inner.connections.len() >= most || of_source() >= most_of_source {
+        let count =
+            |which: &dyn Fn(&TlsConnection) -> bool| inner.connections.iter().filter(|c| which(c)).count();
+        let of_source = count(&|c| Source::of(c.source) == Source::of(source));
+        let unknown = admission.user().is_none();
+        let crowded = unknown && count(&|c| c.user.is_none()) >= most.all / 2;
+        if inner.closed || inner.connections.len() >= most.all || of_source >= most.of_source || crowded {
             return None;
         }
         inner.next += 1;
@@ -101,7 +124,7 @@ impl TlsConnections {
             app: app.clone(),
             user: admission.user(),
             user_name: user_name.clone(),
-            subject: admission.subject().cloned(),
+            shown: admission.shown(),
             source,
             since: now(),
             counters: counters.clone(),
@@ -112,13 +135,21 @@ impl TlsConnections {
     }
 
     /// Ends those for which `verdict` gives a reason.
-    pub(super) fn review(&self, verdict: impl Fn(&TlsConnection) -> Option<EndReason>) {
+    pub(super) fn review(&self, mut verdict: impl FnMut(&mut TlsConnection) -> Option<EndReason>) {
         for connection in &mut self.inner().connections {
-            if let Some(reason) = verdict(connection)
-                && let Some(cut) = connection.cut.take()
-            {
-                let _ = cut.send(reason);
-            }
+            connection.review(&mut verdict);
+        }
+    }
+
+    /// The same with one of them.
+    pub(super) fn review_one(
+        &self,
+        number: u64,
+        mut verdict: impl FnMut(&mut TlsConnection) -> Option<EndReason>,
+    ) {
+        let mut inner = self.inner();
+        if let Some(connection) = inner.connections.iter_mut().find(|c| c.number == number) {
+            connection.review(&mut verdict);
         }
     }
 

@@ -11,15 +11,18 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
-use symbolon_crypto::{Crypto, GatewayName, Secret, SecretBytes, label};
+use symbolon_crypto::{Crypto, Entropy, GatewayName, IssuerFingerprint, SecretBytes};
 use symbolon_issuer::{Issuer, Validity};
-use symbolon_provider::P256SigningKey;
+use symbolon_provider::{P256SigningKey, SystemEntropy};
 use symbolon_store::{App, Protocol, TlsClients};
 use symbolon_tls::{ClientTrust, Clients, NotTrusted, Site, TicketKeys};
 use symbolon_wire::Time;
 
 /// How long a certificate of our issuer is good, in seconds; from half of it on another one is made.
 const OWN_SECS: u64 = 30 * 24 * 3600;
+
+/// How long a replacement that failed is not tried again, in seconds.
+const AGAIN_SECS: u64 = 1;
 
 /// A file larger than this holds neither a chain nor a key.
 const MAX_FILE: u64 = 256 * 1024;
@@ -51,7 +54,14 @@ pub struct TlsCertificate {
 pub(crate) struct Sites {
     files: HashMap<GatewayName, TlsCertificate>,
     tickets: Arc<TicketKeys>,
-    made: Mutex<HashMap<GatewayName, Made>>,
+    made: Mutex<AllMade>,
+}
+
+#[derive(Default)]
+struct AllMade {
+    sites: HashMap<GatewayName, Made>,
+    /// Why another one could not be made, and when it is tried again.
+    failed: HashMap<GatewayName, (String, Time)>,
 }
 
 /// A site, and what it rests on.
@@ -66,8 +76,8 @@ struct Made {
 enum From {
     /// The files as they were then.
     Files([Option<SystemTime>; 2]),
-    /// Our issuer; until when another one is not made.
-    Issuer(Time),
+    /// This issuer of ours; until when another one is not made.
+    Issuer(IssuerFingerprint, Time),
 }
 
 /// Certificates of clients are looked at when the handshake is done, so that a person whose certificate does
@@ -82,11 +92,7 @@ impl ClientTrust for LookedAtAfterwards {
 }
 
 impl Sites {
-    pub(crate) fn new(
-        crypto: Crypto,
-        settings: Option<&TlsSettings>,
-        domain_key: &Secret<32>,
-    ) -> Result<Self, NodeError> {
+    pub(crate) fn new(crypto: Crypto, settings: Option<&TlsSettings>) -> Result<Self, NodeError> {
         let mut files = HashMap::new();
         for certificate in settings.iter().flat_map(|settings| &settings.certificate) {
             let name = GatewayName::parse(&certificate.name).map_err(|_| {
@@ -95,8 +101,8 @@ impl Sites {
             read(certificate).map_err(|e| NodeError::Config(format!("tls.certificate {name}: {e}")))?;
             files.insert(name, certificate.clone());
         }
-        let secret = crypto.derive(domain_key, label::TLS_TICKETS, &[]);
-        let tickets = Arc::new(TicketKeys::new(crypto, secret));
+        let entropy: &mut dyn Entropy = &mut SystemEntropy;
+        let tickets = Arc::new(TicketKeys::new(crypto, entropy.secret()));
         Ok(Self { files, tickets, made: Mutex::default() })
     }
 }
@@ -108,54 +114,71 @@ impl Shared {
         let snapshot = self.desk.present();
         let app = snapshot.apps.values().find(|app| app.tls.as_ref().is_some_and(|tls| tls.name == name))?;
         let clients = app.tls.as_ref()?.clients;
-        match self.site(&name, app.protocol, clients) {
-            Ok(site) => Some((app.clone(), site)),
-            Err(e) => {
-                tracing::error!(%name, "no certificate: {e}");
-                None
-            }
-        }
+        Some((app.clone(), self.site(&name, app.protocol, clients)?))
     }
 
-    fn site(&self, name: &GatewayName, protocol: Protocol, clients: TlsClients) -> Result<Site, String> {
-        let mut made = self.sites.made.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Nothing when there is no certificate for it; the log says why.
+    fn site(&self, name: &GatewayName, protocol: Protocol, clients: TlsClients) -> Option<Site> {
+        let issuer = self.issuer().fingerprint();
         let files = self.sites.files.get(name);
         let as_of_now = files.map(|files| From::Files([&files.certificate, &files.key].map(|f| changed(f))));
-        let old = made.get(name).filter(|old| (old.protocol, old.clients) == (protocol, clients));
-        match (old, as_of_now) {
-            (Some(old), Some(from)) if old.from == from => return Ok(old.site.clone()),
-            (Some(old), None) if matches!(old.from, From::Issuer(until) if now() < until) => {
-                return Ok(old.site.clone());
-            }
+        let mut made = self.sites.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = made.sites.get(name).filter(|old| (old.protocol, old.clients) == (protocol, clients));
+        let as_before = old.is_some_and(|old| match (as_of_now, old.from) {
+            (Some(from), _) => old.from == from,
+            (None, From::Issuer(who, until)) => who == issuer && now() < until,
+            (None, From::Files(_)) => false,
+        });
+        let failed = made.failed.get(name).is_some_and(|(_, again)| now() < *again);
+        match old {
+            Some(old) if as_before || failed => return Some(old.site.clone()),
+            None if failed => return None,
             _ => {}
         }
         let fresh = match files {
             Some(files) => read(files),
             None => self.of_our_issuer(name),
         };
-        let (chain, key) = match (fresh, old) {
-            (Ok(fresh), _) => fresh,
-            // A file that is just being replaced: the present ones go on.
-            (Err(e), Some(old)) => {
-                tracing::error!(%name, "its certificate cannot be replaced: {e}");
-                return Ok(old.site.clone());
+        match fresh.and_then(|(chain, key)| self.make(&chain, &key, protocol, clients)) {
+            Ok(site) => {
+                let until = now().plus_secs(OWN_SECS / 2);
+                let from = as_of_now.unwrap_or(From::Issuer(issuer, until));
+                tracing::info!(%name, "a certificate is in use for TLS clients");
+                made.failed.remove(name);
+                made.sites.insert(name.clone(), Made { site: site.clone(), protocol, clients, from });
+                Some(site)
             }
-            (Err(e), None) => return Err(e),
-        };
-        let asked = match clients {
-            TlsClients::Entitled => Clients::Asked(Arc::new(LookedAtAfterwards)),
-            TlsClients::Anyone => Clients::NotAsked,
+            // Files that are just being replaced: the present ones go on, and are looked at again soon.
+            Err(e) => {
+                let old = old.map(|old| old.site.clone());
+                if made.failed.get(name).is_none_or(|(before, _)| *before != e) {
+                    tracing::error!(%name, in_use = old.is_some(), "no (new) certificate: {e}");
+                }
+                made.failed.insert(name.clone(), (e, now().plus_secs(AGAIN_SECS)));
+                old
+            }
+        }
+    }
+
+    fn make(
+        &self,
+        chain: &[Vec<u8>],
+        key: &SecretBytes,
+        protocol: Protocol,
+        clients: TlsClients,
+    ) -> Result<Site, String> {
+        // Who has been here without a certificate, or with an old one, shall be asked again: a session that
+        // is resumed has the certificates of its first connection.
+        let (asked, tickets) = match clients {
+            TlsClients::Entitled => (Clients::Asked(Arc::new(LookedAtAfterwards)), None),
+            TlsClients::Anyone => (Clients::NotAsked, Some(&self.sites.tickets)),
         };
         let alpn: &[&str] = match protocol {
             Protocol::Http => &["http/1.1"],
             Protocol::Postgresql => &["postgresql"],
             Protocol::Ssh | Protocol::Tcp => &[],
         };
-        let site = Site::new(&chain, &key, alpn, asked, &self.sites.tickets).map_err(|e| e.to_string())?;
-        let from = as_of_now.unwrap_or_else(|| From::Issuer(now().plus_secs(OWN_SECS / 2)));
-        tracing::info!(%name, "a certificate is in use for TLS clients");
-        made.insert(name.clone(), Made { site: site.clone(), protocol, clients, from });
-        Ok(site)
+        Site::new(chain, key, alpn, asked, tickets).map_err(|e| e.to_string())
     }
 
     /// A key that lives as long as this process, and our issuer's certificate for it.

@@ -130,8 +130,10 @@ async fn a_ticket_of_one_worker_resumes_at_another() {
     let authority = Authority::new();
     let (certificate, key, _) = authority.issue(NAME, ExtendedKeyUsagePurpose::ServerAuth);
     let key = symbolon_crypto::SecretBytes::new(key);
-    let worker =
-        || Site::new(std::slice::from_ref(&certificate), &key, &[], Clients::NotAsked, &tickets()).unwrap();
+    let shared = tickets();
+    let worker = || {
+        Site::new(std::slice::from_ref(&certificate), &key, &[], Clients::NotAsked, Some(&shared)).unwrap()
+    };
     let listener = listener().await;
     let client = Arc::new(config(&authority, rustls::ALL_VERSIONS, None));
     for resumed in [false, true, true] {
@@ -142,6 +144,27 @@ async fn a_ticket_of_one_worker_resumes_at_another() {
         };
         let (_, answer) = tokio::join!(gateway, talk(&listener, client.clone(), b"x"));
         answer.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_site_without_tickets_asks_for_the_certificate_each_time() {
+    let authority = Authority::new();
+    let (certificate, key, _) = authority.issue(NAME, ExtendedKeyUsagePurpose::ServerAuth);
+    let key = symbolon_crypto::SecretBytes::new(key);
+    let site = Site::new(&[certificate], &key, &[], Clients::NotAsked, None).unwrap();
+    let listener = listener().await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = Arc::new(config(&authority, &[version], None));
+        for _ in 0..2 {
+            let gateway = async {
+                let accepted = take(&listener, &site).await.unwrap();
+                assert!(!accepted.resumed);
+                shout(accepted).await
+            };
+            let (_, answer) = tokio::join!(gateway, talk(&listener, client.clone(), b"x"));
+            answer.unwrap();
+        }
     }
 }
 

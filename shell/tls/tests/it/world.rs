@@ -63,7 +63,7 @@ pub(crate) fn tickets() -> Arc<TicketKeys> {
 
 pub(crate) fn site(authority: &Authority, alpn: &[&str], clients: Clients) -> Site {
     let (certificate, key, _) = authority.issue(NAME, ExtendedKeyUsagePurpose::ServerAuth);
-    Site::new(&[certificate], &SecretBytes::new(key), alpn, clients, &tickets()).unwrap()
+    Site::new(&[certificate], &SecretBytes::new(key), alpn, clients, Some(&tickets())).unwrap()
 }
 
 /// What came of a client.
