@@ -37,7 +37,14 @@ pub(super) async fn gateway(desk: &Desk<'_>, args: RevokeGatewayArgs) -> Outcome
     let answer = desk.node.post("/v1/ca/gateways/revoke", &body).await?;
     let serial = answer["serial"].as_str().unwrap_or_default();
     let whose = answer["gateway"].as_str().map_or_else(String::new, |name| format!(" of {name}"));
-    let mut sentence = format!("The certificate {serial}{whose} is revoked.");
+    let mut sentence = if answer["before"] == true {
+        format!("The certificate {serial}{whose} was revoked before.")
+    } else {
+        format!("The certificate {serial}{whose} is revoked.")
+    };
+    if answer["before"] == true && !answer["list"].is_null() {
+        sentence += " Another list names it.";
+    }
     if answer["replaced"] == true {
         sentence += " This gateway has another one, with another key.";
     } else if answer["own"] == true {

@@ -42,6 +42,8 @@ pub(super) struct RevokedGatewayView {
     list: Option<u64>,
     /// Whether it was this gateway's own.
     own: bool,
+    /// Whether it was revoked before: then it comes on another list alone.
+    before: bool,
     /// Whether this gateway has another one now.
     replaced: bool,
 }
@@ -71,10 +73,15 @@ pub(super) async fn revoke(
         since: at(),
         reason: reason.as_str().to_owned(),
     };
-    node.store.revoke_gateway(&administrator(), &gateway).await?;
+    let before = match node.store.revoke_gateway(&administrator(), &gateway).await {
+        // What was cut off after this came on no list.
+        Err(StoreError::Conflict { .. }) => true,
+        revoked => revoked.map(|()| false)?,
+    };
     let list = Office::open(&node)?.make_list().await?;
     let gateway = (!name.is_empty()).then_some(name);
-    done(&node, RevokedGatewayView { serial: hex::encode(serial), gateway, list, own, replaced }).await
+    done(&node, RevokedGatewayView { serial: hex::encode(serial), gateway, list, own, before, replaced })
+        .await
 }
 
 /// As certificates have it: people's tools leave out the zero before a first byte from 0x80, or write more.

@@ -76,7 +76,8 @@ async fn every_client_of_every_node_is_told_of_a_gateway_that_counts_no_more() {
     let list = format!("{}.crl", hex::encode(issuer(&world).fingerprint().0));
     assert!(names_in(&keysets).contains(&list), "{:?}", names_in(&keysets));
 
-    assert_eq!(world.admin("POST", REVOKE, Some(body)).await.0, 409, "once");
+    let again = world.ok("POST", REVOKE, Some(body)).await;
+    assert_eq!((&again["before"], &again["list"]), (&json!(true), &json!(2)));
     for wrong in [
         json!({}),
         json!({ "serial": "00" }),
@@ -87,6 +88,42 @@ async fn every_client_of_every_node_is_told_of_a_gateway_that_counts_no_more() {
         let (status, answer) = world.admin("POST", REVOKE, Some(wrong.clone())).await;
         assert!((400..500).contains(&status), "{wrong}: {status} {answer}");
     }
+}
+
+#[tokio::test]
+async fn a_revocation_that_came_on_no_list_comes_on_one_when_it_is_repeated() {
+    let world = World::new().await;
+    let (_, mut session) = alice(&world).await;
+    let certificate = another(&world, "two.example");
+    let identity = GatewayIdentity::read(crypto(), &certificate, &issuer(&world)).unwrap();
+    let body = json!({ "certificate": STANDARD.encode(&certificate) });
+    let (key, away) = (world.config.dir.join("issuer.key"), world.config.dir.join("away.key"));
+    std::fs::rename(&key, &away).unwrap();
+    let first = world.ok("POST", REVOKE, Some(body.clone())).await;
+    assert_eq!((&first["before"], &first["list"]), (&json!(false), &json!(null)));
+    std::fs::rename(&away, &key).unwrap();
+    let second = world.ok("POST", REVOKE, Some(body)).await;
+    assert_eq!((&second["before"], &second["list"]), (&json!(true), &json!(1)));
+    assert!(told(&mut session, &world).await.is_revoked(identity.serial()));
+}
+
+#[tokio::test]
+async fn a_gateway_of_the_old_issuer_comes_on_the_lists_of_the_one_that_followed() {
+    let world = World::new().await;
+    let (_, mut session) = alice(&world).await;
+    let (early, late) = (another(&world, "two.example"), another(&world, "three.example"));
+    let old = issuer(&world);
+    let [early_one, late_one] =
+        [&early, &late].map(|c| GatewayIdentity::read(crypto(), c, &old).unwrap().serial().to_vec());
+    world.ok("POST", REVOKE, Some(json!({ "certificate": STANDARD.encode(&early) }))).await;
+    assert!(told(&mut session, &world).await.is_revoked(&early_one));
+    world.ok("POST", "/v1/ca/rotate", Some(json!({}))).await;
+    world.ok("POST", "/v1/ca/rotate", Some(json!({ "finish": true }))).await;
+    // by the issuer that followed
+    assert!(told(&mut session, &world).await.is_revoked(&early_one));
+    world.ok("POST", REVOKE, Some(json!({ "certificate": STANDARD.encode(&late) }))).await;
+    let list = told(&mut session, &world).await;
+    assert!(list.is_revoked(&early_one) && list.is_revoked(&late_one));
 }
 
 #[tokio::test]
