@@ -17,9 +17,9 @@ use std::time::Duration;
 use symbolon_crypto::{GatewayName, IssuerFingerprint, KeySet};
 use symbolon_fetch::{FetchError, Transport};
 use symbolon_wire::Decode as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-/// How long a web server may take for one document: a sign-in waits for it.
+/// How long all that is looked for at once may take, on a web server or in a folder: a sign-in waits for it.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Certificates of all authorities that a distribution knows are about 220 KB.
@@ -81,32 +81,49 @@ impl Directory {
         Ok(Some(Self::Web(base, transport)))
     }
 
-    /// The published keys of a gateway, still to be checked; none when they are missing or cannot be had.
+    /// Until when to wait for what is looked for from now on, all of it together.
+    pub(crate) fn deadline() -> Instant {
+        Instant::now() + ANSWER
+    }
+
+    /// The published keys of a gateway, still to be checked; none when they are missing or cannot be had by then.
     ///
     /// # Errors
     /// What is there is no key set.
-    pub(crate) async fn key_set(&self, name: &GatewayName) -> Result<Option<KeySet>, AgentError> {
+    pub(crate) async fn key_set(
+        &self,
+        name: &GatewayName,
+        deadline: Instant,
+    ) -> Result<Option<KeySet>, AgentError> {
         let file = file_of(name);
-        let Some(bytes) = self.document(&file, MAX_KEY_SET).await? else { return Ok(None) };
+        let Some(bytes) = self.document(&file, MAX_KEY_SET, deadline).await? else { return Ok(None) };
         let set = KeySet::from_bytes(&bytes);
         set.map(Some).map_err(|e| self.wrong(&file, &e))
     }
 
-    /// An issuer's revocation list, still to be checked; none when it is missing or cannot be had.
+    /// An issuer's revocation list, still to be checked; none when it is missing or cannot be had by then.
     ///
     /// # Errors
     /// What is there is longer than any list.
-    pub(crate) async fn list(&self, issuer: IssuerFingerprint) -> Result<Option<Vec<u8>>, AgentError> {
-        self.document(&list_file_of(issuer), MAX_LIST).await
+    pub(crate) async fn list(
+        &self,
+        issuer: IssuerFingerprint,
+        deadline: Instant,
+    ) -> Result<Option<Vec<u8>>, AgentError> {
+        self.document(&list_file_of(issuer), MAX_LIST, deadline).await
     }
 
     /// The statement that another issuer follows this one, still to be checked; none when it is missing or
-    /// cannot be had.
+    /// cannot be had by then.
     ///
     /// # Errors
     /// What is there is longer than any such statement.
-    pub(crate) async fn change(&self, issuer: IssuerFingerprint) -> Result<Option<Vec<u8>>, AgentError> {
-        self.document(&change_file_of(issuer), symbolon_token::MAX_CHANGE).await
+    pub(crate) async fn change(
+        &self,
+        issuer: IssuerFingerprint,
+        deadline: Instant,
+    ) -> Result<Option<Vec<u8>>, AgentError> {
+        self.document(&change_file_of(issuer), symbolon_token::MAX_CHANGE, deadline).await
     }
 
     /// How long a live session waits until it looks for another list.
@@ -118,16 +135,24 @@ impl Directory {
     }
 
     /// What the directory has under a name.
-    async fn document(&self, file: &str, longest: usize) -> Result<Option<Vec<u8>>, AgentError> {
+    async fn document(
+        &self,
+        file: &str,
+        longest: usize,
+        deadline: Instant,
+    ) -> Result<Option<Vec<u8>>, AgentError> {
         let missing = |why: &dyn std::fmt::Display| {
             tracing::debug!(directory = %self, file, "not in the directory of key sets: {why}");
             Ok(None)
         };
+        if deadline <= Instant::now() {
+            return missing(&"no time is left");
+        }
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(file);
                 // A folder may be on another machine that does not answer.
-                match timeout(ANSWER, tokio::fs::metadata(&path)).await {
+                match timeout_at(deadline, tokio::fs::metadata(&path)).await {
                     Err(_) => return missing(&"no answer in time"),
                     Ok(Err(e)) if e.kind() == ErrorKind::NotFound => {
                         return missing(&"there is no such file");
@@ -137,7 +162,7 @@ impl Directory {
                     Ok(Ok(_)) => {}
                 }
                 let read = tokio::task::spawn_blocking(move || read_bounded(&path, longest));
-                match timeout(ANSWER, read).await {
+                match timeout_at(deadline, read).await {
                     Err(_) => missing(&"no answer in time"),
                     Ok(read) => read.map_err(|_| AgentError::failure("reading a file broke off"))?,
                 }
@@ -145,10 +170,12 @@ impl Directory {
             Self::Web(base, transport) => {
                 let address = transport.address(&format!("{base}/{file}"));
                 let address = address.map_err(|e| self.wrong(file, &e))?;
-                match transport.document(&address, "application/octet-stream", longest).await {
-                    Ok(bytes) => Ok(Some(bytes.to_vec())),
-                    Err(e @ FetchError::TooLong) => Err(self.wrong(file, &e)),
-                    Err(e) => missing(&e),
+                let document = transport.document(&address, "application/octet-stream", longest);
+                match timeout_at(deadline, document).await {
+                    Err(_) => missing(&"no answer in time"),
+                    Ok(Ok(bytes)) => Ok(Some(bytes.to_vec())),
+                    Ok(Err(e @ FetchError::TooLong)) => Err(self.wrong(file, &e)),
+                    Ok(Err(e)) => missing(&e),
                 }
             }
         }
@@ -231,17 +258,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = at(dir.path().to_str().unwrap()).unwrap().unwrap();
         let name = GatewayName::parse("gw.example").unwrap();
-        assert!(directory.key_set(&name).await.unwrap().is_none());
+        assert!(directory.key_set(&name, Directory::deadline()).await.unwrap().is_none());
         let set = set_of(&name);
         let file = dir.path().join("gw.example.keyset");
         std::fs::write(&file, set.to_bytes()).unwrap();
-        assert_eq!(directory.key_set(&name).await.unwrap(), Some(set));
+        assert_eq!(directory.key_set(&name, Directory::deadline()).await.unwrap(), Some(set));
         let other = GatewayName::parse("other.example").unwrap();
         std::fs::create_dir(dir.path().join("other.example.keyset")).unwrap();
-        assert!(directory.key_set(&other).await.unwrap().is_none(), "it is no file");
+        assert!(directory.key_set(&other, Directory::deadline()).await.unwrap().is_none(), "it is no file");
         for wrong in [b"nonsense".to_vec(), vec![0; MAX_KEY_SET + 1]] {
             std::fs::write(&file, wrong).unwrap();
-            assert!(directory.key_set(&name).await.is_err());
+            assert!(directory.key_set(&name, Directory::deadline()).await.is_err());
         }
     }
 
@@ -266,10 +293,34 @@ mod tests {
             }
         });
         let directory = at(&format!("http://127.0.0.1:{port}/keysets/")).unwrap().unwrap();
-        assert_eq!(directory.key_set(&name).await.unwrap(), Some(set));
+        assert_eq!(directory.key_set(&name, Directory::deadline()).await.unwrap(), Some(set));
         let other = GatewayName::parse("other.example").unwrap();
-        assert!(directory.key_set(&other).await.unwrap().is_none());
+        assert!(directory.key_set(&other, Directory::deadline()).await.unwrap().is_none());
         server.await.unwrap();
-        assert!(directory.key_set(&name).await.unwrap().is_none(), "a server that is away gives nothing");
+        assert!(
+            directory.key_set(&name, Directory::deadline()).await.unwrap().is_none(),
+            "a server that is away gives nothing"
+        );
+    }
+
+    #[tokio::test]
+    async fn all_that_is_looked_for_at_once_waits_together_for_a_server_that_says_nothing() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let directory = at(&format!("http://{}", listener.local_addr().unwrap())).unwrap().unwrap();
+        let home = tempfile::tempdir().unwrap();
+        let paths = crate::Paths::new(Some(home.path().to_owned())).unwrap();
+        let issuer = Issuer::create("Test issuer", crate::clock::now(), 10).unwrap();
+        let root = symbolon_crypto::TrustedIssuer::from_certificate(
+            symbolon_provider::crypto(),
+            issuer.certificate(),
+        );
+        let issuers =
+            crate::issuers::Issuers::load(&paths, root.unwrap()).looking_in(Some(directory.clone()));
+        let name = GatewayName::parse("gw.example").unwrap();
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_millis(100);
+        issuers.learn(deadline).await.unwrap();
+        assert!(directory.key_set(&name, deadline).await.unwrap().is_none());
+        assert!(begun.elapsed() < ANSWER, "{:?}", begun.elapsed());
     }
 }

@@ -280,10 +280,11 @@ fn mode(path: &Path) -> Option<u32> {
 /// What is published about the gateway, where the configuration file names a directory.
 async fn look_at_directory(name: &GatewayName, issuers: &Issuers, found: &mut Diagnosis) {
     let Some(directory) = issuers.directory() else { return };
-    if let Err(e) = issuers.learn().await {
+    let deadline = Directory::deadline();
+    if let Err(e) = issuers.learn(deadline).await {
         return found.error("directory", Finding::Fail, &e);
     }
-    match published(directory, issuers, name).await {
+    match published(directory, issuers, name, deadline).await {
         Ok(Some(_)) => {
             found.ok("directory", format!("{directory} has the keys of {name}, and they are in time"))
         }

@@ -18,6 +18,8 @@ use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
 pub(crate) enum Trust {
     /// The issuer of a token or of the configuration, and those that followed it.
     Issuers(Arc<Issuers>),
+    /// The same, and what is published about them was looked for just now.
+    Learned(Arc<Issuers>),
     /// The hash in an invitation link, and what is published and kept about the issuer of that key.
     Fingerprint(IssuerFingerprint, Paths, Option<Directory>),
 }
@@ -26,7 +28,7 @@ impl Trust {
     /// The issuer that was named in the beginning.
     pub(crate) fn named(&self) -> IssuerFingerprint {
         match self {
-            Self::Issuers(issuers) => issuers.root().fingerprint(),
+            Self::Issuers(issuers) | Self::Learned(issuers) => issuers.root().fingerprint(),
             Self::Fingerprint(fingerprint, ..) => *fingerprint,
         }
     }
@@ -37,7 +39,7 @@ impl Trust {
     /// # Errors
     /// It is another one.
     pub(crate) fn check_link(&self, link: IssuerFingerprint) -> Result<(), AgentError> {
-        let Self::Issuers(issuers) = self else { return Ok(()) };
+        let (Self::Issuers(issuers) | Self::Learned(issuers)) = self else { return Ok(()) };
         let root = issuers.root().fingerprint();
         if root == link || issuers.now().iter().any(|i| i.fingerprint() == link) {
             return Ok(());
@@ -52,7 +54,7 @@ impl Trust {
     /// The issuers, of one of which a gateway that was met showed the certificate.
     fn issuers(&self, shown: &[u8]) -> Result<Arc<Issuers>, AgentError> {
         match self {
-            Self::Issuers(issuers) => Ok(Arc::clone(issuers)),
+            Self::Issuers(issuers) | Self::Learned(issuers) => Ok(Arc::clone(issuers)),
             Self::Fingerprint(expected, paths, directory) => {
                 let issuer = TrustedIssuer::from_fingerprint(crypto(), shown, *expected)?;
                 Ok(Arc::new(Issuers::load(paths, issuer).looking_in(directory.clone())))
@@ -110,7 +112,9 @@ pub(crate) async fn meet(
     let now = clock::now();
     let shown = &offer.key_set.issuer;
     let issuers = trust.issuers(shown).map_err(Misfit::Certificates)?;
-    issuers.learn().await.map_err(Misfit::Certificates)?;
+    if !matches!(trust, Trust::Learned(_)) {
+        issuers.learn(Directory::deadline()).await.map_err(Misfit::Certificates)?;
+    }
     issuers.follow_to(shown, &offer.issuer_change).map_err(Misfit::Certificates)?;
     let verified = issuers.verify_key_set(&offer.key_set, name);
     // The time is the gateway's word, but a false one gains nobody more than a refusal would. A

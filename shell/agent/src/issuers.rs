@@ -25,6 +25,7 @@ use symbolon_crypto::{
 use symbolon_provider::crypto;
 use symbolon_token::container::Token;
 use symbolon_wire::{Decode, Encode, Reader, Time, WireError, Writer};
+use tokio::time::Instant;
 
 /// Some dozens of changes, of about three kilobytes each.
 const MAX_CHANGES: usize = 256 * 1024;
@@ -213,21 +214,21 @@ impl Issuers {
         if change.is_empty() || self.knows(shown) { Ok(()) } else { self.follow(change) }
     }
 
-    /// Learns what is published about the issuers, if there is a directory: who follows them, and which
-    /// certificates they have revoked.
+    /// Learns what is published about the issuers and comes by then, if there is a directory: who follows them,
+    /// and which certificates they have revoked.
     ///
     /// # Errors
     /// What is published there is not what it should be.
-    pub(crate) async fn learn(&self) -> Result<(), AgentError> {
+    pub(crate) async fn learn(&self, deadline: Instant) -> Result<(), AgentError> {
         let Some(directory) = &self.directory else { return Ok(()) };
         for _ in 0..MAX_STEPS {
             let present = self.current().fingerprint();
-            let Some(change) = directory.change(present).await? else { break };
+            let Some(change) = directory.change(present, deadline).await? else { break };
             let wrong = |e: AgentError| directory.wrong(&change_file_of(present), &e.message);
             self.follow(&change).map_err(wrong)?;
         }
         for issuer in self.now() {
-            if let Some(list) = directory.list(issuer.fingerprint()).await? {
+            if let Some(list) = directory.list(issuer.fingerprint(), deadline).await? {
                 let wrong = |e: AgentError| directory.wrong(&list_file_of(issuer.fingerprint()), &e.message);
                 self.admit_list(&list).map_err(wrong)?;
             }
@@ -346,15 +347,18 @@ mod tests {
         let place = Some(folder.to_str().unwrap().to_owned());
         let config = crate::UserConfig { key_sets: place, ..crate::UserConfig::default() };
         let issuers = issuers.looking_in(Directory::of(&config).unwrap());
-        issuers.learn().await.unwrap();
+        issuers.learn(Directory::deadline()).await.unwrap();
         let file = folder.join(list_file_of(trusted.fingerprint()));
         std::fs::write(&file, b"nonsense").unwrap();
-        assert_eq!(issuers.learn().await.unwrap_err().code.as_deref(), Some("wrong-directory"));
+        assert_eq!(
+            issuers.learn(Directory::deadline()).await.unwrap_err().code.as_deref(),
+            Some("wrong-directory")
+        );
         issuers.check_again(&verified).unwrap();
         std::fs::write(&file, &bad).unwrap();
-        issuers.learn().await.unwrap();
+        issuers.learn(Directory::deadline()).await.unwrap();
         std::fs::write(&file, list(&issuer, 1, &[])).unwrap();
-        issuers.learn().await.unwrap();
+        issuers.learn(Directory::deadline()).await.unwrap();
         for issuers in [issuers, Issuers::load(&paths, trusted)] {
             assert_eq!(issuers.check_again(&verified).unwrap_err().code.as_deref(), Some("gateway-revoked"));
             assert_eq!(issuers.verify_key_set(keys.offer(), &name), Err(KeySetError::Revoked));

@@ -23,6 +23,7 @@ use symbolon_session::{AttachRequest, ClientSession, Epoch, SessionChannel, Sess
 use symbolon_token::Hello;
 use symbolon_token::challenge::Number;
 use symbolon_wire::{FrameKind, RefusalCode, Time};
+use tokio::time::Instant;
 
 /// Where, to whom and how to sign in.
 #[derive(Debug)]
@@ -53,20 +54,24 @@ impl Gateway {
     ///
     /// # Errors
     /// What is published is not what it should be: nobody is told anything then.
-    async fn without_asking(&self, at_hand: Option<KeySet>) -> Result<Option<Known>, AgentError> {
+    async fn without_asking(
+        &self,
+        at_hand: Option<KeySet>,
+        deadline: Instant,
+    ) -> Result<Option<Known>, AgentError> {
         if let Some(key_set) = at_hand
             && let Ok(verified) = self.issuers.verify_key_set(&key_set, &self.name)
         {
             return Ok(Some(Known { verified, key_set, from: KeysFrom::Pinned }));
         }
         match self.issuers.directory() {
-            Some(directory) => published(directory, &self.issuers, &self.name).await,
+            Some(directory) => published(directory, &self.issuers, &self.name, deadline).await,
             None => Ok(None),
         }
     }
 }
 
-/// A gateway's keys as a directory has them; none when they are missing or out of date.
+/// A gateway's keys as a directory has them by then; none when they are missing or out of date.
 ///
 /// # Errors
 /// What is published is not what it should be.
@@ -74,8 +79,9 @@ pub(crate) async fn published(
     directory: &Directory,
     issuers: &Issuers,
     name: &GatewayName,
+    deadline: Instant,
 ) -> Result<Option<Known>, AgentError> {
-    let Some(key_set) = directory.key_set(name).await? else { return Ok(None) };
+    let Some(key_set) = directory.key_set(name, deadline).await? else { return Ok(None) };
     match issuers.verify_key_set(&key_set, name) {
         Ok(verified) => Ok(Some(Known { verified, key_set, from: KeysFrom::Directory })),
         // Of a revoked identity too: the gateway may have another by now.
@@ -138,9 +144,10 @@ pub(crate) async fn sign_in(
 ) -> Result<SignedIn, AgentError> {
     let AtHand { key_set, number } = at_hand;
     // A gateway whose certificate was revoked meanwhile is to be told nothing.
-    gateway.issuers.learn().await?;
+    let deadline = Directory::deadline();
+    gateway.issuers.learn(deadline).await?;
     if (number.is_some() || !proof.answers_a_number())
-        && let Some(known) = gateway.without_asking(key_set).await?
+        && let Some(known) = gateway.without_asking(key_set, deadline).await?
     {
         let mut connection = Connection::dial(&gateway.address).await?;
         match open_context(&mut connection, gateway, proof, &known.verified, number).await? {
@@ -156,7 +163,7 @@ pub(crate) async fn sign_in(
         }
     }
     let mut connection = Connection::dial(&gateway.address).await?;
-    let trust = Trust::Issuers(Arc::clone(&gateway.issuers));
+    let trust = Trust::Learned(Arc::clone(&gateway.issuers));
     let mut once_more = true;
     loop {
         let met = meet(&mut connection, &Hello::default(), &trust, &gateway.name).await?;

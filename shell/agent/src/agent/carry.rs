@@ -22,6 +22,7 @@ use symbolon_token::{Configuration, ConfigurationError};
 use symbolon_wire::{Frame, FrameKind};
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::WriteHalf;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// How often the gateway is asked whether it is there; three times within a usual NAT's memory.
@@ -93,6 +94,7 @@ pub(crate) async fn carry(
     let look = account.gateway.issuers.directory().map(Directory::look_every);
     let mut looks = interval(look.unwrap_or(PING));
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looking = JoinSet::new();
     // The first message is the context's last confirmation: nothing acts before it (A6).
     let mut went = carrier.report().await;
     loop {
@@ -111,7 +113,13 @@ pub(crate) async fn carry(
                 carrier.tickets.asked();
                 carrier.send(&ControlMessage::TicketRequest).await
             }
-            _ = looks.tick(), if look.is_some() => carrier.look_for_lists().await,
+            // Apart: a server that does not answer holds nothing else up.
+            _ = looks.tick(), if look.is_some() && looking.is_empty() => {
+                let issuers = Arc::clone(&account.gateway.issuers);
+                looking.spawn(async move { issuers.learn(Directory::deadline()).await });
+                Ok(())
+            }
+            Some(learned) = looking.join_next() => carrier.learned(learned),
             order = shared.next_order() => carrier.order(order).await,
             () = sleep(carrier.certificates.until_renewal()) => carrier.renew_certificate().await,
             () = shared.logout.notified() => {
@@ -136,10 +144,12 @@ impl Carrier<'_> {
         }
     }
 
-    /// Looks for a list in the directory: a gateway that is revoked will not send one itself.
-    async fn look_for_lists(&mut self) -> Result<(), Over> {
-        if let Err(e) = self.account.gateway.issuers.learn().await {
-            self.shared.problem(&e.message);
+    /// What the directory has was looked for: a gateway that is revoked will not send a list itself.
+    fn learned(&self, learned: Result<Result<(), AgentError>, JoinError>) -> Result<(), Over> {
+        match learned {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => self.shared.problem(&e.message),
+            Err(e) => self.shared.problem(&format!("looking into the directory of key sets broke off: {e}")),
         }
         self.check_gateway()
     }
