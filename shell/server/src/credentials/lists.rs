@@ -1,6 +1,6 @@
 //! Revocation lists of other authorities: files that are read again when they change. A list takes the place
 //! of an older one of its authority, and ends what it names; one that is damaged, out of date or older than
-//! the present one is reported, and the present one stays.
+//! the present one is reported, and the present one stays. A file that does not answer holds nothing else up.
 
 use super::settings::{AuthoritySettings, der};
 use crate::clock::now;
@@ -12,22 +12,37 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use symbolon_crypto::{Crypto, RevocationList, SubjectError, SubjectTrust};
 use symbolon_session::{EndReason, SessionState};
 use symbolon_store::{HotStore as _, StoreError};
 use symbolon_wire::Time;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, timeout_at};
 
 /// How long until a list that is not in date is looked at again though its file was not changed, in seconds:
 /// clocks differ, and it may be from a moment ahead.
 const LOOK_AGAIN_SECS: u64 = 30;
 
+/// How long a look waits for the files: a disk needs much less, and the node's other work comes after it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// The files, and whether sessions may be left that a list names.
 pub(crate) struct Lists {
-    files: Mutex<Vec<ListFile>>,
+    files: Vec<Arc<Mutex<ListFile>>>,
+    /// The looks that are under way, one at most for each file.
+    looks: tokio::sync::Mutex<Vec<Option<JoinHandle<Option<Taken>>>>>,
     unswept: AtomicBool,
 }
 
+/// The authority that has another list than before.
+struct Taken {
+    alias: String,
+    number: String,
+}
+
 /// The file of an authority's list.
+#[derive(Clone)]
 struct ListFile {
     alias: String,
     path: PathBuf,
@@ -37,6 +52,8 @@ struct ListFile {
     look_again: Option<Time>,
     present: Option<Present>,
     problem: Option<String>,
+    /// Whether a look at it takes longer than it should.
+    late: bool,
 }
 
 /// What changes when somebody writes a file or puts another in its place.
@@ -91,6 +108,7 @@ impl Lists {
                     look_again: None,
                     present: None,
                     problem: None,
+                    late: false,
                 };
                 match file.read(crypto, trust) {
                     Ok(_) => {}
@@ -101,44 +119,39 @@ impl Lists {
                         return Err(NodeError::Config(what));
                     }
                 }
-                files.push(file);
+                files.push(Arc::new(Mutex::new(file)));
             }
         }
+        let looks = tokio::sync::Mutex::new(files.iter().map(|_| None).collect());
         let unswept = AtomicBool::new(!files.is_empty());
-        Ok(Self { files: Mutex::new(files), unswept })
-    }
-
-    fn files(&self) -> MutexGuard<'_, Vec<ListFile>> {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether there is something to read.
-    fn has_news(&self) -> bool {
-        self.files().iter().any(ListFile::has_news)
-    }
-
-    /// Reads what was changed; the authorities with another list than before, and its number.
-    fn read_again(&self, crypto: Crypto, trust: &RwLock<SubjectTrust>) -> Vec<(String, String)> {
-        let mut taken = Vec::new();
-        for file in self.files().iter_mut() {
-            if !file.has_news() {
-                continue;
-            }
-            match file.read(crypto, trust) {
-                Ok(true) => taken.extend(file.number().map(|n| (file.alias.clone(), n))),
-                Ok(false) => {}
-                Err(problem) => file.report(problem.to_string()),
-            }
-        }
-        if !taken.is_empty() {
-            self.unswept.store(true, Ordering::Release);
-        }
-        taken
+        Ok(Self { files, looks, unswept })
     }
 
     pub(crate) fn reports(&self) -> Vec<ListReport> {
-        self.files().iter().map(ListFile::show).collect()
+        self.files.iter().map(|file| locked(file).show()).collect()
     }
+}
+
+fn locked(file: &Mutex<ListFile>) -> MutexGuard<'_, ListFile> {
+    file.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads a file again if it was changed. Who asks meanwhile how it stands is not kept waiting.
+fn look(shared: &Mutex<ListFile>, crypto: Crypto, trust: &RwLock<SubjectTrust>) -> Option<Taken> {
+    let mut file = locked(shared).clone();
+    if !file.has_news() {
+        return None;
+    }
+    let taken = match file.read(crypto, trust) {
+        Ok(true) => file.number().map(|number| Taken { alias: file.alias.clone(), number }),
+        Ok(false) => None,
+        Err(problem) => {
+            file.report(problem.to_string());
+            None
+        }
+    };
+    *locked(shared) = file;
+    taken
 }
 
 /// Why a file gives no list.
@@ -221,6 +234,7 @@ impl ListFile {
         let time = |of: fn(&Present) -> Time| self.present.as_ref().map(of);
         let (from, until) = (time(|p| p.from), time(|p| p.until));
         let over = until.is_some_and(|u| u < now);
+        let late = self.late.then(|| "its file does not answer".to_owned());
         let out_of_date = || over.then(|| "out of date: it refuses every certificate".to_owned());
         ListReport {
             authority: self.alias.clone(),
@@ -229,7 +243,7 @@ impl ListFile {
             this_update: from.map(symbolon_policy::format_time),
             next_update: until.map(symbolon_policy::format_time),
             age_secs: from.map(|f| now.distance_secs(f)),
-            problem: self.problem.clone().or_else(out_of_date),
+            problem: late.or_else(|| self.problem.clone()).or_else(out_of_date),
         }
     }
 }
@@ -237,30 +251,53 @@ impl ListFile {
 impl Shared {
     /// Takes lists in that were replaced, and ends the sessions of those whom they name.
     pub(crate) async fn follow_lists(self: &Arc<Self>) {
-        if self.credentials.lists.has_news() {
-            let shared = self.clone();
-            // A long list takes a while.
-            let read = move || {
-                let credentials = &shared.credentials;
-                credentials.lists.read_again(shared.gateway.crypto, &credentials.trust)
-            };
-            match tokio::task::spawn_blocking(read).await {
-                Ok(taken) => {
-                    for (authority, number) in taken {
-                        tracing::info!(authority, number, "another revocation list");
-                        let detail = json!({ "number": number });
-                        self.note(self.actor(), "authority-list.take", authority, detail);
-                    }
-                }
-                Err(e) => tracing::error!("revocation lists: {e}"),
-            }
-        }
+        self.look_at_lists().await;
         if self.credentials.lists.unswept.swap(false, Ordering::AcqRel)
             && let Err(e) = self.end_listed_sessions().await
         {
             // The next look tries again.
             self.credentials.lists.unswept.store(true, Ordering::Release);
             tracing::error!("sessions of revoked certificates: {e}");
+        }
+    }
+
+    /// Looks at each file, in a thread of its own, unless the look before is not over.
+    async fn look_at_lists(self: &Arc<Self>) {
+        let lists = &self.credentials.lists;
+        let mut looks = lists.looks.lock().await;
+        let begin = |file: &Arc<Mutex<ListFile>>| {
+            let (shared, file) = (self.clone(), file.clone());
+            spawn_blocking(move || look(&file, shared.gateway.crypto, &shared.credentials.trust))
+        };
+        for (file, look) in lists.files.iter().zip(looks.iter_mut()) {
+            look.get_or_insert_with(|| begin(file));
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for (file, slot) in lists.files.iter().zip(looks.iter_mut()) {
+            let Some(look) = slot else { continue };
+            let was_late = locked(file).late;
+            if was_late && !look.is_finished() {
+                continue;
+            }
+            let Ok(taken) = timeout_at(deadline, look).await else {
+                let mut file = locked(file);
+                file.late = true;
+                let (authority, path) = (&file.alias, file.path.display());
+                tracing::error!(%authority, file = %path, "revocation list: its file does not answer");
+                continue;
+            };
+            *slot = None;
+            locked(file).late = false;
+            match taken {
+                Ok(Some(Taken { alias, number })) => {
+                    lists.unswept.store(true, Ordering::Release);
+                    tracing::info!(authority = alias, number, "another revocation list");
+                    let detail = json!({ "number": number });
+                    self.note(self.actor(), "authority-list.take", alias, detail);
+                }
+                Ok(None) => {}
+                Err(e) => tracing::error!("revocation lists: {e}"),
+            }
         }
     }
 

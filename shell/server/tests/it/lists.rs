@@ -1,6 +1,6 @@
 //! Revocation lists of another authority, under a running node.
 
-use crate::client::{enrolled, now, sign_in_with};
+use crate::client::{alice, enrolled, now, sign_in_with};
 use crate::world::World;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -189,4 +189,46 @@ async fn a_list_that_came_while_the_node_was_down_ends_the_sessions_that_it_find
     let over = async { while world.ok("GET", "/v1/sessions", None).await != json!([]) {} };
     tokio::time::timeout(Duration::from_secs(20), over).await.unwrap();
     assert!(session.attach(&world).await.is_err());
+}
+
+/// A list's file that does not answer, as on a mount whose server is away, until it is dropped.
+struct Hung(PathBuf);
+
+impl Hung {
+    fn put(authority: &Authority) -> Self {
+        let pipe = authority.path("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::fs::hard_link(&pipe, authority.path("list.new")).unwrap();
+        std::fs::rename(authority.path("list.new"), authority.path("list.crl")).unwrap();
+        Self(pipe)
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.0.with_file_name("list.crl"));
+        // Whoever waits for a writer has one, and then the end of what it wrote.
+        drop(std::fs::OpenOptions::new().read(true).write(true).open(&self.0));
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_list_does_not_answer_goes_on_with_everything_else() {
+    let authority = Authority::new();
+    authority.put(&authority.list(1, &[]));
+    let world = World::with(|c| c.credentials.authority.push(authority.settings())).await;
+    let (_, mut session) = alice(&world).await;
+    let beside = world.beside().await;
+    let hung = Hung::put(&authority);
+    let shown = until_shown(&world, |l| l["problem"] == "its file does not answer").await;
+    assert_eq!(shown["number"], "01", "{shown}");
+    // what was changed at the other node reaches this one
+    beside.publish("web", "tcp:127.0.0.1:1").await;
+    beside.grant("user:alice", "web").await;
+    let told = session.until_destinations(&["web"]);
+    tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();
+    drop(hung);
+    authority.put(&authority.list(2, &[9]));
+    let shown = until_shown(&world, |l| l["number"] == "02").await;
+    assert_eq!(shown["problem"], Value::Null, "{shown}");
 }
