@@ -38,7 +38,7 @@ impl GatewayIdentity {
     pub fn read(crypto: Crypto, certificate: &[u8], issuer: &TrustedIssuer) -> Result<Self, KeySetError> {
         let read = StrictCertificate::parse(certificate)?;
         let signer = StrictCertificate::parse(issuer.certificate())?;
-        if read.issuer() != signer.subject() || !read.is_signed_by(crypto, &signer.public_key_info()?)? {
+        if read.issuer() != signer.subject() || !read.is_signed_by(crypto, signer.public_key_info())? {
             return Err(KeySetError::OtherIssuer);
         }
         let [usage] = read.extended.as_slice() else { return Err(KeySetError::WrongUsage) };

@@ -38,6 +38,7 @@ const UNDERSTOOD: [ObjectIdentifier; 5] = [
 #[derive(Debug)]
 pub(crate) struct StrictCertificate {
     inner: x509_cert::Certificate,
+    key_info: Vec<u8>,
     pub(crate) key: SubjectKey,
     pub(crate) key_usage: Option<KeyUsage>,
     pub(crate) extended: Vec<ObjectIdentifier>,
@@ -92,8 +93,10 @@ impl StrictCertificate {
         let authority_key = tbs
             .get_extension::<AuthorityKeyIdentifier>()?
             .and_then(|(_, e)| Some(e.key_identifier?.as_bytes().to_vec()));
+        let key_info = tbs.subject_public_key_info().to_der()?;
         Ok(Self {
-            key: SubjectKey::read(tbs.subject_public_key_info())?,
+            key: SubjectKey::read(tbs.subject_public_key_info(), &key_info)?,
+            key_info,
             key_usage: tbs.get_extension::<KeyUsage>()?.map(|(_, e)| e),
             extended: tbs.get_extension::<ExtendedKeyUsage>()?.map_or_else(Vec::new, |(_, e)| e.0),
             names: tbs.get_extension::<SubjectAltName>()?.map_or_else(Vec::new, |(_, e)| e.0),
@@ -119,8 +122,8 @@ impl StrictCertificate {
     }
 
     /// SubjectPublicKeyInfo, DER.
-    pub(crate) fn public_key_info(&self) -> Result<Vec<u8>, SubjectError> {
-        Ok(self.inner.tbs_certificate().subject_public_key_info().to_der()?)
+    pub(crate) fn public_key_info(&self) -> &[u8] {
+        &self.key_info
     }
 
     /// Whether the signature is by the key in `signer` (SubjectPublicKeyInfo, DER).

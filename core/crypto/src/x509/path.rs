@@ -1,13 +1,15 @@
 //! The path from a subject's certificate to an anchor.
 
 use super::certificate::StrictCertificate;
+use super::revocation::authority_hash;
 use super::subject::Facts;
 use super::{
     CertificateNumber, Revocation, SubjectError, SubjectName, SubjectTrust, VerifiedSubject, unix_time,
 };
 use crate::Crypto;
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, TrustAnchor};
 use std::cell::RefCell;
+use std::sync::OnceLock;
 use symbolon_wire::Time;
 
 /// An authority where a path may end.
@@ -15,6 +17,10 @@ use symbolon_wire::Time;
 pub(super) struct Anchor {
     pub(super) der: CertificateDer<'static>,
     pub(super) read: StrictCertificate,
+    /// As webpki wants it.
+    end: TrustAnchor<'static>,
+    /// [`authority_hash`], from the first path that ended here.
+    hash: OnceLock<[u8; 32]>,
 }
 
 impl Anchor {
@@ -27,7 +33,9 @@ impl Anchor {
         if read.key.signature().is_none() {
             return Err(SubjectError::WeakKey);
         }
-        Ok(Self { der: CertificateDer::from(der.to_vec()), read })
+        let der = CertificateDer::from(der.to_vec());
+        let end = webpki::anchor_from_trusted_cert(&der).map_err(SubjectError::from)?.to_owned();
+        Ok(Self { der, read, end, hash: OnceLock::new() })
     }
 }
 
@@ -70,13 +78,13 @@ impl Verdict {
         code: String,
         name: SubjectName,
     ) -> Result<VerifiedSubject, SubjectError> {
-        let key_info = leaf.read.public_key_info()?;
+        let key_info = leaf.read.public_key_info();
         Ok(VerifiedSubject::new(Facts {
             name,
             code,
             key: leaf.read.key.clone(),
             certificate_hash: crypto.sha256(&[&leaf.der]),
-            key_hash: crypto.sha256(&[&key_info]),
+            key_hash: crypto.sha256(&[key_info]),
             serial: leaf.read.serial().to_vec(),
             path: self.path,
             from: leaf.read.from,
@@ -102,7 +110,6 @@ impl SubjectTrust {
         revocation: Revocation,
         at: Moments,
     ) -> Result<Verdict, SubjectError> {
-        let anchors = [webpki::anchor_from_trusted_cert(&anchor.der).map_err(SubjectError::from)?];
         let certificate = webpki::EndEntityCert::try_from(&leaf.der).map_err(SubjectError::from)?;
         let intermediates: Vec<_> = between.iter().map(|p| p.der.clone()).collect();
         let outcome = RefCell::new(None);
@@ -111,14 +118,14 @@ impl SubjectTrust {
                 .intermediate_certificates()
                 .filter_map(|used| between.iter().find(|p| *p.der == *used.der()).map(|p| &p.read))
                 .collect();
-            let verdict = self.rest_of_path(crypto, &leaf.read, &used, &anchor.read, revocation, at.now);
+            let verdict = self.rest_of_path(crypto, &leaf.read, &used, anchor, revocation, at.now);
             let fits = verdict.is_ok();
             *outcome.borrow_mut() = Some(verdict);
             if fits { Ok(()) } else { Err(webpki::Error::UnknownIssuer) }
         };
         let followed = certificate.verify_for_usage(
             crypto.certificate_algorithms(),
-            &anchors,
+            std::slice::from_ref(&anchor.end),
             &intermediates,
             unix_time(at.certificates),
             webpki::KeyUsage::required_if_present(usage),
@@ -139,10 +146,11 @@ impl SubjectTrust {
         crypto: Crypto,
         leaf: &StrictCertificate,
         used: &[&StrictCertificate],
-        anchor: &StrictCertificate,
+        anchor: &Anchor,
         revocation: Revocation,
         now: Time,
     ) -> Result<Verdict, SubjectError> {
+        let Anchor { read: anchor, hash: anchor_hash, .. } = anchor;
         if !anchor.is_valid_at(now) {
             return Err(SubjectError::IssuerOutsideValidity);
         }
@@ -161,14 +169,21 @@ impl SubjectTrust {
                 return Err(SubjectError::NotAnAuthority);
             }
             verdict.narrow(certificate.from, certificate.until);
-            let key = certificate.public_key_info()?;
-            if self.blocked.contains(&crypto.sha256(&[&key])) {
+            if self.blocked.contains(&crypto.sha256(&[certificate.public_key_info()])) {
                 return Err(SubjectError::Revoked);
             }
-            let issuer_key = issuer.public_key_info()?;
-            let (name, serial) = (certificate.issuer(), certificate.serial());
-            verdict.path.push(CertificateNumber::new(crypto, name, &issuer_key, serial)?);
-            match self.lists.iter().find(|l| l.is_of(certificate.issuer(), &issuer_key)) {
+            let issuer_key = issuer.public_key_info();
+            let hash = || authority_hash(crypto, issuer.subject(), issuer_key);
+            let authority = match anchor_hash.get() {
+                _ if !std::ptr::eq(issuer, anchor) => hash()?,
+                Some(known) => *known,
+                None => {
+                    let hash = hash()?;
+                    *anchor_hash.get_or_init(|| hash)
+                }
+            };
+            verdict.path.push(CertificateNumber::new(authority, certificate.serial()));
+            match self.lists.iter().find(|l| l.is_of(certificate.issuer(), issuer_key)) {
                 Some(list) if list.is_revoked(certificate.serial()) => return Err(SubjectError::Revoked),
                 Some(list) if !list.is_current(now) => return Err(SubjectError::RevocationUnknown),
                 Some(list) => verdict.narrow(list.from(), list.until()),

@@ -32,19 +32,14 @@ pub struct CertificateNumber {
 }
 
 impl CertificateNumber {
-    /// `serial` is big-endian, `key` the authority's SubjectPublicKeyInfo.
-    pub(super) fn new(
-        crypto: Crypto,
-        authority: &Name,
-        key: &[u8],
-        serial: &[u8],
-    ) -> Result<Self, SubjectError> {
-        Ok(Self { authority: authority_hash(crypto, authority, key)?, serial: serial.to_vec() })
+    /// `serial` is big-endian, `authority` as [`authority_hash`] gives it.
+    pub(super) fn new(authority: [u8; 32], serial: &[u8]) -> Self {
+        Self { authority, serial: serial.to_vec() }
     }
 }
 
-/// Of a name and a key, both DER, so that where the one ends is plain.
-fn authority_hash(crypto: Crypto, name: &Name, key: &[u8]) -> Result<[u8; 32], SubjectError> {
+/// Of a name and a key (SubjectPublicKeyInfo), both DER, so that where the one ends is plain.
+pub(super) fn authority_hash(crypto: Crypto, name: &Name, key: &[u8]) -> Result<[u8; 32], SubjectError> {
     Ok(crypto.sha256(&[&name.to_der()?, key]))
 }
 
@@ -147,7 +142,7 @@ impl RevocationList {
             serials.insert(entry.serial_number.as_bytes().to_vec());
         }
         let signature = list.signature.as_bytes().ok_or_else(|| SubjectError::malformed("signature"))?;
-        let signer_key = signer.public_key_info()?;
+        let signer_key = signer.public_key_info().to_vec();
         if !verify_signed(crypto, &signer_key, &list.signature_algorithm, &tbs.to_der()?, signature) {
             return Err(SubjectError::Untrusted);
         }

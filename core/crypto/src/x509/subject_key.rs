@@ -33,9 +33,11 @@ pub enum SubjectKey {
 }
 
 impl SubjectKey {
+    /// `der` is its encoding.
+    ///
     /// # Errors
     /// [`SubjectError::WeakKey`] for a kind or size that is not taken.
-    pub(crate) fn read(spki: &SubjectPublicKeyInfo) -> Result<Self, SubjectError> {
+    pub(crate) fn read(spki: &SubjectPublicKeyInfo, der: &[u8]) -> Result<Self, SubjectError> {
         let algorithm = &spki.algorithm;
         let bits = spki.subject_public_key.as_bytes().ok_or(SubjectError::WeakKey)?;
         let kem = |suite| KemPublicKey::new(suite, bits).map(Self::Kem).map_err(|_| SubjectError::WeakKey);
@@ -51,7 +53,7 @@ impl SubjectKey {
             (ID_RSA, Some(null)) if null.is_null() => SignatureKind::Rsa { bits: rsa_bits(bits)? },
             _ => return Err(SubjectError::WeakKey),
         };
-        Ok(Self::Signature(SignatureKey { kind, public_key_info: spki.to_der()? }))
+        Ok(Self::Signature(SignatureKey { kind, public_key_info: der.to_vec() }))
     }
 
     /// From a SubjectPublicKeyInfo, DER, with nothing behind it.
@@ -59,7 +61,7 @@ impl SubjectKey {
     /// # Errors
     /// [`SubjectError::Malformed`], [`SubjectError::WeakKey`].
     pub fn from_public_key_info(der: &[u8]) -> Result<Self, SubjectError> {
-        Self::read(&SubjectPublicKeyInfo::from_der(der)?)
+        Self::read(&SubjectPublicKeyInfo::from_der(der)?, der)
     }
 
     /// The KEM key, if it is one.
