@@ -5,8 +5,8 @@
 //! kind 3   certificates | signature over label, binding, hash of the certificate
 //! kind 4   certificates
 //! ```
-//! A gateway that has seen the certificates before needs their hash only (in spirit RFC 7924); one
-//! that has not says so, and is sent them.
+//! A gateway that has seen the certificates before, or has them in its register, needs their hash only (in
+//! spirit RFC 7924); one that has not says so, and is sent them.
 //!
 //! Whether a certificate counts is not asked here: the check of its path gives a [`VerifiedSubject`],
 //! and [`ClaimedCertificate::prove`] takes nothing less.

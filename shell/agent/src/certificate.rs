@@ -70,7 +70,13 @@ impl HeldCertificate {
         };
         let memory = paths.log.with_file_name("certificate.seen");
         let mark = crypto().sha256(&[gateway.as_str().as_bytes(), b"\0", &chain[0]]);
-        let seen = read_bounded(&memory, mark.len()).ok().flatten().is_some_and(|known| known == mark);
+        let seen = match read_bounded(&memory, mark.len()).ok().flatten() {
+            Some(known) if known == mark => true,
+            // The gateway said once that it does not know what it gave.
+            Some(known) if known.is_empty() => false,
+            // What it gave is in its register.
+            _ => matches!(files, CertificateFiles::Kept),
+        };
         Ok(Self { files: files.clone(), chain, key, memory, seen: AtomicBool::new(seen), mark })
     }
 

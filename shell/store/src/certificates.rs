@@ -70,6 +70,8 @@ pub struct NewCertificate {
     pub key_hash: [u8; 32],
     /// The certificate, DER.
     pub certificate: Vec<u8>,
+    /// SHA-256 of that; none of one that an earlier version of this program entered.
+    pub hash: Option<[u8; 32]>,
     /// Its last moment.
     pub until: Time,
     /// The certificate that it renews.
@@ -126,7 +128,8 @@ impl Store {
             if new.confirmation.is_some() { CertificateState::Pending } else { CertificateState::Active };
         let entered = sqlx::query(
             "INSERT INTO certificates (serial, subject, code, key_hash, certificate, state, until, replaces,
-             confirmation, created, registration) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             confirmation, created, registration, hash)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT (serial) DO NOTHING",
         )
         .bind(new.serial.clone())
@@ -140,6 +143,7 @@ impl Store {
         .bind(new.confirmation.map(|c| c.to_vec()))
         .bind(big(now.0))
         .bind(new.registration.map(|r| r.0.to_vec()))
+        .bind(new.hash.map(|h| h.to_vec()))
         .execute(change.conn())
         .await?;
         if entered.rows_affected() == 0 {
@@ -260,6 +264,19 @@ impl Store {
         read(&row.ok_or(NO_CERTIFICATE)?)
     }
 
+    /// The certificate (DER) with this SHA-256, if there is one, whatever became of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine.
+    pub async fn certificate_of_hash(&self, hash: [u8; 32]) -> Result<Option<Vec<u8>>> {
+        sqlx::query("SELECT certificate FROM certificates WHERE hash = $1")
+            .bind(hash.to_vec())
+            .fetch_optional(self.durable().read())
+            .await?
+            .map(|row| row.bytes("certificate"))
+            .transpose()
+    }
+
     /// All certificates that end at `since` or later, by subject, the newest first.
     ///
     /// # Errors
@@ -354,6 +371,7 @@ fn read(row: &AnyRow) -> Result<RegisteredCertificate> {
             code,
             key_hash: row.fixed("key_hash")?,
             certificate: row.bytes("certificate")?,
+            hash: row.maybe_fixed("hash")?,
             until: row.time("until")?,
             replaces: row.maybe_bytes("replaces")?,
             registration: row.maybe_fixed("registration")?.map(RegistrationId),

@@ -14,7 +14,7 @@ pub(crate) struct Schema {
 /// What must survive a loss of power.
 pub(crate) const DURABLE: Schema = Schema {
     name: "schema durable",
-    migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5, DURABLE_6],
+    migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5, DURABLE_6, DURABLE_7],
 };
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
@@ -93,6 +93,12 @@ const DURABLE_6: &[&str] = &[
     "ALTER TABLE apps ADD COLUMN tls_name TEXT",
     "ALTER TABLE apps ADD COLUMN tls_clients TEXT",
     "CREATE UNIQUE INDEX apps_by_tls_name ON apps (tls_name)",
+];
+
+/// By what a client names a certificate that it does not send.
+const DURABLE_7: &[&str] = &[
+    "ALTER TABLE certificates ADD COLUMN hash BYTEA",
+    "CREATE INDEX certificates_by_hash ON certificates (hash)",
 ];
 
 const HOT_1: &[&str] = &[

@@ -64,10 +64,11 @@ fn a_certificate_signs_in_whether_its_key_signs_or_opens_envelopes() -> Result<(
         ensure!(named < whole, "{named} bytes, {whole} before");
         ann.machine().ok(["logout"])?;
         if kind == "p256" {
-            step!("a node that was started anew knows nothing, says so, and is sent the whole");
+            step!("a node that was started anew finds it in its register");
             scene.gateway.stop()?;
             scene.gateway.up()?;
             login(&ann, &certificate, &key, &through)?.success()?;
+            ensure!(first_message()? == named, "it was sent again");
             signed_in_by(&ann, "certificate", "certificate", "substantial")?;
             ann.machine().ok(["logout"])?;
         }

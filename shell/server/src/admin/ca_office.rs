@@ -131,7 +131,9 @@ impl<'a> Office<'a> {
         confirmation: Option<[u8; 32]>,
     ) -> Result<(), ApiError> {
         let key_hash = made.key_hash(self.node.gateway.crypto).map_err(refused)?;
+        let crypto = self.node.gateway.crypto;
         let new = NewCertificate {
+            hash: Some(crypto.sha256(&[made.der()])),
             serial: made.serial().to_vec(),
             subject: made.subject().uri(),
             code: code.clone(),

@@ -27,7 +27,16 @@ impl Shared {
         let claimed = ClaimedCertificate::parse(fresh.token_kind(), fresh.token())
             .map_err(|e| Refused::malformed(format!("malformed certificate token: {e}")))?;
         let no_proof = |code: &str| Refused::denied(format!("no proof of the key of {code}"));
-        match self.looked_at(&claimed)? {
+        let looked_at = match self.looked_at(&claimed, None) {
+            // Not seen by this node yet; one of ours is in the register.
+            Err(unknown) if unknown.code == RefusalCode::UnknownCertificate => {
+                let hash = claimed.hash(self.gateway.crypto);
+                let registered = self.store.certificate_of_hash(hash).await?.ok_or(unknown)?;
+                self.looked_at(&claimed, Some(&registered))
+            }
+            other => other,
+        };
+        match looked_at? {
             LookedAt::Counts(subject) => {
                 let proof = claimed
                     .prove(self.gateway.crypto, &subject, fresh.binding())
@@ -52,8 +61,13 @@ impl Shared {
         }
     }
 
-    /// A certificate that is known costs no check of its path; one that is not must be there.
-    fn looked_at(&self, claimed: &ClaimedCertificate) -> Result<LookedAt, Refused> {
+    /// A certificate that is known costs no check of its path; one that is not must be there, as shown or as
+    /// `registered`.
+    fn looked_at(
+        &self,
+        claimed: &ClaimedCertificate,
+        registered: Option<&[u8]>,
+    ) -> Result<LookedAt, Refused> {
         let (crypto, now) = (self.gateway.crypto, now());
         let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
         let known = {
@@ -63,7 +77,7 @@ impl Shared {
         if let Some(subject) = known {
             return Ok(LookedAt::Counts(subject));
         }
-        let chain = claimed.chain().ok_or_else(|| {
+        let chain = claimed.chain().or_else(|| Some(vec![registered?])).ok_or_else(|| {
             Refused::new(
                 RefusalCode::UnknownCertificate,
                 "a certificate by its hash, which is not known here",

@@ -72,6 +72,31 @@ async fn a_certificate_opens_a_session_and_is_known_the_next_time() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_the_office_gave_is_known_before_it_was_ever_shown() {
+    let mut world = World::new().await;
+    let alice = enrolled(&world).await;
+    let code = alice.registered.grant.user_code.as_str();
+    let key = P256SigningKey::generate();
+    let named = RequestedName::Subject(SubjectId::device(code, "phone").unwrap());
+    let request = CertificateRequest::make(&named, RequestKey::P256(&key)).unwrap();
+    let asked = json!({ "request": STANDARD.encode(request) });
+    let made = world.ok("POST", "/v1/ca/certificates", Some(asked)).await;
+    let chain = [STANDARD.decode(made["certificate"].as_str().unwrap()).unwrap()];
+    let by_hash = || token(&chain, CertificateKey::Signs(&key)).by_hash();
+    sign_in_with(&world, &alice.link, by_hash()).await.unwrap();
+    world.restart().await;
+    sign_in_with(&world, &alice.link, by_hash()).await.unwrap();
+    let stranger = P256SigningKey::generate();
+    let stolen = token(&chain, CertificateKey::Signs(&stranger)).by_hash();
+    let refused = sign_in_with(&world, &alice.link, stolen).await.err().unwrap();
+    assert_eq!(refused.code, RefusalCode::Denied);
+    let revoke = format!("/v1/ca/certificates/{}/revoke", made["serial"].as_str().unwrap());
+    world.ok("POST", &revoke, Some(json!({}))).await;
+    let refused = sign_in_with(&world, &alice.link, by_hash()).await.err().unwrap();
+    assert_eq!(refused.code, RefusalCode::Denied);
+}
+
+#[tokio::test]
 async fn a_bare_certificate_leaves_no_session_and_no_word_in_the_audit() {
     let world = World::new().await;
     let alice = enrolled(&world).await;

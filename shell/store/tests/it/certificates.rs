@@ -16,6 +16,7 @@ fn certificate(serial: u8, key: u8) -> NewCertificate {
         code: UserCode::parse("code-alice").unwrap(),
         key_hash: [key; 32],
         certificate: vec![0x30, serial],
+        hash: Some([serial; 32]),
         until: NOW.plus_secs(DAY),
         replaces: None,
         registration: None,
@@ -52,6 +53,8 @@ pub(crate) async fn a_certificate_is_entered_once_and_renewed_once(home: Home) {
 pub(crate) async fn a_certificate_for_a_key_that_cannot_sign_waits_for_its_confirmation(home: Home) {
     let store = home.open().await;
     store.add_certificate(&admin(), &certificate(1, 1), NOW).await.unwrap();
+    assert_eq!(store.certificate_of_hash([1; 32]).await.unwrap(), Some(vec![0x30, 1]));
+    assert_eq!(store.certificate_of_hash([2; 32]).await.unwrap(), None);
     let sealed =
         NewCertificate { replaces: Some(vec![1; 16]), confirmation: Some([7; 32]), ..certificate(2, 2) };
     store.add_certificate(&admin(), &sealed, NOW).await.unwrap();
