@@ -2,20 +2,17 @@
 
 use crate::clock::now;
 use crate::connection::{Connection, ConnectionError};
+use crate::entrance::Stranger;
 use crate::node::Shared;
 use crate::refusal::{Ended, Refused};
 use crate::sign_in::Confirming;
-use crate::source::Source;
-use crate::strangers::Place;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 use symbolon_store::Actor;
 use symbolon_token::Hello;
 use symbolon_wire::{Decode, Encode, FrameKind, RefusalCode};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
 /// Frames in which a stranger must come to the point: hello, a message for an old key, hello, a
 /// message for a new one, and as many again.
@@ -29,126 +26,65 @@ enum Proved {
     Stream(Vec<u8>),
 }
 
-/// One place among the strangers, given back when dropped.
-pub(crate) struct Stranger {
-    shared: Arc<Shared>,
-    place: Place,
-}
-
-impl Stranger {
-    /// Comes when somebody else needs the place.
-    async fn must_leave(&mut self) {
-        let _ = (&mut self.place.give_way).await;
-    }
-}
-
-impl Drop for Stranger {
-    fn drop(&mut self) {
-        self.shared.strangers.leave(&self.place);
-    }
-}
-
 impl Shared {
-    /// Lets peers in until the node stops. Their tasks end with this one.
+    /// Lets peers in until the node stops.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
-        let mut stopping = self.stopping.subscribe();
-        let mut guests = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                Some(left) = guests.join_next() => {
-                    if let Err(e) = left {
-                        tracing::error!("a connection's task: {e}");
-                    }
-                    continue;
-                }
-                _ = stopping.wait_for(|s| *s) => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => self.clone().welcome(stream, peer, &mut guests),
-                Err(e) => {
-                    // Out of descriptors, or the peer was faster than we: neither stops the node.
-                    tracing::warn!("accept: {e}");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            }
-        }
-        drop(listener);
-        while guests.join_next().await.is_some() {}
+        self.let_in(listener, Self::welcome).await;
     }
 
-    /// Gives a stranger a little time, and less when there are many of them.
-    fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, guests: &mut JoinSet<()>) {
-        let Some(place) = self.strangers.enter(Source::of(peer.ip())) else {
-            tracing::debug!(%peer, "too many strangers: closed");
-            return;
+    /// Gives a stranger a little time to prove something, and then carries what it proved.
+    async fn welcome(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Some(mut stranger) = Stranger::enter(&self, peer) else {
+            return tracing::debug!(%peer, "too many strangers: closed");
         };
-        let mut stranger = Stranger { shared: self.clone(), place };
-        let secs = if self.strangers.crowded() {
-            self.config.limits.stranger_secs.div_ceil(5)
-        } else {
-            self.config.limits.stranger_secs
+        let mut connection = Connection::new(stream, peer);
+        // What is only needed for a while lies apart: a guest's task lasts as long as the session.
+        let greeting = match stranger.within(Box::pin(self.greet(&mut connection))).await {
+            Ok(greeting) => greeting,
+            Err(left) => return tracing::debug!(%peer, "nothing proved, {left}: closed"),
         };
-        guests.spawn(async move {
-            let mut connection = Connection::new(stream, peer);
-            let _ = connection.stream.set_nodelay(true);
-            let deadline = tokio::time::Instant::now() + Duration::from_secs(secs);
-            // What is only needed for a while lies apart: a guest's task lasts as long as the session.
-            let greet = Box::pin(self.greet(&mut connection));
-            let greeting = tokio::select! {
-                greeting = tokio::time::timeout_at(deadline, greet) => greeting,
-                () = stranger.must_leave() => {
-                    tracing::debug!(%peer, "nothing proved, and others wait: closed");
-                    return;
+        let outcome = match greeting {
+            Err(e) => Err(e),
+            Ok(Proved::Stream(body)) => {
+                match Box::pin(self.open_stream(&mut connection, body, stranger)).await {
+                    Ok(Some(stream)) => return Box::pin(stream.run(connection.into_stream())).await,
+                    Ok(None) => Ok(()),
+                    Err(e) => Err(e),
                 }
-            };
-            let outcome = match greeting {
-                Err(_) => {
-                    tracing::debug!(%peer, "nothing proved within {secs} s: closed");
-                    return;
-                }
-                Ok(Err(e)) => Err(e),
-                Ok(Ok(Proved::Stream(body))) => {
-                    match Box::pin(self.open_stream(&mut connection, body, stranger)).await {
-                        Ok(Some(stream)) => return Box::pin(stream.run(connection.into_stream())).await,
-                        Ok(None) => Ok(()),
-                        Err(e) => Err(e),
-                    }
-                }
-                Ok(Ok(Proved::Context(confirming))) => {
-                    drop(stranger);
-                    let confirm = Box::pin(self.confirm(&mut connection, confirming));
-                    match confirm.await {
-                        Ok((carried, first)) => Box::pin(carried.run(&mut connection, Some(first))).await,
-                        Err(e) => Err(e),
-                    }
-                }
-                Ok(Ok(Proved::Attach(body))) => {
-                    let attach = Box::pin(self.attach(&mut connection, &body));
-                    let attached = tokio::time::timeout_at(deadline, attach).await;
-                    drop(stranger);
-                    match attached {
-                        Ok(Ok(carried)) => Box::pin(carried.run(&mut connection, None)).await,
-                        Ok(Err(e)) => Err(e),
-                        Err(_) => return,
-                    }
-                }
-                Ok(Ok(Proved::Nothing)) => Ok(()),
-            };
-            match outcome {
-                Ok(()) => {}
-                Err(Ended::Refused(refused)) => {
-                    let Refused { code, told, reason } = refused;
-                    tracing::warn!(%peer, ?code, "refused: {reason}");
-                    Box::pin(self.note_refusal(&connection, code, &reason)).await;
-                    connection.refuse(code, &told).await;
-                }
-                Err(Ended::Connection(ConnectionError::Malformed(e))) => {
-                    tracing::debug!(%peer, "no frame of ours: {e}");
-                }
-                Err(Ended::Connection(e)) => tracing::debug!(%peer, "{e}"),
             }
-        });
+            Ok(Proved::Context(confirming)) => {
+                drop(stranger);
+                let confirm = Box::pin(self.confirm(&mut connection, confirming));
+                match confirm.await {
+                    Ok((carried, first)) => Box::pin(carried.run(&mut connection, Some(first))).await,
+                    Err(e) => Err(e),
+                }
+            }
+            Ok(Proved::Attach(body)) => {
+                let attach = Box::pin(self.attach(&mut connection, &body));
+                let attached = tokio::time::timeout_at(stranger.deadline(), attach).await;
+                drop(stranger);
+                match attached {
+                    Ok(Ok(carried)) => Box::pin(carried.run(&mut connection, None)).await,
+                    Ok(Err(e)) => Err(e),
+                    Err(_) => return,
+                }
+            }
+            Ok(Proved::Nothing) => Ok(()),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(Ended::Refused(refused)) => {
+                let Refused { code, told, reason } = refused;
+                tracing::warn!(%peer, ?code, "refused: {reason}");
+                Box::pin(self.note_refusal(&connection, code, &reason)).await;
+                connection.refuse(code, &told).await;
+            }
+            Err(Ended::Connection(ConnectionError::Malformed(e))) => {
+                tracing::debug!(%peer, "no frame of ours: {e}");
+            }
+            Err(Ended::Connection(e)) => tracing::debug!(%peer, "{e}"),
+        }
     }
 
     /// Refused sign-ins and registrations are written down; noise is not, and of a flood only so many

@@ -7,8 +7,8 @@
 //!                                                                     └ yes: a place, dial, carry.rs
 //! ```
 //! A client is a stranger until it has a place among the connections, or was told why not: it has the place,
-//! and the time, of one. Whoever it is then is decided anew whenever something changes (live.rs), and a right that is withdrawn ends its
-//! connections with an alert.
+//! and the time, of one. Then what it may is decided anew whenever something changes (live.rs), and a right that
+//! is withdrawn ends its connections with an alert.
 
 mod admit;
 mod carry;
@@ -22,31 +22,16 @@ pub(crate) use sites::Sites;
 pub use sites::{TlsCertificate, TlsSettings};
 
 use crate::connection::keep_alive;
+use crate::entrance::Stranger;
 use crate::node::Shared;
 use crate::pipe::PipeEnd;
-use crate::source::Source;
-use crate::strangers::Place;
 use admit::{Refusal, Way};
 use live::{Most, TlsPlace};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 use symbolon_session::EndReason;
 use symbolon_tls::{Accepted, HandshakeError, Opening};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-
-/// A client's place among the strangers, given back when dropped.
-struct Stranger<'a> {
-    shared: &'a Shared,
-    place: Place,
-}
-
-impl Drop for Stranger<'_> {
-    fn drop(&mut self) {
-        self.shared.strangers.leave(&self.place);
-    }
-}
 
 /// A client that may go on, and has a place.
 struct Received {
@@ -57,58 +42,24 @@ struct Received {
 }
 
 impl Shared {
-    /// Lets TLS clients in until the node stops. Their connections end with it.
+    /// Lets TLS clients in until the node stops.
     pub(crate) async fn serve_tls(self: Arc<Self>, listener: TcpListener) {
-        let mut stopping = self.stopping.subscribe();
-        let mut clients = JoinSet::new();
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                Some(left) = clients.join_next() => {
-                    if let Err(e) = left {
-                        tracing::error!("a TLS connection's task: {e}");
-                    }
-                    continue;
-                }
-                _ = stopping.wait_for(|s| *s) => break,
-            };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let shared = Arc::clone(&self);
-                    clients.spawn(async move { shared.tls_client(stream, peer).await });
-                }
-                Err(e) => {
-                    // Out of descriptors, or the peer was faster than we: neither stops the node.
-                    tracing::warn!("accept: {e}");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            }
-        }
-        drop(listener);
-        while clients.join_next().await.is_some() {}
+        self.let_in(listener, Self::tls_client).await;
     }
 
     async fn tls_client(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let source = peer.ip().to_canonical();
-        let _ = stream.set_nodelay(true);
         keep_alive(&stream);
-        let Some(place) = self.strangers.enter(Source::of(source)) else {
+        let Some(mut stranger) = Stranger::enter(&self, peer) else {
             return tracing::debug!(%peer, "too many strangers: closed");
         };
-        let mut stranger = Stranger { shared: &self, place };
-        let secs = self.config.limits.stranger_secs;
-        let secs = if self.strangers.crowded() { secs.div_ceil(5) } else { secs };
-        let receive = Box::pin(self.receive_tls(stream, source));
-        let received = tokio::select! {
-            received = tokio::time::timeout(Duration::from_secs(secs), receive) => received,
-            _ = &mut stranger.place.give_way => return tracing::debug!(%peer, "others wait: closed"),
-        };
+        let received = stranger.within(Box::pin(self.receive_tls(stream, source))).await;
         drop(stranger);
         match received {
             Ok(Ok(Some(received))) => Box::pin(self.serve(received, source)).await,
             Ok(Ok(None)) => {}
             Ok(Err(e)) => tracing::debug!(%peer, "TLS: {e}"),
-            Err(_) => tracing::debug!(%peer, "nothing came of it within {secs} s: closed"),
+            Err(left) => tracing::debug!(%peer, "nothing came of it, {left}: closed"),
         }
     }
 

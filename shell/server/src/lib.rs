@@ -23,6 +23,7 @@ mod credentials;
 mod desk;
 mod door;
 mod draw;
+mod entrance;
 mod error;
 mod front;
 mod gateway;

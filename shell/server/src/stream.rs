@@ -2,7 +2,7 @@
 
 use crate::clock::now;
 use crate::connection::Connection;
-use crate::door::Stranger;
+use crate::entrance::Stranger;
 use crate::front::OpenToAll;
 use crate::live::{LiveSession, StreamPlace};
 use crate::node::Shared;
