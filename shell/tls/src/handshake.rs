@@ -22,10 +22,10 @@ pub struct Accepted<S> {
     pub hello: Hello,
     /// The protocol that was agreed on.
     pub alpn: Option<Vec<u8>>,
-    /// The client's certificates in DER, its own first; none when it showed none. Of a session that was
-    /// resumed, those of its first connection.
+    /// The client's certificates in DER, its own first, whose key it has; none when it showed none. Whether they
+    /// count is not looked at here. Of a session that was resumed, those of its first connection.
     pub certificates: Vec<Vec<u8>>,
-    /// Whether an earlier session was resumed: then nobody has looked at the certificates now.
+    /// Whether an earlier session was resumed.
     pub resumed: bool,
 }
 

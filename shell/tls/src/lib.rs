@@ -24,7 +24,6 @@ mod records;
 mod site;
 mod tickets;
 
-pub use client::{ClientTrust, NotTrusted};
 pub use error::{HandshakeError, SiteError};
 pub use handshake::Accepted;
 pub use hello::{Hello, Opening};

@@ -1,7 +1,7 @@
 //! What is served under one name.
 
-use crate::client::Asking;
-use crate::{ClientTrust, SiteError, TicketKeys};
+use crate::client::AnyCertificate;
+use crate::{SiteError, TicketKeys};
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ServerConfig, SupportedCipherSuite};
@@ -11,14 +11,12 @@ use symbolon_crypto::SecretBytes;
 use symbolon_record::TlsSuite;
 
 /// Whether clients show certificates of their own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clients {
     /// They are not asked.
     NotAsked,
-    /// They may.
-    Asked(Arc<dyn ClientTrust>),
-    /// They must.
-    Demanded(Arc<dyn ClientTrust>),
+    /// They may, and have the keys of what they show. Whether it counts is for the caller to say.
+    Asked,
 }
 
 /// TLS 1.2 and 1.3, X25519MLKEM768 first, and the suites that our records have.
@@ -54,17 +52,15 @@ impl Site {
         let chain = chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
         let key = PrivateKeyDer::try_from(key.expose().to_vec()).map_err(|_| SiteError::Key)?;
         let provider = Arc::clone(&PROVIDER);
-        let asking = |trust, demanded| {
-            let algorithms = provider.signature_verification_algorithms;
-            Arc::new(Asking { trust, demanded, algorithms })
-        };
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .map_err(SiteError::Certificate)?;
         let builder = match clients {
             Clients::NotAsked => builder.with_no_client_auth(),
-            Clients::Asked(trust) => builder.with_client_cert_verifier(asking(trust, false)),
-            Clients::Demanded(trust) => builder.with_client_cert_verifier(asking(trust, true)),
+            Clients::Asked => {
+                let any = AnyCertificate(provider.signature_verification_algorithms);
+                builder.with_client_cert_verifier(Arc::new(any))
+            }
         };
         let mut config = builder.with_single_cert(chain, key).map_err(SiteError::Certificate)?;
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();

@@ -15,7 +15,7 @@ use symbolon_crypto::{Crypto, Entropy, GatewayName, IssuerFingerprint, SecretByt
 use symbolon_issuer::{Issuer, Validity};
 use symbolon_provider::{P256SigningKey, SystemEntropy};
 use symbolon_store::{App, Protocol, TlsClients};
-use symbolon_tls::{ClientTrust, Clients, NotTrusted, Site, TicketKeys};
+use symbolon_tls::{Clients, Site, TicketKeys};
 use symbolon_wire::Time;
 
 /// How long a certificate of our issuer is good, in seconds; from half of it on another one is made.
@@ -78,17 +78,6 @@ enum From {
     Files([Option<SystemTime>; 2]),
     /// This issuer of ours; until when another one is not made.
     Issuer(IssuerFingerprint, Time),
-}
-
-/// Certificates of clients are looked at when the handshake is done, so that a person whose certificate does
-/// not count is told so on a page. That the client has the key is proved by then.
-#[derive(Debug)]
-struct LookedAtAfterwards;
-
-impl ClientTrust for LookedAtAfterwards {
-    fn look(&self, _chain: &[&[u8]], _now: Time) -> Result<(), NotTrusted> {
-        Ok(())
-    }
 }
 
 impl Sites {
@@ -170,7 +159,7 @@ impl Shared {
         // Who has been here without a certificate, or with an old one, shall be asked again: a session that
         // is resumed has the certificates of its first connection.
         let (asked, tickets) = match clients {
-            TlsClients::Entitled => (Clients::Asked(Arc::new(LookedAtAfterwards)), None),
+            TlsClients::Entitled => (Clients::Asked, None),
             TlsClients::Anyone => (Clients::NotAsked, Some(&self.sites.tickets)),
         };
         let alpn: &[&str] = match protocol {

@@ -1,12 +1,14 @@
 //! Honest clients: rustls in memory, OpenSSL and curl as processes.
 
-use crate::world::{Authority, NAME, Trusting, shout, site, take, tickets};
+use crate::world::{Authority, NAME, shout, site, take, tickets};
 use rcgen::ExtendedKeyUsagePurpose;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use symbolon_record::TlsVersion;
 use symbolon_tls::{Clients, Site};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -97,12 +99,11 @@ async fn a_client_of_either_version_is_carried_on_by_our_records() {
 }
 
 #[tokio::test]
-async fn a_clients_certificate_is_looked_at_and_known_after_a_resumption() {
+async fn a_certificate_that_a_client_shows_is_its_own_and_known_after_a_resumption() {
     let authority = Authority::new();
     let (certificate, key, _) = authority.issue("ann", ExtendedKeyUsagePurpose::ClientAuth);
-    let (other, other_key, _) = authority.issue("eve", ExtendedKeyUsagePurpose::ClientAuth);
-    let trust = Arc::new(Trusting { taken: vec![certificate.clone()], asked: Mutex::new(0) });
-    let site = site(&authority, &[], Clients::Demanded(trust.clone()));
+    let (_, another_key, _) = authority.issue("eve", ExtendedKeyUsagePurpose::ClientAuth);
+    let site = site(&authority, &[], Clients::Asked);
     let listener = listener().await;
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let own = Arc::new(config(&authority, &[version], Some((certificate.clone(), key.clone()))));
@@ -115,14 +116,37 @@ async fn a_clients_certificate_is_looked_at_and_known_after_a_resumption() {
             let (_, answer) = tokio::join!(gateway, talk(&listener, own.clone(), b"again"));
             assert_eq!(answer.unwrap().0, b"AGAIN");
         }
-        for stranger in [None, Some((other.clone(), other_key.clone()))] {
-            let stranger = Arc::new(config(&authority, &[version], stranger));
-            let (came, answer) =
-                tokio::join!(take(&listener, &site), talk(&listener, stranger, b"let me in"));
-            assert!(came.is_err() && answer.is_err());
-        }
+        let none = Arc::new(config(&authority, &[version], None));
+        let gateway = async {
+            let accepted = take(&listener, &site).await.unwrap();
+            assert!(accepted.certificates.is_empty(), "nobody must show one");
+            shout(accepted).await
+        };
+        let (_, answer) = tokio::join!(gateway, talk(&listener, none, b"hello"));
+        assert_eq!(answer.unwrap().0, b"HELLO");
+
+        let key = PrivateKeyDer::try_from(another_key.clone()).unwrap();
+        let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+        let stolen = CertifiedKey::new(vec![certificate.clone().into()], key);
+        let mut thief = config(&authority, &[version], None);
+        thief.client_auth_cert_resolver = Arc::new(Shows(Arc::new(stolen)));
+        let (came, _) = tokio::join!(take(&listener, &site), talk(&listener, Arc::new(thief), b"let me in"));
+        assert!(came.is_err(), "a certificate without its key");
     }
-    assert_eq!(*trust.asked.lock().unwrap(), 4, "a session that is resumed is looked at by the caller");
+}
+
+/// A client that shows a certificate whatever key it has.
+#[derive(Debug)]
+struct Shows(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shows {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
 }
 
 #[tokio::test]

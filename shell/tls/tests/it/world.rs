@@ -1,12 +1,11 @@
 //! A site with a certificate, and a gateway that echoes in capitals what its clients say.
 
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use symbolon_crypto::{Secret, SecretBytes};
 use symbolon_provider::crypto;
 use symbolon_record::{Alert, Outgoing, TlsEvent, TlsSession, TlsState};
-use symbolon_tls::{Accepted, ClientTrust, Clients, HandshakeError, NotTrusted, Opening, Site, TicketKeys};
-use symbolon_wire::Time;
+use symbolon_tls::{Accepted, Clients, HandshakeError, Opening, Site, TicketKeys};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -39,21 +38,6 @@ impl Authority {
         let certificate = params.signed_by(&key, &self.0).unwrap();
         let pem = format!("{}{}", certificate.pem(), key.serialize_pem());
         (certificate.der().to_vec(), key.serialize_der(), pem)
-    }
-}
-
-/// Takes certificates of one authority's names, and counts how often it was asked.
-#[derive(Debug)]
-pub(crate) struct Trusting {
-    pub(crate) taken: Vec<Vec<u8>>,
-    pub(crate) asked: Mutex<usize>,
-}
-
-impl ClientTrust for Trusting {
-    fn look(&self, chain: &[&[u8]], now: Time) -> Result<(), NotTrusted> {
-        assert!(now > Time::from_secs(1_700_000_000));
-        *self.asked.lock().unwrap() += 1;
-        if self.taken.iter().any(|c| c == chain[0]) { Ok(()) } else { Err(NotTrusted) }
     }
 }
 
