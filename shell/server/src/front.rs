@@ -25,7 +25,7 @@ use crate::connection::keep_alive;
 use crate::entrance::Stranger;
 use crate::node::Shared;
 use crate::pipe::PipeEnd;
-use admit::{Refusal, Way};
+use admit::{Admission, Refusal};
 use live::{Most, TlsPlace};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -37,7 +37,7 @@ use tokio::net::{TcpListener, TcpStream};
 struct Received {
     accepted: Accepted<TcpStream>,
     app: symbolon_store::App,
-    way: Way,
+    admission: Admission,
     place: TlsPlace,
 }
 
@@ -78,7 +78,7 @@ impl Shared {
         };
         let accepted = opening.accept(&site).await?;
         match self.enter_tls(&accepted, &app, source).await {
-            Ok((way, place)) => Ok(Some(Received { accepted, app, way, place })),
+            Ok((admission, place)) => Ok(Some(Received { accepted, app, admission, place })),
             Err(refusal) => {
                 tracing::debug!(app = %app.name, %source, "TLS client refused: {}", refusal.reason);
                 self.audit_refusal(&source.to_string(), &refusal.reason).await;
@@ -93,7 +93,7 @@ impl Shared {
         accepted: &Accepted<TcpStream>,
         app: &symbolon_store::App,
         source: IpAddr,
-    ) -> Result<(Way, TlsPlace), Refusal> {
+    ) -> Result<(Admission, TlsPlace), Refusal> {
         let admission = self.admit(accepted, app, source).await?;
         let limits = &self.config.limits;
         let most = Most { all: limits.tls_connections, of_source: limits.tls_connections_per_source };
@@ -101,14 +101,14 @@ impl Shared {
         // What was decided before it had a place may be over.
         let snapshot = self.desk.present();
         self.tls.review_one(place.number(), |connection| self.still_admitted(connection, &snapshot));
-        Ok((admission.into_way(), place))
+        Ok((admission, place))
     }
 
     async fn serve(&self, received: Received, source: IpAddr) {
-        let Received { accepted, app, way, place } = received;
-        let application = match &way {
-            Way::Entitled(path) => self.dial(path).await,
-            Way::Anyone(open) => self.dial_open(open).await,
+        let Received { accepted, app, admission, place } = received;
+        let application = match &admission {
+            Admission::Entitled { path, .. } => self.dial(path).await,
+            Admission::Anyone(open) => self.dial_open(open).await,
         };
         let app_name = &app.name;
         let application = match application {

@@ -29,12 +29,6 @@ pub(super) struct Shown {
     trust: [u8; 32],
 }
 
-/// To an application that may be reached.
-pub(super) enum Way {
-    Entitled(PathPermitted),
-    Anyone(OpenToAll),
-}
-
 /// Proof that an application is for everybody; only [`Shared::admit`] makes it.
 pub(crate) struct OpenToAll(AppName);
 
@@ -63,13 +57,6 @@ impl Admission {
         match self {
             Self::Entitled { shown, .. } => Some(shown.clone()),
             Self::Anyone(_) => None,
-        }
-    }
-
-    pub(super) fn into_way(self) -> Way {
-        match self {
-            Self::Entitled { path, .. } => Way::Entitled(path),
-            Self::Anyone(open) => Way::Anyone(open),
         }
     }
 }
