@@ -189,13 +189,6 @@ impl Shared {
         self.still_unlisted(rests_on)?;
         let Some(subject) = certificate else { return Ok(()) };
         self.still_counts(subject)?;
-        self.store.certificate_used(actor, subject.serial(), now()).await.map_err(|e| match e {
-            StoreError::NotFound { .. } => Refused::denied(format!(
-                "another certificate of {} took the place of this one, which was never confirmed: \
-                 somebody may have had a copy of the key before",
-                subject.code()
-            )),
-            e => e.into(),
-        })
+        self.certificate_in_use(actor, subject).await
     }
 }

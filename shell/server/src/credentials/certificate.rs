@@ -9,7 +9,7 @@ use symbolon_context::{ClaimedCertificate, Fresh};
 use symbolon_crypto::{CertificateNumber, LapsedSubject, SubjectError, SubjectName, VerifiedSubject};
 use symbolon_issuer::RenewalTiming;
 use symbolon_policy::{CanonName, TokenClass, UserCode};
-use symbolon_store::{StoreError, User};
+use symbolon_store::{Actor, StoreError, User};
 use symbolon_wire::RefusalCode;
 
 /// What a certificate is worth.
@@ -99,6 +99,23 @@ impl Shared {
             }
             Err(e) => Err(refused(&e)),
         }
+    }
+
+    /// Notes that the key of `subject` was proved: its confirmation may have been lost, and this stands for it.
+    /// Where another certificate took its place meanwhile, one of the two is a copy's.
+    pub(crate) async fn certificate_in_use(
+        &self,
+        actor: &Actor,
+        subject: &VerifiedSubject,
+    ) -> Result<(), Refused> {
+        self.store.certificate_used(actor, subject.serial(), now()).await.map_err(|e| match e {
+            StoreError::NotFound { .. } => Refused::denied(format!(
+                "another certificate of {} took the place of this one, which was never confirmed: \
+                 somebody may have had a copy of the key before",
+                subject.code()
+            )),
+            e => e.into(),
+        })
     }
 
     /// That the certificate of a session that stands in the store by now was not revoked meanwhile: whoever

@@ -4,6 +4,7 @@ use super::live::TlsConnection;
 use crate::clock::now;
 use crate::desk::Snapshot;
 use crate::node::Shared;
+use crate::refusal::Refused;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
@@ -12,6 +13,7 @@ use symbolon_policy::{AccessRequest, AppName, PathPermitted, Standing, Subject, 
 use symbolon_session::EndReason;
 use symbolon_store::{Actor, App, TlsClients, UserId};
 use symbolon_tls::Accepted;
+use symbolon_wire::RefusalCode;
 
 /// Proof that a TLS client may go on; only [`Shared::admit`] makes it.
 pub(super) enum Admission {
@@ -75,6 +77,7 @@ pub(super) enum RefusalKind {
     NotPermitted,
     Unreachable,
     Full,
+    Failed,
 }
 
 impl Refusal {
@@ -88,6 +91,16 @@ impl Refusal {
 
     pub(super) fn unreachable() -> Self {
         Self { reason: "the application does not answer".to_owned(), kind: RefusalKind::Unreachable }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let kind = match refused.code {
+            RefusalCode::Internal | RefusalCode::Busy => RefusalKind::Failed,
+            _ => RefusalKind::NotPermitted,
+        };
+        Self { reason: refused.reason, kind }
     }
 }
 
@@ -111,8 +124,7 @@ impl Shared {
             return Err(Refusal::not_permitted("certificates are not taken here"));
         }
         let shown = self.looked_at_again(accepted.certificates.as_slice().into())?;
-        let user = self.user_of(shown.subject.name()).await;
-        let user = user.map_err(|refused| Refusal::not_permitted(refused.reason))?;
+        let user = self.user_of(shown.subject.name()).await?;
         let name = &user.subject.name;
         if user.subject.standing == Standing::Locked {
             return Err(Refusal::not_permitted(format!("user {name} is locked")));
@@ -121,16 +133,14 @@ impl Shared {
         let path = decide(&snapshot, &user.subject, &app.name, source)
             .ok_or_else(|| Refusal::not_permitted(format!("{name} may not reach {}", app.name)))?;
         let actor = Actor::user(name.as_str());
-        // Its confirmation may have been lost; or another one took its place, and then this is a copy's.
-        let used = self.store.certificate_used(&actor, shown.subject.serial(), now()).await;
-        used.map_err(|e| Refusal::not_permitted(format!("the certificate of {name}: {e}")))?;
+        self.certificate_in_use(&actor, &shown.subject).await?;
         let detail = json!({
             "app": app.name.as_str(), "source": source.to_string(),
             "serial": hex::encode(shown.subject.serial()),
         });
         // What is not written down does not happen.
         let written = self.store.record(&actor, "tls.open", app.name.as_str(), &detail, now()).await;
-        written.map_err(|e| Refusal::not_permitted(format!("not audited: {e}")))?;
+        written.map_err(Refused::from)?;
         Ok(Admission::Entitled { path, user: user.id, shown })
     }
 

@@ -48,8 +48,13 @@ fn answer(app: &App, kind: RefusalKind) -> String {
         RefusalKind::NotPermitted => (
             "403 Forbidden",
             "Not permitted",
-            "You are known here, but you may not reach this application now, or not from here. An administrator \
-             can say why.",
+            "Your certificate does not count here, or you may not reach this application now, or not from where \
+             you are. An administrator can say why.",
+        ),
+        RefusalKind::Failed => (
+            "500 Internal Server Error",
+            "The gateway cannot do it now",
+            "Something is wrong with the gateway, not with you. Try again in a minute.",
         ),
         RefusalKind::Full => (
             "503 Service Unavailable",
