@@ -26,7 +26,7 @@ const AT_ONCE: usize = 4 * MAX_PLAINTEXT;
 const ROOM: usize = 4 * MAX_RECORD;
 
 /// How long a client may take to read the last word.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a client may be silent after the application closed: its half of the connection may go on, and
 /// a client that forgot it keeps no place for ever.

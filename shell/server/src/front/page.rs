@@ -1,16 +1,13 @@
 //! A page for people whose browser does not get what it asked for. Other clients see a clean end.
 
 use super::admit::{Refusal, RefusalKind};
-use std::time::Duration;
+use super::carry::PATIENCE;
 use symbolon_provider::crypto;
 use symbolon_record::{Alert, Outgoing, TlsSession};
 use symbolon_store::{App, Protocol};
 use symbolon_tls::Accepted;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-/// How long a client may take to read it.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Tells the client what the matter is, as far as it speaks HTTP, and closes.
 pub(super) async fn show(accepted: Accepted<TcpStream>, app: &App, refusal: &Refusal) {
