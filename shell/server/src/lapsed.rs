@@ -64,9 +64,7 @@ impl Shared {
                         Err(refused) => refused,
                     }
                 }
-                other => {
-                    return Err(Refused::malformed(format!("{other:?} outside a session")).into());
-                }
+                _ => return Err(Refused::malformed("a session's message without a session".into()).into()),
             };
             let frame = channel
                 .seal(&answer)
