@@ -7,6 +7,8 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -191,11 +193,16 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 fn read(files: &TlsCertificate) -> Result<(Vec<Vec<u8>>, SecretBytes), String> {
     let contents = |path: &Path| {
-        let error = |e: &dyn std::fmt::Display| format!("{}: {e}", path.display());
-        if std::fs::metadata(path).map_err(|e| error(&e))?.len() > MAX_FILE {
-            return Err(error(&"it is too long"));
+        let read = || {
+            let mut bytes = Vec::new();
+            File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+            Ok::<_, std::io::Error>(SecretBytes::new(bytes))
+        };
+        let bytes = read().map_err(|e| format!("{}: {e}", path.display()))?;
+        if bytes.expose().len() as u64 > MAX_FILE {
+            return Err(format!("{}: it is too long", path.display()));
         }
-        std::fs::read(path).map(SecretBytes::new).map_err(|e| error(&e))
+        Ok(bytes)
     };
     let pem = contents(&files.certificate)?;
     let chain = CertificateDer::pem_slice_iter(pem.expose()).map(|c| c.map(|c| c.to_vec()));
