@@ -41,6 +41,7 @@ mod tls;
 
 pub use adoption::{Adoption, ToApplicationResumed, ToClientResumed};
 pub use carrier::Carrier;
+pub use checksum::of_words as checksum;
 pub use counters::{Counters, Standing, TcpCounters};
 pub use entry::{ClientEnd, Entry, ToApplication, ToClient, Truncation};
 pub use keys::{KeySeal, MAX_KEYS};

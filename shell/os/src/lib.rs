@@ -38,7 +38,7 @@ mod worker;
 pub use counters::{counters, prepare, tcp_counters};
 pub use family::{FamilyKey, InHand, forbid_dumps};
 pub use holder::{BreakerRules, Death, EndedBy, Event, Holder, HolderSettings, WorkerId, WorkerProgram};
-pub use memory::{MemoryFile, MemoryFileError};
+pub use memory::{MAX_NOTE, MemoryFile, MemoryFileError};
 pub use message::Unable;
 pub use signals::{Asked, Signals};
 pub use worker::{FromHolder, HeldConnection, HolderLink};

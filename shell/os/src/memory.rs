@@ -6,7 +6,15 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
-use symbolon_session::ledger::{Geometry, LEDGER_BYTES, Ledger, LedgerMemory, RINGS_AT, Rings};
+use symbolon_session::ledger::{Geometry, LEDGER_BYTES, Ledger, LedgerMemory, RINGS_AT, Rings, checksum};
+
+/// Where the note stands in the file, in bytes: behind the ledger, before the rings.
+const NOTE_AT: usize = 1024;
+/// Bytes before the note itself: its length and its checksum.
+const NOTE_HEAD: usize = 8;
+/// The most bytes of a connection's note.
+pub const MAX_NOTE: usize = RINGS_AT - NOTE_AT - NOTE_HEAD;
+const _: () = assert!(LEDGER_BYTES <= NOTE_AT, "the note is behind the ledger");
 
 /// Makes an anonymous file of `size` bytes that nobody can execute, enlarge or shrink.
 pub(crate) fn sealed_file(name: &str, size: usize) -> io::Result<OwnedFd> {
@@ -37,12 +45,19 @@ pub enum MemoryFileError {
     /// It is no memory file, or damaged, or of a layout that this program does not know.
     #[error("memory file: {0}")]
     Ledger(#[from] symbolon_session::ledger::LedgerError),
+    /// The note has more than [`MAX_NOTE`] bytes: so many.
+    #[error("a note of {0} bytes, where {MAX_NOTE} have room")]
+    NoteTooLong(usize),
+    /// The note is damaged, or gone with its connection.
+    #[error("the note in a memory file is damaged")]
+    NoteDamaged,
 }
 
-/// The ledger and the rings of one connection, shared with who carries it next.
+/// The ledger and the rings of one connection, shared with who carries it next, and a note of its
+/// owner's, which never changes.
 ///
-/// Never in a core dump, never executable, of constant size. The ledger's page is there from the
-/// beginning; the rings' pages come when bytes do, and go by [`MemoryFile::rest`]. Only the process that
+/// Never in a core dump, never executable, of constant size. The pages of ledger and note are there from
+/// the beginning; the rings' pages come when bytes do, and go by [`MemoryFile::rest`]. Only the process that
 /// carries the connection may have it open as this; the holder has the descriptor alone.
 #[derive(Debug)]
 pub struct MemoryFile {
@@ -54,16 +69,21 @@ pub struct MemoryFile {
 }
 
 impl MemoryFile {
-    /// A new memory file and the ledger in it. The rings are whole pages.
+    /// A new memory file and the ledger in it. The rings are whole pages. `note` is what the owner must
+    /// know of the connection to carry it on, as [`MemoryFile::note`] will say in any process.
     ///
     /// # Errors
-    /// [`MemoryFileError::System`].
-    pub fn create(geometry: Geometry) -> Result<(Self, Ledger), MemoryFileError> {
+    /// [`MemoryFileError::NoteTooLong`], [`MemoryFileError::System`].
+    pub fn create(geometry: Geometry, note: &[u8]) -> Result<(Self, Ledger), MemoryFileError> {
+        if note.len() > MAX_NOTE {
+            return Err(MemoryFileError::NoteTooLong(note.len()));
+        }
         let file = sealed_file("symbolon-connection", geometry.file_size())?;
-        // the ledger's memory is taken now: a store must never fail for want of it
+        // the memory of ledger and note is taken now: a store must never fail for want of it
         let page = rustix::param::page_size();
-        let ledger = LEDGER_BYTES.next_multiple_of(page) as u64;
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, ledger).map_err(io::Error::from)?;
+        let taken = (NOTE_AT + NOTE_HEAD + note.len()).next_multiple_of(page) as u64;
+        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, taken).map_err(io::Error::from)?;
+        write_note(file.as_fd(), note)?;
         let words = Words::map(file.as_fd(), LEDGER_BYTES / 8)?;
         let mut memory = Self { file, words, geometry, rings: None };
         memory.wake()?;
@@ -94,6 +114,33 @@ impl MemoryFile {
         self.file.as_fd()
     }
 
+    /// The note with which it was created.
+    ///
+    /// # Errors
+    /// [`MemoryFileError::NoteDamaged`], [`MemoryFileError::System`].
+    pub fn note(&self) -> Result<Vec<u8>, MemoryFileError> {
+        let mut head = [0; NOTE_HEAD];
+        self.read_at(&mut head, NOTE_AT)?;
+        let [a, b, c, d, sum @ ..] = head;
+        let (length, sum) = (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes(sum));
+        let length = usize::try_from(length).ok().filter(|&length| length <= MAX_NOTE);
+        let mut note = vec![0; length.ok_or(MemoryFileError::NoteDamaged)?];
+        self.read_at(&mut note, NOTE_AT + NOTE_HEAD)?;
+        (note_sum(&note) == sum).then_some(note).ok_or(MemoryFileError::NoteDamaged)
+    }
+
+    /// Fills `bytes` with what stands in the file.
+    fn read_at(&self, bytes: &mut [u8], at: usize) -> io::Result<()> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match rustix::io::pread(&self.file, &mut bytes[filled..], (at + filled) as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => filled += read,
+            }
+        }
+        Ok(())
+    }
+
     /// Maps the rings, if they are not.
     ///
     /// # Errors
@@ -115,10 +162,15 @@ impl MemoryFile {
     /// # Errors
     /// When the kernel does not punch holes; the rings are unmapped all the same.
     pub fn rest(&mut self) -> io::Result<()> {
+        self.empty_from(RINGS_AT)
+    }
+
+    /// Unmaps the rings, and gives all memory behind `at` back.
+    fn empty_from(&mut self, at: usize) -> io::Result<()> {
         self.rings = None;
-        let rings = (self.geometry.file_size() - RINGS_AT) as u64;
+        let length = (self.geometry.file_size() - at) as u64;
         let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        Ok(rustix::fs::fallocate(&self.file, punch, RINGS_AT as u64, rings)?)
+        Ok(rustix::fs::fallocate(&self.file, punch, at as u64, length)?)
     }
 
     /// Where up to `room` bytes from the client go.
@@ -141,7 +193,7 @@ impl MemoryFile {
         Ok(ring.window_mut(position, room))
     }
 
-    /// Wipes keys and rings when the connection is over, and the holder was told
+    /// Wipes keys, note and rings when the connection is over, and the holder was told
     /// ([`HolderLink::release`](crate::HolderLink::release)). Not before: whoever found an empty ledger
     /// would reset the sockets, and take away what the peers have not yet received.
     ///
@@ -149,8 +201,31 @@ impl MemoryFile {
     /// When the kernel does not punch holes; the ledger is wiped all the same.
     pub fn erase(mut self) -> io::Result<()> {
         Ledger::erase(&mut self);
-        self.rest()
+        self.empty_from(NOTE_AT)
     }
+}
+
+/// Writes length, checksum and bytes of a note, which is no longer than [`MAX_NOTE`].
+fn write_note(file: BorrowedFd<'_>, note: &[u8]) -> Result<(), MemoryFileError> {
+    let length = u32::try_from(note.len()).map_err(|_| MemoryFileError::NoteTooLong(note.len()))?;
+    let bytes = [&length.to_ne_bytes()[..], &note_sum(note).to_ne_bytes(), note].concat();
+    let mut written = 0;
+    while written < bytes.len() {
+        let at = (NOTE_AT + written) as u64;
+        written += rustix::io::pwrite(file, &bytes[written..], at).map_err(io::Error::from)?;
+    }
+    Ok(())
+}
+
+/// The upper half of the ledger's checksum, of a note's length and its bytes as words of 64 bits.
+fn note_sum(note: &[u8]) -> u32 {
+    let mut words = vec![note.len() as u64];
+    words.extend(note.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_ne_bytes(word)
+    }));
+    (checksum(&words) >> 32) as u32
 }
 
 impl LedgerMemory for MemoryFile {

@@ -6,7 +6,8 @@ const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
 /// A checksum of `words`. Each step is a permutation of the sum for a given word, and of the word for
 /// a given sum: any change inside one word changes the result for certain, any other but for one in
 /// 2^64. It is against accidents; whoever can write the memory file on purpose needs no accident.
-pub(super) fn of_words(words: &[u64]) -> u64 {
+#[must_use]
+pub fn of_words(words: &[u64]) -> u64 {
     let mut sum = FACTOR ^ words.len() as u64;
     for word in words {
         sum = (sum ^ word).wrapping_mul(FACTOR);

@@ -156,7 +156,7 @@ impl Worker {
         self.tokens += 1;
         let token = self.tokens;
         let geometry = Geometry::new(ConnectionId([1; 16]), RING, RING).unwrap();
-        let (mut memory, ledger) = MemoryFile::create(geometry).unwrap();
+        let (mut memory, ledger) = MemoryFile::create(geometry, b"gateway").unwrap();
         let counts = |socket: &OwnedFd| counters(socket.as_fd()).unwrap();
         let (of_client, of_application) = (counts(&client), counts(&application));
         let mut carrier =

@@ -1,18 +1,21 @@
 //! Memory files.
 
 use std::os::fd::{AsFd, OwnedFd};
-use symbolon_os::{FamilyKey, MemoryFile, MemoryFileError};
+use symbolon_os::{FamilyKey, MAX_NOTE, MemoryFile, MemoryFileError};
 use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{Geometry, LEDGER_BYTES, Ledger, LedgerError, LedgerMemory, RINGS_AT, Rings};
 
 const RING: usize = 1 << 16;
+const NOTE: &[u8] = b"whose connection it is, and to where";
+/// Where a note begins: length, checksum, bytes.
+const NOTE_AT: u64 = 1024;
 
 fn geometry() -> Geometry {
     Geometry::new(ConnectionId([4; 16]), RING, RING).unwrap()
 }
 
 fn created() -> MemoryFile {
-    MemoryFile::create(geometry()).unwrap().0
+    MemoryFile::create(geometry(), NOTE).unwrap().0
 }
 
 fn duplicate(memory: &MemoryFile) -> OwnedFd {
@@ -118,17 +121,61 @@ fn memory_comes_with_bytes_and_goes_when_the_connection_rests() {
 
 #[test]
 fn nothing_is_left_of_a_connection_that_is_over() {
-    let mut memory = created();
+    let longest = vec![7; MAX_NOTE];
+    let (mut memory, _) = MemoryFile::create(geometry(), &longest).unwrap();
     for word in 0..LEDGER_BYTES / 8 {
         memory.store(word, u64::MAX);
     }
     memory.client_room(0, RING).unwrap().fill(1);
+    assert_eq!(memory.note().unwrap(), longest);
     let file = duplicate(&memory);
     memory.erase().unwrap();
     let mut left = vec![9; geometry().file_size()];
     let read = rustix::io::pread(&file, &mut left, 0).unwrap();
     assert_eq!(read, left.len());
     assert!(left.iter().all(|&byte| byte == 0));
+}
+
+#[test]
+fn a_note_is_the_same_in_each_process_and_whatever_the_connection_does() {
+    for length in [0, 1, 7, 8, 9, 3_000, MAX_NOTE] {
+        let note: Vec<u8> = (0..length).map(|i| (i * 31) as u8).collect();
+        let (mut memory, _) = MemoryFile::create(geometry(), &note).unwrap();
+        assert!(taken(&memory) >= 1024 + 8 + length as i64, "its memory is there from the beginning");
+        // all but the header
+        for word in 4..LEDGER_BYTES / 8 {
+            memory.store(word, u64::MAX);
+        }
+        memory.client_room(0, RING).unwrap().fill(0xFF);
+        memory.rest().unwrap();
+        assert_eq!(memory.note().unwrap(), note);
+        let next = MemoryFile::open(duplicate(&memory)).unwrap();
+        assert_eq!(next.note().unwrap(), note);
+    }
+}
+
+#[test]
+fn a_note_that_is_too_long_is_refused() {
+    let refused = MemoryFile::create(geometry(), &vec![0; MAX_NOTE + 1]);
+    assert!(matches!(refused, Err(MemoryFileError::NoteTooLong(length)) if length == MAX_NOTE + 1));
+}
+
+#[test]
+fn a_note_that_is_damaged_anywhere_is_refused() {
+    let memory = created();
+    let damaged = || matches!(memory.note(), Err(MemoryFileError::NoteDamaged));
+    for at in NOTE_AT..NOTE_AT + 8 + NOTE.len() as u64 {
+        let mut byte = [0];
+        rustix::io::pread(memory.descriptor(), &mut byte, at).unwrap();
+        for damage in 1..=255 {
+            rustix::io::pwrite(memory.descriptor(), &[byte[0] ^ damage], at).unwrap();
+            assert!(damaged(), "byte {at} by {damage:#x}");
+        }
+        rustix::io::pwrite(memory.descriptor(), &byte, at).unwrap();
+    }
+    assert_eq!(memory.note().unwrap(), NOTE);
+    rustix::io::pwrite(memory.descriptor(), &[0; 8], NOTE_AT).unwrap();
+    assert!(damaged(), "where there is none");
 }
 
 #[test]
@@ -156,7 +203,7 @@ fn a_file_that_is_no_memory_file_is_refused() {
 #[test]
 fn rings_are_whole_pages() {
     let odd = Geometry::new(ConnectionId([0; 16]), 64, 64).unwrap();
-    assert!(matches!(MemoryFile::create(odd), Err(MemoryFileError::System(_))));
+    assert!(matches!(MemoryFile::create(odd, &[]), Err(MemoryFileError::System(_))));
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(crate) const OTHER_ENDS: &str = "SYMBOLON_OS_TEST_OTHER_ENDS";
 
 fn memory() -> MemoryFile {
     let geometry = Geometry::new(ConnectionId([2; 16]), 1 << 16, 1 << 16).unwrap();
-    MemoryFile::create(geometry).unwrap().0
+    MemoryFile::create(geometry, &[]).unwrap().0
 }
 
 /// In a worker: offers a connection of which the test has the other ends.
