@@ -1,12 +1,13 @@
-//! What the holder and its workers share beside connections: the family's key, and a word that says
+//! What the holder and its workers share beside connections: the family's key, and the words that say
 //! what a worker has in hand.
 
 use crate::mapping::Words;
 use crate::memory::{sealed_file, sealed_size};
 use rustix::rand::GetRandomFlags;
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use symbolon_crypto::Secret;
 
 /// Bytes of the family's key.
@@ -81,39 +82,61 @@ impl FamilyKey {
     }
 }
 
-/// Says which connection a worker works on at this instant, so that the holder knows on which of
-/// thousands it died. One store; no system call.
+/// Threads of a worker that have a word of their own for what they have in hand.
+const HANDS: usize = 64;
+/// Bytes from one thread's word to the next: a line of the cache, so that no two write to the same.
+const HAND: usize = 64;
+
+/// Says which connection each thread of a worker works on at this instant, so that the holder knows on
+/// which of thousands it died. One store; no system call.
+///
+/// A thread keeps its word as long as it lives. Where more than 64 have ever taken a connection up, some
+/// share a word: the last store counts then, and a connection may go without the blame that it earned.
 #[derive(Debug)]
 pub struct InHand(Words);
 
 impl InHand {
     pub(crate) fn file() -> io::Result<OwnedFd> {
-        sealed_file("symbolon-in-hand", rustix::param::page_size())
+        sealed_file("symbolon-in-hand", (HANDS * HAND).next_multiple_of(rustix::param::page_size()))
     }
 
     pub(crate) fn open(file: &OwnedFd) -> io::Result<Self> {
         match sealed_size(file.as_fd()) {
-            Some(8..) => Words::map(file.as_fd(), 1).map(Self),
+            Some(size) if size >= HANDS * HAND => Words::map(file.as_fd(), HANDS * HAND / 8).map(Self),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
-    /// The worker takes this connection up.
+    /// This thread takes the connection up.
     pub fn take(&self, id: crate::HeldId) {
-        self.0.publish(0, id.0);
+        self.0.publish(Self::word(), id.0);
     }
 
-    /// The worker has put it down again.
+    /// This thread has put it down again. The same one that took it up: a task does not wait for anything
+    /// in between.
     pub fn put_down(&self) {
-        self.0.publish(0, 0);
+        self.0.publish(Self::word(), 0);
     }
 
-    /// What a worker had in hand, as the holder sees it, who maps nothing of a worker's.
-    pub(crate) fn read(file: &OwnedFd) -> Option<crate::HeldId> {
-        let mut word = [0; 8];
-        let read = rustix::io::pread(file, &mut word, 0).ok()?;
-        let id = u64::from_ne_bytes(word);
-        (read == word.len() && id != 0).then_some(crate::HeldId(id))
+    /// The word of this thread.
+    fn word() -> usize {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+        }
+        THREAD.with(|thread| thread % HANDS * (HAND / 8))
+    }
+
+    /// What a worker's threads had in hand, each connection once, as the holder sees it, who maps nothing
+    /// of a worker's.
+    pub(crate) fn read(file: &OwnedFd) -> Vec<crate::HeldId> {
+        let mut hands = [0; HANDS * HAND];
+        // what cannot be read blames nobody
+        let read = rustix::io::pread(file, &mut hands, 0).unwrap_or(0);
+        let words = hands[..read].chunks_exact(HAND).filter_map(<[u8]>::first_chunk);
+        let taken: BTreeSet<u64> =
+            words.map(|word| u64::from_ne_bytes(*word)).filter(|&id| id != 0).collect();
+        taken.into_iter().map(crate::HeldId).collect()
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) enum ToHolder {
 /// The holder speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ToWorker {
-    /// The first: with descriptors of the family's key, of the word that says what is in hand, and of
+    /// The first: with descriptors of the family's key, of the words that say what is in hand, and of
     /// the listening sockets.
     Begin,
     /// Carry these on: how often the worker of each died, with descriptors of client, application and

@@ -29,7 +29,7 @@ pub enum FromHolder {
     Begin {
         /// The key under which keys in ledgers are sealed.
         family: FamilyKey,
-        /// Says which connection is being worked on.
+        /// Says which connections are being worked on.
         in_hand: InHand,
         /// The listening sockets, in the order of the holder's settings; shared with the other workers.
         listeners: Vec<OwnedFd>,

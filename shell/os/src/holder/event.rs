@@ -43,8 +43,8 @@ pub enum Event {
         death: Death,
         /// What it carried.
         connections: usize,
-        /// What it was working on.
-        in_hand: Option<HeldId>,
+        /// What its threads were working on.
+        in_hand: Vec<HeldId>,
     },
     /// A connection is held.
     Held {

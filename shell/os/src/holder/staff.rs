@@ -87,17 +87,17 @@ impl Holder {
         let Some(death) = worker.wait()? else { return Ok(()) };
         // from here on it is gone, and the kernel's counters stand still for us
         let in_hand = InHand::read(&worker.in_hand);
-        let in_hand = in_hand.filter(|&connection| self.carrier(connection) == Some(id));
+        let in_hand: Vec<_> =
+            in_hand.into_iter().filter(|&connection| self.carrier(connection) == Some(id)).collect();
         let was_ready = worker.proved;
         self.workers.remove(&id);
         let connections = self.table.orphan_all(id, death);
-        self.events.push(Event::Died { worker: id, death, connections, in_hand });
+        self.events.push(Event::Died { worker: id, death, connections, in_hand: in_hand.clone() });
         if !was_ready {
             self.respawn.failed(now);
         }
-        if let Some(connection) = in_hand
-            && let Some(held) = self.table.get_mut(connection)
-        {
+        for connection in in_hand {
+            let Some(held) = self.table.get_mut(connection) else { continue };
             let stamp = held.stamp();
             if held.blame.died(&self.settings.breaker, now, death, stamp) {
                 self.end(connection, EndedBy::Breaker);

@@ -44,7 +44,7 @@ fn a_connection_that_crashes_its_workers_is_ended_and_the_others_live() {
     turn_until(&mut offered.holder, |event| {
         match event {
             Event::Died { death: Death::Crashed { status: Some(101), .. }, in_hand, .. } => {
-                assert_eq!(*in_hand, Some(ids[0]));
+                assert_eq!(*in_hand, [ids[0]]);
                 crashes += 1;
             }
             Event::Ended { id, why } => ended.push((*id, *why)),
@@ -59,6 +59,31 @@ fn a_connection_that_crashes_its_workers_is_ended_and_the_others_live() {
     assert!(is_reset(&ends[0]) && is_reset(&ends[1]));
     assert!(ends[2..].iter().all(is_open));
     assert_eq!(offered.holder.connections(), 2);
+}
+
+#[test]
+fn what_each_thread_of_a_dead_worker_had_in_hand_is_blamed() {
+    let mut offered = with_connections(4);
+    let ids = offered.ids.clone();
+    offered.holder.replace_workers(worker("two hands", &[]));
+    let (mut crashes, mut ended, mut carried) = (0, vec![], 0);
+    turn_until(&mut offered.holder, |event| {
+        match event {
+            Event::Died { death: Death::Crashed { signal: Some(6), .. }, in_hand, .. } => {
+                assert_eq!(*in_hand, ids[..2], "and not what was put down, or another thread does not touch");
+                crashes += 1;
+            }
+            Event::Ended { id, why } => ended.push((*id, *why)),
+            Event::Carried { .. } => carried += 1,
+            _ => {}
+        }
+        ended.len() == 2 && carried == 2
+    });
+    assert_eq!(crashes, 3);
+    assert_eq!(ended, [(ids[0], EndedBy::Breaker), (ids[1], EndedBy::Breaker)]);
+    let ends = offered.ends();
+    assert!(ends[..4].iter().all(is_reset));
+    assert!(ends[4..].iter().all(is_open));
 }
 
 #[test]

@@ -17,6 +17,7 @@ fn the_role_that_another_test_gave() {
     match std::env::var(ROLE).unwrap_or_default().as_str() {
         "gateway" => crate::gateway::run(),
         "keeps" => keeps(None),
+        "two hands" => two_hands(),
         "refuses" => keeps(Some(Unable::Layout)),
         "is full" => keeps(Some(Unable::Exhausted)),
         "dies young" => panic!("before it is ready"),
@@ -107,6 +108,45 @@ fn carries(link: &HolderLink, held: HeldConnection, works: Option<&str>) {
     }
     link.carried(held.id).unwrap();
     std::mem::forget(held);
+}
+
+/// A worker that dies of the first two connections of the family, each in a thread's hand.
+fn two_hands() {
+    symbolon_os::forbid_dumps().unwrap();
+    let link = HolderLink::from_standard_input().unwrap();
+    let FromHolder::Begin { in_hand, .. } = link.receive().unwrap() else { panic!("the first message") };
+    link.ready().unwrap();
+    let poison = |held: &HeldConnection| ["1", "2"].contains(&held.id.to_string().as_str());
+    loop {
+        let connections = match link.receive().unwrap() {
+            FromHolder::Carry(connections) => connections,
+            FromHolder::Stop | FromHolder::HolderGone => return,
+            _ => continue,
+        };
+        if connections.iter().filter(|held| poison(held)).count() == 2 {
+            let (both, in_hand) = (&std::sync::Barrier::new(3), &in_hand);
+            std::thread::scope(|threads| {
+                for held in &connections {
+                    let thread = threads.spawn(move || {
+                        in_hand.take(held.id);
+                        if poison(held) {
+                            both.wait();
+                            std::thread::park();
+                        }
+                        in_hand.put_down();
+                    });
+                    if !poison(held) {
+                        thread.join().unwrap();
+                    }
+                }
+                both.wait();
+                std::process::abort();
+            });
+        }
+        for held in connections {
+            carries(&link, held, None);
+        }
+    }
 }
 
 /// A worker that hears and does not obey.
