@@ -66,14 +66,22 @@ impl Worker {
         shared.extend(listeners.iter().map(AsFd::as_fd));
         // into the empty socket, so it cannot block
         pass::send(socket.as_fd(), &ToWorker::Begin.to_bytes(), &shared, SendFlags::DONTWAIT)?;
-        let child = Command::new(&program.path)
+        let mut child = Command::new(&program.path)
             .args(&program.arguments)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(theirs))
             .spawn()?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         // it is not waited for before this holder does, so the number is still its own
-        let process = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL);
+        let process = match pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
+            Ok(process) => process,
+            Err(error) => {
+                // nobody else would wait for it; it may be dead already
+                let _ = child.kill();
+                child.wait()?;
+                return Err(error.into());
+            }
+        };
         Ok(Self {
             pid: child.id(),
             generation,
