@@ -15,31 +15,50 @@ pub(crate) fn close_on_exec(descriptor: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::io::fcntl_setfd(descriptor, FdFlags::CLOEXEC)?)
 }
 
-/// The numbers that a list of a former program names, each of which can be taken once.
-#[derive(Debug, Default)]
-pub(crate) struct Inherited(std::collections::BTreeSet<u32>);
+/// Owns the descriptor of this number, which a former program of this process left open by [`keep`], and
+/// closes it at the next exec.
+///
+/// # Errors
+/// When it is not open, stands for input or output of the program, or is this program's own: what that
+/// opens is closed at an exec, and so is what was taken before.
+pub(crate) fn inherit(number: u32) -> io::Result<OwnedFd> {
+    let raw = RawFd::try_from(number).map_err(|_| io::ErrorKind::InvalidData)?;
+    if raw <= libc::STDERR_FILENO {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: reads a number's flags and touches no memory; one that is not open is an error.
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    if flags < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if flags & libc::FD_CLOEXEC != 0 {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // SAFETY: it is open, and nobody in this program owns it: all that Rust's library and this crate open
+    // is closed at an exec, this is not, and from here on it is, so it is not taken again.
+    let owned = unsafe { OwnedFd::from_raw_fd(raw) };
+    close_on_exec(owned.as_fd())?;
+    Ok(owned)
+}
 
-impl Inherited {
-    /// Owns the descriptor of this number.
-    ///
-    /// # Errors
-    /// When it is not open, stands for input or output of the program, or was taken before.
-    pub(crate) fn take(&mut self, number: u32) -> io::Result<OwnedFd> {
-        let raw = RawFd::try_from(number).map_err(|_| io::ErrorKind::InvalidData)?;
-        if raw <= 2 || !self.0.insert(number) {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        // SAFETY: this function is called before anything else of this program opens descriptors that
-        // it would not own: the list was made by the program that ran in this process before, which
-        // let just these stay open for us (`keep`), and each is taken once. Whether it is open at all
-        // is asked of the kernel next; a number that is not open is given back unowned.
-        let owned = unsafe { OwnedFd::from_raw_fd(raw) };
-        match close_on_exec(owned.as_fd()) {
-            Ok(()) => Ok(owned),
-            Err(error) => {
-                std::mem::forget(owned);
-                Err(error)
-            }
+#[cfg(test)]
+mod tests {
+    use super::{inherit, keep};
+    use std::fs::File;
+    use std::os::fd::{AsFd, AsRawFd, IntoRawFd};
+
+    #[test]
+    fn a_descriptor_that_was_kept_is_taken_once_and_one_of_our_own_never() {
+        let own = File::open("/dev/null").unwrap();
+        assert!(inherit(own.as_raw_fd() as u32).is_err(), "of this program");
+        let kept = keep(own.as_fd()).unwrap();
+        // as an exec does, which drops nothing
+        let _ = own.into_raw_fd();
+        let taken = inherit(kept).unwrap();
+        assert!(inherit(kept).is_err(), "for the second time");
+        drop(taken);
+        for number in [0, 1, 2, kept, u32::MAX] {
+            assert!(inherit(number).is_err(), "{number}");
         }
     }
 }

@@ -4,7 +4,7 @@ use super::breaker::Blame;
 use super::process::{Letter, Respawn, Stage, Worker};
 use super::table::{Held, Table};
 use super::{Holder, HolderSettings, WorkerId, WorkerProgram};
-use crate::inherited::{Inherited, close_on_exec, keep};
+use crate::inherited::{close_on_exec, inherit, keep};
 use crate::message::ToWorker;
 use crate::{FamilyKey, HeldId};
 use std::collections::{BTreeMap, VecDeque};
@@ -26,11 +26,11 @@ impl Holder {
     /// its standard input and goes on with [`Holder::resume`]. Returns only if that fails; the holder
     /// then goes on as before.
     pub fn replace_self(&mut self, mut command: Command) -> io::Error {
-        let list = match self.list() {
-            Ok(list) => list,
-            Err(error) => return error,
+        let error = match self.list() {
+            Ok(list) => command.stdin(Stdio::from(list)).exec(),
+            Err(error) => error,
         };
-        let error = command.stdin(Stdio::from(list)).exec();
+        // or every worker begun from now on would have all connections
         for descriptor in self.descriptors() {
             // it was open a moment ago
             let _ = close_on_exec(descriptor);
@@ -50,7 +50,7 @@ impl Holder {
         file.rewind()?;
         file.read_to_end(&mut list)?;
         rustix::stdio::dup2_stdin(&File::open("/dev/null")?)?;
-        let resumed = Self::from_list(&mut Reader::new(&list), &mut Inherited::default());
+        let resumed = Self::from_list(&mut Reader::new(&list));
         resumed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
@@ -105,7 +105,7 @@ impl Holder {
         Ok(file.into())
     }
 
-    fn from_list(r: &mut Reader<'_>, inherited: &mut Inherited) -> Result<Self, ListError> {
+    fn from_list(r: &mut Reader<'_>) -> Result<Self, ListError> {
         match r.u8()? {
             VERSION => {}
             other => return Err(WireError::UnknownVersion(other).into()),
@@ -120,21 +120,21 @@ impl Holder {
             within: Duration::from_millis(r.u64()?),
             fruitless_kills: r.u32()?,
         };
-        let family = FamilyKey::open(inherited.take(r.u32()?)?)?;
+        let family = FamilyKey::open(inherit(r.u32()?)?)?;
         let mut listeners = Vec::new();
         for _ in 0..r.u32()? {
-            listeners.push(inherited.take(r.u32()?)?);
+            listeners.push(inherit(r.u32()?)?);
         }
         let mut workers = BTreeMap::new();
         for _ in 0..r.u32()? {
-            workers.insert(WorkerId(r.u32()?), Worker::decode(r, inherited, stop_within)?);
+            workers.insert(WorkerId(r.u32()?), Worker::decode(r, stop_within)?);
         }
         for _ in 0..r.u32()? {
             let id = HeldId(r.u64()?);
             let carrier = Some(r.u32()?).filter(|&worker| worker != 0).map(WorkerId);
             let deaths = r.u32()?;
-            let (client, application) = (inherited.take(r.u32()?)?, inherited.take(r.u32()?)?);
-            let memory = inherited.take(r.u32()?)?;
+            let (client, application) = (inherit(r.u32()?)?, inherit(r.u32()?)?);
+            let memory = inherit(r.u32()?)?;
             // who killed whom is forgotten: the new program begins to count again
             let (blame, unfit) = (Blame::default(), vec![]);
             table.restore(id, Held { client, application, memory, carrier, deaths, blame, unfit });
@@ -229,7 +229,7 @@ impl Worker {
         Ok(())
     }
 
-    fn decode(r: &mut Reader<'_>, inherited: &mut Inherited, stop: Duration) -> Result<Self, ListError> {
+    fn decode(r: &mut Reader<'_>, stop: Duration) -> Result<Self, ListError> {
         let (pid, generation) = (r.u32()?, r.u32()?);
         let stage = match r.u8()? {
             0 => Stage::Starting,
@@ -241,8 +241,8 @@ impl Worker {
             _ => return Err(WireError::BadValue("stage of a worker").into()),
         };
         let (proved, load) = (r.flag()?, r.u32()? as usize);
-        let (process, socket) = (inherited.take(r.u32()?)?, inherited.take(r.u32()?)?);
-        let in_hand = inherited.take(r.u32()?)?;
+        let (process, socket) = (inherit(r.u32()?)?, inherit(r.u32()?)?);
+        let in_hand = inherit(r.u32()?)?;
         let mut letters = VecDeque::new();
         for _ in 0..r.u32()? {
             letters.push_back(match ToWorker::parse(r.bytes16()?)? {

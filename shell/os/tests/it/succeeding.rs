@@ -3,6 +3,8 @@
 use crate::carrying::{Ends, kill, turn_until};
 use crate::gateway::APPLICATION;
 use crate::roles;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -129,6 +131,18 @@ fn when_the_holder_is_killed_connections_go_on_and_another_can_listen() {
     said.for_each(drop);
 }
 
+/// The descriptors that this process would leave open over an exec.
+fn left_open() -> BTreeSet<std::path::PathBuf> {
+    const CLOSED_BY_EXEC: u32 = 0o2_000_000;
+    let flags = |path: &std::path::Path| {
+        let info = std::fs::read_to_string(path).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).unwrap();
+        u32::from_str_radix(flags.trim(), 8).unwrap()
+    };
+    let all = std::fs::read_dir("/proc/self/fdinfo").unwrap().map(|entry| entry.unwrap().path());
+    all.filter(|path| flags(path) & CLOSED_BY_EXEC == 0).collect()
+}
+
 #[test]
 fn a_holder_that_cannot_be_replaced_goes_on() {
     let mut holder = Holder::new(roles::settings(roles::worker("keeps", &[]), 2)).unwrap();
@@ -139,8 +153,17 @@ fn a_holder_that_cannot_be_replaced_goes_on() {
         }
         worker.is_some()
     });
+    let before = left_open();
     let error = holder.replace_self(std::process::Command::new("/nonexistent"));
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    assert_eq!(left_open(), before, "the next worker gets nothing that is not its own");
+    // and one that has no descriptor left for the list
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), ..limit }).unwrap();
+    let error = holder.replace_self(std::process::Command::new("/nonexistent"));
+    setrlimit(Resource::Nofile, limit).unwrap();
+    assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::MFILE.raw_os_error()));
+    assert_eq!(left_open(), before);
     kill(holder.pid(worker.unwrap()).unwrap());
     turn_until(&mut holder, |event| matches!(event, Event::Died { .. }));
     turn_until(&mut holder, |event| matches!(event, Event::Ready(_)));
