@@ -9,6 +9,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ impl Worker {
             .args(&program.arguments)
             .envs(program.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(theirs))
+            // so that Ctrl-C at a terminal reaches the holder alone, which lets them end in order
+            .process_group(0)
             .spawn()?;
         // it is not waited for before this holder does, so the number is still its own
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL);

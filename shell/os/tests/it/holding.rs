@@ -249,6 +249,19 @@ fn workers_that_die_young_are_begun_less_and_less_often() {
 }
 
 #[test]
+fn a_worker_has_a_process_group_of_its_own() {
+    let mut holder = Holder::new(settings(worker("keeps", &[]), 1)).unwrap();
+    let mut begun = None;
+    turn_until(&mut holder, |event| {
+        if let Event::Begun { pid, .. } = event {
+            begun = rustix::process::Pid::from_raw(i32::try_from(*pid).unwrap());
+        }
+        begun.is_some()
+    });
+    assert_eq!(rustix::process::getpgid(begun).ok(), begun);
+}
+
+#[test]
 fn workers_are_told_to_read_their_configuration_again() {
     let mut holder = Holder::new(settings(worker("keeps", &[]), 2)).unwrap();
     let mut ready = 0;
