@@ -3,6 +3,8 @@
 use crate::message::{MAX_CARRIED, ToHolder, ToWorker};
 use crate::pass::{self, Message};
 use crate::{FamilyKey, HeldId, InHand, Unable};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -57,7 +59,10 @@ pub enum FromHolder {
     HolderGone,
 }
 
-/// The socket to the holder.
+/// The socket to the holder, for any number of threads at once: each message is sent and received whole.
+///
+/// What is sent waits while the socket is full. That is not for long, since the holder never waits for a
+/// worker; a worker that must not wait at all says so by [`HolderLink::set_nonblocking`].
 #[derive(Debug)]
 pub struct HolderLink {
     socket: OwnedFd,
@@ -137,10 +142,20 @@ impl HolderLink {
                 (Some(client), Some(application), Some(memory)) => {
                     carried.push(HeldConnection { id, deaths, client, application, memory });
                 }
-                _ => self.unable(id, Unable::Exhausted)?,
+                // in any case: what was received does not come again
+                _ => self.say_at_last(ToHolder::Unable { id, why: Unable::Exhausted })?,
             }
         }
         Ok(FromHolder::Carry(carried))
+    }
+
+    /// Whether to tell `WouldBlock` rather than to wait, both when receiving and when the socket is full:
+    /// then the message was not sent, and is to be sent again when the socket is writable.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        Ok(rustix::io::ioctl_fionbio(&self.socket, nonblocking)?)
     }
 
     /// This worker can carry connections.
@@ -155,7 +170,9 @@ impl HolderLink {
     /// answer.
     ///
     /// # Errors
-    /// What the kernel says.
+    /// What the kernel says; `WouldBlock`, also of a socket that waits, when as many descriptors of this
+    /// user are on their way as one process may have: a socket that is writable says nothing of that, so
+    /// it is to be tried again after some milliseconds.
     pub fn hold(
         &self,
         token: u64,
@@ -190,6 +207,20 @@ impl HolderLink {
         self.say(ToHolder::Unable { id, why }, &[])
     }
 
+    /// Says it as soon as there is room.
+    fn say_at_last(&self, message: ToHolder) -> io::Result<()> {
+        loop {
+            match self.say(message, &[]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                said => return said,
+            }
+            match rustix::event::poll(&mut [PollFd::new(&self.socket, PollFlags::OUT)], None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     fn say(&self, message: ToHolder, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         pass::send(self.socket.as_fd(), &message.to_bytes(), descriptors, SendFlags::empty())
     }
@@ -198,5 +229,60 @@ impl HolderLink {
 impl AsFd for HolderLink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HolderLink, ToHolder, io, pass};
+    use crate::InHand;
+    use rustix::net::RecvFlags;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn many_threads_may_use_what_a_worker_has_at_once() {
+        fn shared<T: Send + Sync>() {}
+        shared::<HolderLink>();
+        shared::<InHand>();
+    }
+
+    #[test]
+    fn a_link_that_must_not_wait_tells_of_a_full_socket_and_goes_on_when_there_is_room() {
+        let (socket, holder) = pass::pair().expect("a pair");
+        let link = HolderLink { socket };
+        link.set_nonblocking(true).expect("a socket");
+        let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        assert!(link.receive().is_err_and(would_block), "nothing was said");
+        let mut sent = 0;
+        while link.ready().is_ok() {
+            sent += 1;
+        }
+        assert!(link.ready().is_err_and(would_block));
+        for _ in 0..sent {
+            let message = pass::receive(holder.as_fd(), RecvFlags::DONTWAIT).expect("it was sent");
+            assert_eq!(message.expect("a message").bytes(), [1]);
+        }
+        assert!(pass::receive(holder.as_fd(), RecvFlags::DONTWAIT).is_err_and(would_block), "whole or not");
+        link.ready().expect("room");
+    }
+
+    #[test]
+    fn what_found_no_descriptor_is_given_back_even_when_the_socket_is_full() {
+        let (socket, holder) = pass::pair().expect("a pair");
+        let link = HolderLink { socket };
+        link.set_nonblocking(true).expect("a socket");
+        while link.ready().is_ok() {}
+        let unable = ToHolder::Unable { id: crate::HeldId(7), why: crate::Unable::Exhausted };
+        let last = std::thread::scope(|threads| {
+            threads.spawn(|| link.say_at_last(unable).expect("said"));
+            loop {
+                let message = pass::receive(holder.as_fd(), RecvFlags::empty()).expect("it was sent");
+                let message = ToHolder::parse(message.expect("a message").bytes()).expect("a message");
+                if message != ToHolder::Ready {
+                    break message;
+                }
+            }
+        });
+        assert_eq!(last, unable);
     }
 }
