@@ -5,14 +5,17 @@
 //! What it knows of a connection is three descriptors, a number, and how its workers died.
 //!
 //! ```text
-//!   Starting ── Ready ──> gets connections ── Stop ──> Stopping ──┐
-//!       └──────────┴── nonsense ──> Condemned ────────────────────┴──> dead, waited for ──> the next
+//!   Starting ── Ready ──> may lead ── Stop ──> Stopping ──┐
+//!       └──────────┴── nonsense ──> Condemned ────────────┴──> dead, waited for ──> the next
 //! ```
+//! One worker **leads**: it accepts, and gets the connections of the dead. It leads until it is dead and
+//! waited for; then the next does. The others are begun, ready, and wait.
 
 mod breaker;
 mod event;
 mod handing;
 mod hearing;
+mod leading;
 mod process;
 mod staff;
 mod succession;
@@ -49,9 +52,9 @@ pub struct WorkerProgram {
 pub struct HolderSettings {
     /// The workers' program.
     pub program: WorkerProgram,
-    /// How many workers there are; with two or more, one is ready when another dies.
+    /// How many workers there are; with two or more, one is ready when the leader dies.
     pub workers: usize,
-    /// The listening sockets that all workers share, at most 250.
+    /// The listening sockets that all workers have, at most 250; the one that leads accepts.
     pub listeners: Vec<OwnedFd>,
     /// When a connection is ended that kills its workers.
     pub breaker: BreakerRules,
@@ -63,6 +66,13 @@ pub struct HolderSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(u32);
 
+/// What was once, whoever lives now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Past {
+    /// A worker that led was ready.
+    led: bool,
+}
+
 /// The holder.
 #[derive(Debug)]
 pub struct Holder {
@@ -70,7 +80,11 @@ pub struct Holder {
     family: FamilyKey,
     table: Table,
     workers: BTreeMap<WorkerId, Worker>,
-    /// Counts the programs; workers of the greatest are the ones that get connections.
+    /// Who leads, from the letter that says so until it is waited for.
+    leader: Option<WorkerId>,
+    /// What workers of this family came to be.
+    past: Past,
+    /// Counts the programs; workers of the greatest lead, as soon as they can.
     generation: u32,
     next_worker: u32,
     respawn: Respawn,
@@ -90,6 +104,8 @@ impl Holder {
             family: FamilyKey::create()?,
             table: Table::new(1),
             workers: BTreeMap::new(),
+            leader: None,
+            past: Past::default(),
             generation: 1,
             next_worker: 1,
             respawn: Respawn::default(),
@@ -106,9 +122,10 @@ impl Holder {
     /// When the kernel does not let it wait: the holder cannot go on.
     pub fn turn(&mut self, wake: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> io::Result<Vec<Event>> {
         self.stop_old_workers();
+        self.begin_workers();
+        self.appoint();
         self.hand_over();
         self.send_letters();
-        self.begin_workers();
         let (said, dead) = self.wait(wake, limit)?;
         for id in said {
             self.hear(id);
@@ -117,13 +134,14 @@ impl Holder {
             self.bury(id)?;
         }
         // at once: to begin the dead one's successor takes longer than all the rest
+        self.appoint();
         self.hand_over();
         self.send_letters();
         Ok(std::mem::take(&mut self.events))
     }
 
     /// Replaces all workers by ones of `program`: they are begun, and when all of them are ready the old
-    /// ones are told to stop.
+    /// ones are told to stop. Those that are not ready yet are told at once.
     pub fn replace_workers(&mut self, program: WorkerProgram) {
         self.settings.program = program;
         self.generation += 1;
@@ -168,6 +186,12 @@ impl Holder {
     pub fn busiest(&self) -> Option<WorkerId> {
         let carrying = self.workers.iter().filter(|(_, worker)| worker.load > 0);
         carrying.max_by_key(|(_, worker)| worker.load).map(|(&id, _)| id)
+    }
+
+    /// The worker that leads, if one does. It may not be ready yet, or be about to end.
+    #[must_use]
+    pub fn leader(&self) -> Option<WorkerId> {
+        self.leader
     }
 
     /// Who carries a connection.

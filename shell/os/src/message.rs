@@ -48,6 +48,8 @@ pub(crate) enum ToWorker {
     Stop,
     /// Read the configuration again.
     Reload,
+    /// Lead: accept, and carry what is there. Whether nobody did before.
+    Lead { first: bool },
 }
 
 impl ToHolder {
@@ -114,6 +116,10 @@ impl ToWorker {
             }
             Self::Stop => w.u8(5),
             Self::Reload => w.u8(6),
+            Self::Lead { first } => {
+                w.u8(7);
+                w.flag(*first);
+            }
         }
         w.into_bytes()
     }
@@ -133,6 +139,7 @@ impl ToWorker {
             4 => Self::NotHeld { token: r.u64()? },
             5 => Self::Stop,
             6 => Self::Reload,
+            7 => Self::Lead { first: r.flag()? },
             _ => return Err(WireError::BadValue("kind of message")),
         };
         r.finish()?;

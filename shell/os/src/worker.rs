@@ -36,7 +36,14 @@ pub enum FromHolder {
         /// The listening sockets, in the order of the holder's settings; shared with the other workers.
         listeners: Vec<OwnedFd>,
     },
-    /// Carry these on. Their former worker is dead.
+    /// Lead from now on: accept, and be what only one of the family can be. It may come before this worker
+    /// is ready, and comes before any connection of a dead leader's. It is never taken back.
+    Lead {
+        /// Nobody of this family led and was ready before.
+        first: bool,
+    },
+    /// Carry these on. Their former worker is dead. Also for one that does not lead, when the one that
+    /// does gave them back.
     Carry(Vec<HeldConnection>),
     /// The connection that was offered under `token` is held from now on.
     Held {
@@ -124,6 +131,7 @@ impl HolderLink {
             ToWorker::NotHeld { token } => Ok(FromHolder::NotHeld { token }),
             ToWorker::Stop => Ok(FromHolder::Stop),
             ToWorker::Reload => Ok(FromHolder::Reload),
+            ToWorker::Lead { first } => Ok(FromHolder::Lead { first }),
         }
     }
 
@@ -167,7 +175,7 @@ impl HolderLink {
     }
 
     /// Offers a connection to be held, once its ledger has its first commit. `token` comes back in the
-    /// answer.
+    /// answer. Only the worker that leads may.
     ///
     /// # Errors
     /// What the kernel says; `WouldBlock`, also of a socket that waits, when as many descriptors of this

@@ -26,6 +26,13 @@ pub enum Event {
     NotBegun(String),
     /// A worker is ready.
     Ready(WorkerId),
+    /// A worker leads from now on.
+    Led {
+        /// Which.
+        worker: WorkerId,
+        /// Nobody of this family led and was ready before.
+        first: bool,
+    },
     /// A worker said something that no worker says, and is replaced.
     Nonsense {
         /// Which.

@@ -8,14 +8,20 @@ use std::io;
 use std::os::fd::AsFd;
 
 impl Holder {
-    /// Gives each connection that nobody carries to the ready worker with the fewest, of the newest
-    /// program first.
+    /// Gives each connection that nobody carries to the worker that leads, when that is ready; one that a
+    /// worker gave back to any that may be able, of the newest program first.
     pub(super) fn hand_over(&mut self) {
+        let leader = self.leader;
         for id in self.table.orphans() {
             let Some(held) = self.table.get(id) else { continue };
-            let able = |(number, worker): &(&WorkerId, &mut Worker)| held.can(**number, worker.generation);
-            let ready = self.workers.iter_mut().filter(|(_, worker)| worker.is_ready()).filter(able);
-            let best = ready.min_by_key(|(_, worker)| (std::cmp::Reverse(worker.generation), worker.load));
+            let may = |(number, worker): &(&WorkerId, &mut Worker)| {
+                let leads = leader == Some(**number);
+                worker.is_ready()
+                    && (leads || !held.unfit.is_empty())
+                    && held.can(**number, worker.generation)
+            };
+            let able = self.workers.iter_mut().filter(may);
+            let best = able.max_by_key(|(number, worker)| (leader == Some(**number), worker.generation));
             if let Some((&number, worker)) = best {
                 worker.letters.push_back(Letter::Carry(id));
                 worker.load += 1;

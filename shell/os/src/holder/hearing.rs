@@ -54,18 +54,17 @@ impl Holder {
         match said {
             ToHolder::Hold { token } => return self.hold(from, token, message),
             _ if !none => return Err("descriptors where none belong"),
-            ToHolder::Ready => match worker.stage {
-                Stage::Starting => {
+            ToHolder::Ready if worker.proved => return Err("ready for the second time"),
+            ToHolder::Ready => {
+                worker.proved = true;
+                self.past.led |= self.leader == Some(from);
+                // one that was told to stop meanwhile will
+                if worker.stage == Stage::Starting {
                     worker.stage = Stage::Ready;
-                    worker.proved = true;
                     self.respawn.succeeded();
                     self.events.push(Event::Ready(from));
                 }
-                Stage::Stopping { .. } => {}
-                Stage::Ready | Stage::Silent { .. } | Stage::Condemned => {
-                    return Err("ready for the second time");
-                }
-            },
+            }
             ToHolder::Release { id } => {
                 self.table.carried_by(id, from).ok_or("a connection that is not its own")?;
                 self.table.remove(id);
@@ -89,11 +88,15 @@ impl Holder {
         Ok(())
     }
 
-    /// Holds a connection that a worker offers.
+    /// Holds a connection that the leader offers, which may have been told to stop meanwhile: it leads as
+    /// long as it lives, so nobody else was ever told that it may.
     pub(super) fn hold(&mut self, from: WorkerId, token: u64, message: Message) -> Result<(), &'static str> {
         let Some(worker) = self.workers.get_mut(&from) else { return Ok(()) };
         if worker.stage == Stage::Starting {
             return Err("a connection before it was ready");
+        }
+        if self.leader != Some(from) {
+            return Err("a connection of one that does not lead");
         }
         let answer = if message.cut || self.table.is_full() {
             self.events.push(Event::Full(from));

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(super) enum Stage {
     /// It was begun and did not say anything.
     Starting,
-    /// It carries connections.
+    /// It leads, or waits until it does.
     Ready,
     /// It was told to stop; after this time since the holder began it is killed.
     Stopping { until: Duration },

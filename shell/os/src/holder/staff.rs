@@ -7,37 +7,40 @@ use crate::message::ToWorker;
 use std::io;
 
 impl Holder {
-    /// Begins workers until there are as many of the present program as there should be.
+    /// Begins a worker if there are fewer of the present program than there should be, and all that live
+    /// were ready once: the first start makes what the others find, and two at once would both make it.
     pub(super) fn begin_workers(&mut self) {
         let now = self.now();
+        let one_begins = self.workers.values().any(|worker| !worker.proved);
+        if self.stopping || one_begins || now < self.respawn.not_before {
+            return;
+        }
         // one that is dying is replaced when it is dead: only then is it known how
         let is_present = |worker: &&Worker| {
             worker.generation == self.generation
                 && matches!(worker.stage, Stage::Starting | Stage::Ready | Stage::Silent { .. })
         };
         let present = self.workers.values().filter(is_present).count();
-        for _ in present..self.settings.workers {
-            if self.stopping || now < self.respawn.not_before {
-                return;
+        let settings = &self.settings;
+        if present >= settings.workers {
+            return;
+        }
+        match Worker::begin(&settings.program, self.generation, &self.family, &settings.listeners) {
+            Ok(worker) => {
+                let id = WorkerId(self.next_worker);
+                self.next_worker += 1;
+                self.events.push(Event::Begun { worker: id, pid: worker.pid });
+                self.workers.insert(id, worker);
             }
-            let settings = &self.settings;
-            match Worker::begin(&settings.program, self.generation, &self.family, &settings.listeners) {
-                Ok(worker) => {
-                    let id = WorkerId(self.next_worker);
-                    self.next_worker += 1;
-                    self.events.push(Event::Begun { worker: id, pid: worker.pid });
-                    self.workers.insert(id, worker);
-                }
-                Err(error) => {
-                    self.respawn.failed(now);
-                    self.events.push(Event::NotBegun(error.to_string()));
-                }
+            Err(error) => {
+                self.respawn.failed(now);
+                self.events.push(Event::NotBegun(error.to_string()));
             }
         }
     }
 
-    /// Once the present program's workers are ready, those of former programs stop. Those that take too
-    /// long are killed.
+    /// Once the present program's workers are ready, those of former programs stop; those that are not
+    /// ready yet at once, since the present program's wait for them. Those that take too long are killed.
     pub(super) fn stop_old_workers(&mut self) {
         let now = self.now();
         let generation = self.generation;
@@ -46,9 +49,8 @@ impl Holder {
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             match worker.stage {
-                Stage::Starting | Stage::Ready if enough && worker.generation != generation => {
-                    self.tell_to_stop(id);
-                }
+                Stage::Starting if worker.generation != generation => self.tell_to_stop(id),
+                Stage::Ready if enough && worker.generation != generation => self.tell_to_stop(id),
                 Stage::Stopping { until } | Stage::Silent { until } if until <= now => {
                     worker.condemn();
                     self.events.push(Event::DidNotStop(id));
@@ -89,14 +91,16 @@ impl Holder {
         let in_hand = InHand::read(&worker.in_hand);
         let in_hand: Vec<_> =
             in_hand.into_iter().filter(|&connection| self.carrier(connection) == Some(id)).collect();
-        let was_ready = worker.proved;
+        let (was_ready, is_present) = (worker.proved, worker.generation == self.generation);
         self.workers.remove(&id);
+        self.leader = self.leader.filter(|&leader| leader != id);
         let connections = self.table.orphan_all(id, death);
-        self.events.push(Event::Died { worker: id, death, connections, in_hand: in_hand.clone() });
-        if !was_ready {
+        let blamed = in_hand.clone();
+        self.events.push(Event::Died { worker: id, death, connections, in_hand });
+        if !was_ready && is_present {
             self.respawn.failed(now);
         }
-        for connection in in_hand {
+        for connection in blamed {
             let Some(held) = self.table.get_mut(connection) else { continue };
             let stamp = held.stamp();
             if held.blame.died(&self.settings.breaker, now, death, stamp) {

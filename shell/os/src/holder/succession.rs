@@ -3,7 +3,7 @@
 use super::breaker::Blame;
 use super::process::{Letter, Respawn, Stage, Worker};
 use super::table::{Held, Table};
-use super::{Holder, HolderSettings, WorkerId, WorkerProgram};
+use super::{Holder, HolderSettings, Past, WorkerId, WorkerProgram};
 use crate::inherited::{close_on_exec, inherit, keep};
 use crate::message::ToWorker;
 use crate::{FamilyKey, HeldId};
@@ -73,6 +73,8 @@ impl Holder {
         w.u32(self.next_worker);
         w.u32(self.generation);
         w.flag(self.stopping);
+        w.u32(self.leader.map_or(0, |leader| leader.0));
+        w.flag(self.past.led);
         self.settings.program.encode(&mut w);
         w.u32(u32::try_from(self.settings.workers).unwrap_or(u32::MAX));
         w.u64(u64::try_from(self.settings.stop_within.as_millis()).unwrap_or(u64::MAX));
@@ -112,6 +114,8 @@ impl Holder {
         }
         let mut table = Table::new(r.u64()?);
         let (next_worker, generation, stopping) = (r.u32()?, r.u32()?, r.flag()?);
+        let leader = read_worker(r)?;
+        let past = Past { led: r.flag()? };
         let program = WorkerProgram::decode(r)?;
         let wanted = r.u32()? as usize;
         let stop_within = Duration::from_millis(r.u64()?);
@@ -131,7 +135,7 @@ impl Holder {
         }
         for _ in 0..r.u32()? {
             let id = HeldId(r.u64()?);
-            let carrier = Some(r.u32()?).filter(|&worker| worker != 0).map(WorkerId);
+            let carrier = read_worker(r)?;
             let deaths = r.u32()?;
             let (client, application) = (inherit(r.u32()?)?, inherit(r.u32()?)?);
             let memory = inherit(r.u32()?)?;
@@ -140,6 +144,9 @@ impl Holder {
             table.restore(id, Held { client, application, memory, carrier, deaths, blame, unfit });
         }
         r.clone().finish()?;
+        if leader.is_some_and(|leader| !workers.contains_key(&leader)) {
+            return Err(WireError::BadValue("a leader that is no worker").into());
+        }
         let settings = HolderSettings { program, workers: wanted, listeners, breaker, stop_within };
         let (respawn, since) = (Respawn::default(), Instant::now());
         let events = Vec::new();
@@ -148,6 +155,8 @@ impl Holder {
             family,
             table,
             workers,
+            leader,
+            past,
             generation,
             next_worker,
             respawn,
@@ -179,6 +188,11 @@ fn text(w: &mut Writer, text: &OsStr) {
 fn read_text(r: &mut Reader<'_>) -> Result<OsString, WireError> {
     let length = r.u32()? as usize;
     Ok(OsString::from_vec(r.take(length)?.to_vec()))
+}
+
+/// A worker, or none.
+fn read_worker(r: &mut Reader<'_>) -> Result<Option<WorkerId>, WireError> {
+    Ok(Some(r.u32()?).filter(|&worker| worker != 0).map(WorkerId))
 }
 
 impl WorkerProgram {

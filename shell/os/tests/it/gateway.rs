@@ -49,6 +49,8 @@ struct Worker {
     listener: Option<TcpListener>,
     connections: Vec<Connection>,
     tokens: u64,
+    /// It is the one that accepts.
+    leads: bool,
     /// The holder is gone.
     alone: bool,
     /// Has never anything to say; its other end is kept.
@@ -69,8 +71,8 @@ pub(crate) fn run() {
     SystemEntropy.fill(&mut [0; 16]);
     link.ready().unwrap();
     let (nothing, _other_end) = symbolon_os::pass::pair().unwrap();
-    let (connections, tokens, alone) = (vec![], 0, false);
-    Worker { link, in_hand, family, listener, connections, tokens, alone, nothing, _other_end }.work();
+    let (connections, tokens, leads, alone) = (vec![], 0, false, false);
+    Worker { link, in_hand, family, listener, connections, tokens, leads, alone, nothing, _other_end }.work();
 }
 
 impl Worker {
@@ -100,7 +102,8 @@ impl Worker {
         // a link without a holder would wake us again and again
         let link = if self.alone { self.nothing.as_fd() } else { self.link.as_fd() };
         let mut fds = vec![PollFd::from_borrowed_fd(link, PollFlags::IN)];
-        fds.extend(self.listener.iter().map(|listener| PollFd::new(listener, PollFlags::IN)));
+        let listener = self.listener.iter().filter(|_| self.leads);
+        fds.extend(listener.map(|listener| PollFd::new(listener, PollFlags::IN)));
         let first = fds.len();
         for connection in &self.connections {
             let waits = connection.waits;
@@ -135,6 +138,7 @@ impl Worker {
                 }
             }
             FromHolder::NotHeld { token } => self.connections.retain(|c| c.token != token),
+            FromHolder::Lead { .. } => self.leads = true,
             FromHolder::Stop => return false,
             FromHolder::HolderGone => {
                 // what is carried goes on without a net, and another holder can listen

@@ -90,7 +90,7 @@ fn what_each_thread_of_a_dead_worker_had_in_hand_is_blamed() {
 fn kills_are_held_against_a_connection_only_while_it_does_not_go_forward() {
     let breaker = BreakerRules { fruitless_kills: 3, ..BreakerRules::default() };
     for (works, lives) in [("forward", true), ("in vain", false)] {
-        let mut offered = Offered::new(1, "keeps", breaker);
+        let mut offered = Offered::new(1, 1, "keeps", breaker);
         offered.holder.replace_workers(worker("keeps", &[("WORKS", works.into())]));
         for kills in 1..=6 {
             let mut ended = false;

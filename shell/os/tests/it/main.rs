@@ -12,6 +12,7 @@ mod counting;
 mod gateway;
 mod holding;
 mod layer;
+mod leading;
 mod memory;
 mod offering;
 mod passing;

@@ -16,6 +16,8 @@ use symbolon_session::ledger::Geometry;
 
 /// Where the test waits for the other ends of connections.
 pub(crate) const OTHER_ENDS: &str = "SYMBOLON_OS_TEST_OTHER_ENDS";
+/// A file that the first worker takes away.
+pub(crate) const FIRST: &str = "SYMBOLON_OS_TEST_FIRST";
 
 fn memory() -> MemoryFile {
     let geometry = Geometry::new(ConnectionId([2; 16]), 1 << 16, 1 << 16).unwrap();
@@ -32,6 +34,12 @@ pub(crate) fn offer(link: &HolderLink, token: u64) -> (TcpStream, TcpStream, Mem
     (client, application, memory)
 }
 
+/// In a worker: whether no other worker has asked this before. The file of the name in `FIRST` is there
+/// until then.
+pub(crate) fn is_first() -> bool {
+    std::fs::remove_file(std::env::var(FIRST).unwrap()).is_ok()
+}
+
 /// In a worker: says what no worker says, of the kind that it is told, with a connection in its care.
 pub(crate) fn babbles() {
     let link = HolderLink::from_standard_input().unwrap();
@@ -45,10 +53,15 @@ pub(crate) fn babbles() {
     let hold = [2, 0, 0, 0, 0, 0, 0, 0, 1];
     let _kept = match std::env::var("NONSENSE").unwrap().as_str() {
         "before it is ready" => Some(offer(&link, 1)),
+        "without leading" => {
+            link.ready().unwrap();
+            // the first finds the file, and leads
+            (!is_first()).then(|| offer(&link, 1))
+        }
         kind => {
             link.ready().unwrap();
             let kept = offer(&link, 1);
-            let FromHolder::Held { .. } = link.receive().unwrap() else { panic!("the answer") };
+            while !matches!(link.receive().unwrap(), FromHolder::Held { .. }) {}
             match kind {
                 "an unknown message" => say(&[99], &[]),
                 "too many bytes" => say(&[1, 0], &[]),
@@ -71,9 +84,7 @@ pub(crate) fn babbles() {
         }
     };
     // it is ended by the holder, not by itself
-    loop {
-        link.receive().unwrap();
-    }
+    while !matches!(link.receive().unwrap(), FromHolder::HolderGone) {}
 }
 
 /// Whether the other end was reset.
@@ -88,7 +99,7 @@ pub(crate) fn is_open(mut socket: &TcpStream) -> bool {
     matches!(socket.read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
-/// A holder whose first worker offered connections, of which the test has the other ends.
+/// A holder whose leader offered connections, of which the test has the other ends.
 pub(crate) struct Offered {
     pub(crate) holder: Holder,
     pub(crate) ids: Vec<HeldId>,
@@ -99,7 +110,7 @@ pub(crate) struct Offered {
 }
 
 impl Offered {
-    pub(crate) fn new(count: usize, program: &str, breaker: BreakerRules) -> Self {
+    pub(crate) fn new(count: usize, workers: usize, program: &str, breaker: BreakerRules) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let offers = tempfile::tempdir().unwrap();
         let file = offers.path().join("offers").to_str().unwrap().to_owned();
@@ -111,7 +122,7 @@ impl Offered {
                 accepted.lock().unwrap().push(end.unwrap());
             }
         });
-        let settings = HolderSettings { breaker, ..settings(worker(program, &environment), 1) };
+        let settings = HolderSettings { breaker, ..settings(worker(program, &environment), workers) };
         let holder = Holder::new(settings).unwrap();
         let mut offered = Self { holder, ids: vec![], ends, offers, environment };
         offered.offer(count);
@@ -124,7 +135,7 @@ impl Offered {
         offered
     }
 
-    /// The next worker that begins with `OFFERS` offers so many.
+    /// The next worker with `OFFERS` that leads offers so many.
     pub(crate) fn offer(&self, count: usize) {
         std::fs::write(self.offers.path().join("offers"), count.to_string()).unwrap();
     }
@@ -154,5 +165,5 @@ impl Offered {
 }
 
 pub(crate) fn with_connections(count: usize) -> Offered {
-    Offered::new(count, "keeps", BreakerRules::default())
+    Offered::new(count, 1, "keeps", BreakerRules::default())
 }

@@ -1,13 +1,17 @@
 //! This program again, as a worker or a holder.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::Command;
 use symbolon_os::{
     FromHolder, HeldConnection, HolderLink, HolderSettings, MemoryFile, Unable, WorkerProgram,
 };
 use symbolon_session::ledger::{LedgerMemory, STAMP_AT};
 
+/// Where workers write down what the holder says.
+pub(crate) const DIARIES: &str = "SYMBOLON_OS_TEST_DIARIES";
 const ROLE: &str = "SYMBOLON_OS_TEST_ROLE";
 const ARGUMENTS: [&str; 3] = ["roles::the_role_that_another_test_gave", "--exact", "--nocapture"];
 
@@ -18,6 +22,8 @@ fn the_role_that_another_test_gave() {
         "gateway" => crate::gateway::run(),
         "keeps" => keeps(None),
         "two hands" => two_hands(),
+        "one refuses, one is never ready" if crate::offering::is_first() => keeps(Some(Unable::Layout)),
+        "one refuses, one is never ready" | "is never ready" => is_never_ready(),
         "refuses" => keeps(Some(Unable::Layout)),
         "is full" => keeps(Some(Unable::Exhausted)),
         "dies young" => panic!("before it is ready"),
@@ -68,17 +74,21 @@ fn keeps(refuses: Option<Unable>) {
     let FromHolder::Begin { in_hand, .. } = link.receive().unwrap() else { panic!("the first message") };
     link.ready().unwrap();
     let mut kept = vec![];
-    // the first that finds the file offers so many connections
-    let offers = std::env::var("OFFERS").ok().and_then(|file| {
-        let count = std::fs::read_to_string(&file).ok()?.parse().ok()?;
-        std::fs::remove_file(file).ok().map(|()| count)
-    });
-    for token in 1..=offers.unwrap_or(0) {
-        kept.push(crate::offering::offer(&link, token));
-    }
     let (poison, works) = (std::env::var("POISON").ok(), std::env::var("WORKS").ok());
     loop {
-        match link.receive().unwrap() {
+        let message = link.receive().unwrap();
+        diary(&message);
+        match message {
+            FromHolder::Lead { .. } => {
+                // the first that finds the file offers so many connections
+                let offers = std::env::var("OFFERS").ok().and_then(|file| {
+                    let count = std::fs::read_to_string(&file).ok()?.parse().ok()?;
+                    std::fs::remove_file(file).ok().map(|()| count)
+                });
+                for token in 1..=offers.unwrap_or(0) {
+                    kept.push(crate::offering::offer(&link, token));
+                }
+            }
             FromHolder::Carry(connections) => {
                 for held in connections {
                     in_hand.take(held.id);
@@ -97,6 +107,22 @@ fn keeps(refuses: Option<Unable>) {
             FromHolder::Reload => return,
             FromHolder::Begin { .. } | FromHolder::Held { .. } | FromHolder::NotHeld { .. } => {}
         }
+    }
+}
+
+/// Writes down what the holder said, for the test, in a file of this process.
+fn diary(message: &FromHolder) {
+    let line = match message {
+        FromHolder::Lead { first: true } => "lead as the first",
+        FromHolder::Lead { first: false } => "lead",
+        FromHolder::Carry(_) => "carry",
+        FromHolder::Stop => "stop",
+        _ => return,
+    };
+    if let Ok(diaries) = std::env::var(DIARIES) {
+        let path = Path::new(&diaries).join(std::process::id().to_string());
+        let mut file = std::fs::File::options().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{line}").unwrap();
     }
 }
 
@@ -147,6 +173,12 @@ fn two_hands() {
             carries(&link, held, None);
         }
     }
+}
+
+/// A worker whose start takes until it is told to stop.
+fn is_never_ready() {
+    let link = HolderLink::from_standard_input().unwrap();
+    while !matches!(link.receive().unwrap(), FromHolder::Stop | FromHolder::HolderGone) {}
 }
 
 /// A worker that hears and does not obey.
