@@ -155,12 +155,20 @@ impl Holder {
         }
     }
 
-    /// Tells all workers to stop, and begins none. Connections end with the holder.
+    /// Tells all workers to stop in order, and begins none. Connections end with the holder.
     pub fn stop(&mut self) {
-        self.stopping = true;
-        for id in self.workers.keys().copied().collect::<Vec<_>>() {
-            self.tell_to_stop(id);
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
         }
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.tell_to_stop(id, true);
+        }
+    }
+
+    /// Kills all workers at once, and begins none. Connections end with the holder.
+    pub fn kill(&mut self) {
+        self.stopping = true;
+        self.workers.values_mut().for_each(Worker::condemn);
     }
 
     /// How many workers there are.

@@ -44,8 +44,8 @@ pub(crate) enum ToWorker {
     Held { token: u64, id: HeldId },
     /// The connection is not held; carry it without a net or not at all.
     NotHeld { token: u64 },
-    /// Stop at the next step; others carry on.
-    Stop,
+    /// Stop: at the next step, and others carry on; or, if the whole family ends, in order.
+    Stop { last: bool },
     /// Read the configuration again.
     Reload,
     /// Lead: accept, and carry what is there. Whether nobody did before.
@@ -114,7 +114,10 @@ impl ToWorker {
                 w.u8(4);
                 w.u64(*token);
             }
-            Self::Stop => w.u8(5),
+            Self::Stop { last } => {
+                w.u8(5);
+                w.flag(*last);
+            }
             Self::Reload => w.u8(6),
             Self::Lead { first } => {
                 w.u8(7);
@@ -137,7 +140,7 @@ impl ToWorker {
             }
             3 => Self::Held { token: r.u64()?, id: HeldId(r.u64()?) },
             4 => Self::NotHeld { token: r.u64()? },
-            5 => Self::Stop,
+            5 => Self::Stop { last: r.flag()? },
             6 => Self::Reload,
             7 => Self::Lead { first: r.flag()? },
             _ => return Err(WireError::BadValue("kind of message")),

@@ -57,8 +57,12 @@ pub enum FromHolder {
         /// The worker's own number.
         token: u64,
     },
-    /// Stop at the next step of each connection and end the process; others carry on.
-    Stop,
+    /// Stop and end the process. May come for a second time, then as the last.
+    Stop {
+        /// The whole family ends: connections are brought to their end in order, and nobody carries on.
+        /// Otherwise at the next step of each connection; others carry on.
+        last: bool,
+    },
     /// Read the configuration again; connections stay as they are.
     Reload,
     /// The holder is gone: what this worker carries dies with it. Accept nothing more, close the
@@ -129,7 +133,7 @@ impl HolderLink {
             ToWorker::Carry(connections) => self.handed_over(connections, message),
             ToWorker::Held { token, id } => Ok(FromHolder::Held { token, id }),
             ToWorker::NotHeld { token } => Ok(FromHolder::NotHeld { token }),
-            ToWorker::Stop => Ok(FromHolder::Stop),
+            ToWorker::Stop { last } => Ok(FromHolder::Stop { last }),
             ToWorker::Reload => Ok(FromHolder::Reload),
             ToWorker::Lead { first } => Ok(FromHolder::Lead { first }),
         }

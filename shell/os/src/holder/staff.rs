@@ -49,8 +49,8 @@ impl Holder {
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             match worker.stage {
-                Stage::Starting if worker.generation != generation => self.tell_to_stop(id),
-                Stage::Ready if enough && worker.generation != generation => self.tell_to_stop(id),
+                Stage::Starting if worker.generation != generation => self.tell_to_stop(id, false),
+                Stage::Ready if enough && worker.generation != generation => self.tell_to_stop(id, false),
                 Stage::Stopping { until } | Stage::Silent { until } if until <= now => {
                     worker.condemn();
                     self.events.push(Event::DidNotStop(id));
@@ -60,10 +60,12 @@ impl Holder {
         }
     }
 
-    pub(super) fn tell_to_stop(&mut self, id: WorkerId) {
+    /// Tells a worker to stop; one that was told already only if it is the last that it hears.
+    pub(super) fn tell_to_stop(&mut self, id: WorkerId, last: bool) {
         let until = self.now() + self.settings.stop_within;
         if let Some(worker) = self.workers.get_mut(&id)
-            && matches!(worker.stage, Stage::Starting | Stage::Ready)
+            && worker.is_heard()
+            && (last || !matches!(worker.stage, Stage::Stopping { .. }))
         {
             worker.stage = Stage::Stopping { until };
             // what it was to carry, and did not get, is another's
@@ -76,7 +78,7 @@ impl Holder {
                     plain @ Letter::Plain(_) => worker.letters.push_back(plain),
                 }
             }
-            worker.letters.push_back(Letter::Plain(ToWorker::Stop));
+            worker.letters.push_back(Letter::Plain(ToWorker::Stop { last }));
         }
     }
 

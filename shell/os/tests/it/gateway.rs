@@ -139,7 +139,7 @@ impl Worker {
             }
             FromHolder::NotHeld { token } => self.connections.retain(|c| c.token != token),
             FromHolder::Lead { .. } => self.leads = true,
-            FromHolder::Stop => return false,
+            FromHolder::Stop { .. } => return false,
             FromHolder::HolderGone => {
                 // what is carried goes on without a net, and another holder can listen
                 self.alone = true;

@@ -6,7 +6,7 @@ use crate::roles::{DIARIES, settings, worker};
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use symbolon_os::{BreakerRules, Death, EndedBy, Event, Holder, WorkerId};
 
 const LONG: Option<Duration> = Some(Duration::from_secs(10));
@@ -92,7 +92,7 @@ fn of_two_workers_one_leads_and_knows_that_it_is_the_first() {
     until_nobody_lives(&mut holder);
     assert_eq!(holder.leader(), None);
     let told = diaries(directory.path());
-    assert_eq!(told, [vec!["lead as the first", "stop"], vec!["stop"]]);
+    assert_eq!(told, [vec!["lead as the first", "stop as the last"], vec!["stop as the last"]]);
 }
 
 #[test]
@@ -210,4 +210,45 @@ fn a_worker_that_is_never_ready_does_not_keep_another_program_from_its_start() {
         at(&|event| matches!(event, Event::Died { worker, death: Death::Ended, .. } if *worker == never));
     assert!(died < at(&|event| matches!(event, Event::Begun { .. })), "not two at once");
     assert!(died < at(&|event| matches!(event, Event::Led { first: true, .. })), "nobody was ready yet");
+}
+
+#[test]
+fn who_was_told_to_stop_is_told_again_when_the_family_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let environment = [(DIARIES, path(directory.path())), ("LINGERS", "".into())];
+    let mut holder = Holder::new(settings(worker("keeps", &environment), 1)).unwrap();
+    until_ready(&mut holder, 1);
+    let former = holder.leader();
+    holder.replace_workers(worker("keeps", &[]));
+    let begun = Instant::now();
+    while diaries(directory.path()) != [["lead as the first", "stop"]] {
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        holder.turn(None, Some(Duration::from_millis(10))).unwrap();
+    }
+    assert_eq!(holder.leader(), former, "it leads as long as it lives");
+    holder.stop();
+    holder.stop();
+    for event in until_nobody_lives(&mut holder) {
+        assert!(matches!(event, Event::Died { death: Death::Ended, .. }), "{event:?}");
+    }
+    assert_eq!(diaries(directory.path()), [["lead as the first", "stop", "stop as the last"]]);
+}
+
+#[test]
+fn a_holder_that_is_to_end_at_once_kills_its_workers() {
+    for stopped_before in [false, true] {
+        let mut holder = Holder::new(settings(worker("does not stop", &[]), 2)).unwrap();
+        until_ready(&mut holder, 2);
+        if stopped_before {
+            holder.stop();
+        }
+        holder.kill();
+        let happened = until_nobody_lives(&mut holder);
+        assert_eq!(happened.len(), 2, "{happened:?}");
+        for event in happened {
+            let killed = Death::Crashed { status: None, signal: Some(9) };
+            assert!(matches!(event, Event::Died { death, .. } if death == killed), "{event:?}");
+        }
+        assert_eq!(holder.turn(None, Some(Duration::ZERO)).unwrap(), [], "and begins nobody");
+    }
 }

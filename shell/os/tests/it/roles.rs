@@ -102,7 +102,8 @@ fn keeps(refuses: Option<Unable>) {
                     }
                 }
             }
-            FromHolder::Stop | FromHolder::HolderGone => return,
+            FromHolder::Stop { last: false } if std::env::var("LINGERS").is_ok() => {}
+            FromHolder::Stop { .. } | FromHolder::HolderGone => return,
             // as a sign to the test
             FromHolder::Reload => return,
             FromHolder::Begin { .. } | FromHolder::Held { .. } | FromHolder::NotHeld { .. } => {}
@@ -116,7 +117,8 @@ fn diary(message: &FromHolder) {
         FromHolder::Lead { first: true } => "lead as the first",
         FromHolder::Lead { first: false } => "lead",
         FromHolder::Carry(_) => "carry",
-        FromHolder::Stop => "stop",
+        FromHolder::Stop { last: true } => "stop as the last",
+        FromHolder::Stop { last: false } => "stop",
         _ => return,
     };
     if let Ok(diaries) = std::env::var(DIARIES) {
@@ -146,7 +148,7 @@ fn two_hands() {
     loop {
         let connections = match link.receive().unwrap() {
             FromHolder::Carry(connections) => connections,
-            FromHolder::Stop | FromHolder::HolderGone => return,
+            FromHolder::Stop { .. } | FromHolder::HolderGone => return,
             _ => continue,
         };
         if connections.iter().filter(|held| poison(held)).count() == 2 {
@@ -178,7 +180,7 @@ fn two_hands() {
 /// A worker whose start takes until it is told to stop.
 fn is_never_ready() {
     let link = HolderLink::from_standard_input().unwrap();
-    while !matches!(link.receive().unwrap(), FromHolder::Stop | FromHolder::HolderGone) {}
+    while !matches!(link.receive().unwrap(), FromHolder::Stop { .. } | FromHolder::HolderGone) {}
 }
 
 /// A worker that hears and does not obey.
