@@ -69,6 +69,8 @@ pub struct WorkerId(u32);
 /// What was once, whoever lives now.
 #[derive(Clone, Copy, Debug, Default)]
 struct Past {
+    /// A worker was ready.
+    ready: bool,
     /// A worker that led was ready.
     led: bool,
 }

@@ -52,6 +52,9 @@ pub enum Event {
         connections: usize,
         /// What its threads were working on.
         in_hand: Vec<HeldId>,
+        /// No worker of this family was ever ready, and this one was not to be replaced: the next will
+        /// hardly come further.
+        never_ready: bool,
     },
     /// A connection is held.
     Held {

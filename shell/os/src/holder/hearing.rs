@@ -57,6 +57,7 @@ impl Holder {
             ToHolder::Ready if worker.proved => return Err("ready for the second time"),
             ToHolder::Ready => {
                 worker.proved = true;
+                self.past.ready = true;
                 self.past.led |= self.leader == Some(from);
                 // one that was told to stop meanwhile will
                 if worker.stage == Stage::Starting {

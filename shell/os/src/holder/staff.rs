@@ -97,8 +97,9 @@ impl Holder {
         self.workers.remove(&id);
         self.leader = self.leader.filter(|&leader| leader != id);
         let connections = self.table.orphan_all(id, death);
+        let never_ready = !self.past.ready && is_present && !self.stopping;
         let blamed = in_hand.clone();
-        self.events.push(Event::Died { worker: id, death, connections, in_hand });
+        self.events.push(Event::Died { worker: id, death, connections, in_hand, never_ready });
         if !was_ready && is_present {
             self.respawn.failed(now);
         }

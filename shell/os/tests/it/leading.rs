@@ -206,10 +206,33 @@ fn a_worker_that_is_never_ready_does_not_keep_another_program_from_its_start() {
     holder.replace_workers(worker("keeps", &[]));
     let happened = until_ready(&mut holder, 2);
     let at = |is: &dyn Fn(&Event) -> bool| happened.iter().position(is).unwrap();
-    let died =
-        at(&|event| matches!(event, Event::Died { worker, death: Death::Ended, .. } if *worker == never));
+    let died = at(
+        &|event| matches!(event, Event::Died { worker, death: Death::Ended, never_ready: false, .. } if *worker == never),
+    );
     assert!(died < at(&|event| matches!(event, Event::Begun { .. })), "not two at once");
     assert!(died < at(&|event| matches!(event, Event::Led { first: true, .. })), "nobody was ready yet");
+}
+
+#[test]
+fn that_a_program_never_came_to_be_ready_is_told_with_its_status() {
+    let mut holder = Holder::new(settings(worker("dies young", &[]), 2)).unwrap();
+    let panicked = Death::Crashed { status: Some(101), signal: None };
+    let next = |holder: &mut Holder| {
+        let mut died = None;
+        turn_until(holder, |event| {
+            if let Event::Died { death, never_ready, .. } = event {
+                died = Some((*death, *never_ready));
+            }
+            died.is_some()
+        });
+        died.unwrap()
+    };
+    assert_eq!(next(&mut holder), (panicked, true));
+    assert_eq!(next(&mut holder), (panicked, true));
+    holder.replace_workers(worker("keeps", &[]));
+    until_ready(&mut holder, 2);
+    holder.replace_workers(worker("dies young", &[]));
+    assert_eq!(next(&mut holder), (panicked, false));
 }
 
 #[test]
