@@ -11,19 +11,17 @@
 use crate::NodeError;
 use crate::config::NodeConfig;
 use crate::draw::draw;
+use crate::files::{damaged, make_private_dir, read, write_private};
 use crate::succession;
-use rustix::fs::Mode;
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use symbolon_crypto::{Entropy, GatewayName, Secret, SecretBytes};
+use symbolon_crypto::{Entropy, GatewayName, Secret};
 use symbolon_issuer::{Identity, Issuer, Validity};
 use symbolon_provider::{P256SigningKey, SystemEntropy};
 use symbolon_store::NodeId;
 use symbolon_wire::Time;
 
-const ISSUER_YEARS: u32 = 20;
+/// An issuer's life, in years.
+pub(crate) const ISSUER_YEARS: u32 = 20;
 /// A gateway identity's life, in seconds.
 pub(crate) const IDENTITY_SECS: u64 = 397 * 24 * 3600;
 
@@ -222,52 +220,4 @@ pub(crate) fn load_pair(dir: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256S
 fn save_pair(dir: &Path, stem: &str, certificate: &[u8], key: &P256SigningKey) -> Result<(), NodeError> {
     write_private(&dir.join(format!("{stem}.key")), key.pkcs8().expose())?;
     write_private(&dir.join(format!("{stem}.crt")), certificate)
-}
-
-pub(crate) fn damaged(path: &Path, reason: &str) -> NodeError {
-    NodeError::Damaged { path: path.to_owned(), reason: reason.to_owned() }
-}
-
-pub(crate) fn file_error(path: &Path) -> impl FnOnce(std::io::Error) -> NodeError {
-    let path = path.to_owned();
-    move |source| NodeError::File { path, source }
-}
-
-/// Makes a directory that only its owner enters.
-pub(crate) fn make_private_dir(dir: &Path) -> Result<(), NodeError> {
-    fs::create_dir_all(dir).map_err(file_error(dir))?;
-    let mode = fs::metadata(dir).map_err(file_error(dir))?.permissions().mode();
-    if mode & 0o077 != 0 {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(file_error(dir))?;
-    }
-    Ok(())
-}
-
-pub(crate) fn read(path: &Path) -> Result<Option<SecretBytes>, NodeError> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(SecretBytes::new(bytes))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(file_error(path)(e)),
-    }
-}
-
-/// Writes a file that only its owner reads, whole or not at all.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
-    let temporary = path.with_extension("new");
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(Mode::from_raw_mode(0o600).as_raw_mode())
-            .open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        if let Some(parent) = path.parent() {
-            fs::File::open(parent)?.sync_all()?;
-        }
-        Ok(())
-    };
-    write().map_err(file_error(path))
 }

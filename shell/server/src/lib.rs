@@ -25,6 +25,7 @@ mod door;
 mod draw;
 mod entrance;
 mod error;
+mod files;
 mod front;
 mod gateway;
 mod keys;

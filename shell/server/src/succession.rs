@@ -14,7 +14,8 @@
 
 use crate::clock::now;
 use crate::error::NodeError;
-use crate::keys::{self, damaged, file_error, write_private};
+use crate::files::{self, damaged, file_error, write_private};
+use crate::keys;
 use crate::node::Shared;
 use std::path::Path;
 use symbolon_crypto::TrustedIssuer;
@@ -72,7 +73,7 @@ pub(crate) fn complete(home: &Path) -> Result<(), NodeError> {
 fn put_in_place(home: &Path, steps: &[(&str, &str)]) -> Result<(), NodeError> {
     for (from, to) in steps {
         // What is not there any more was put in its place before.
-        if let Some(content) = keys::read(&home.join(from))? {
+        if let Some(content) = files::read(&home.join(from))? {
             write_private(&home.join(to), content.expose())?;
         }
     }
@@ -96,7 +97,7 @@ impl Shared {
         let home = self.config.home();
         let path = home.join("issuer.crt");
         let present = self.issuer();
-        let Some(certificate) = keys::read(&path)?.filter(|c| c.expose() != present.certificate()) else {
+        let Some(certificate) = files::read(&path)?.filter(|c| c.expose() != present.certificate()) else {
             return Ok(false);
         };
         let next = TrustedIssuer::from_certificate(self.gateway.crypto, certificate.expose())?;

@@ -8,9 +8,11 @@
 
 use super::error::ApiError;
 use super::{administrator, at};
-use crate::keys::write_private;
+use crate::NodeError;
+use crate::files::{self, write_private};
+use crate::keys::{IDENTITY_SECS, ISSUER_YEARS};
 use crate::node::Shared;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use symbolon_crypto::{IssuerChange, IssuerFingerprint, SecretBytes, SubjectId, TrustedIssuer};
 use symbolon_issuer::{
     BundleItem, CertificateRequest, Identity, Issuer, IssuerError, ListOrder, RequestBundle,
@@ -28,10 +30,6 @@ use symbolon_wire::Time;
 const LIST_SECS: u64 = 7 * 24 * 3600;
 /// How long a revoked certificate stays on the list after its end, in seconds: longer than any grace.
 const KEEP_REVOKED_SECS: u64 = 400 * 24 * 3600;
-/// A new issuer's life, in years.
-const ISSUER_YEARS: u32 = 20;
-/// A gateway identity's life, in seconds.
-const IDENTITY_SECS: u64 = 397 * 24 * 3600;
 
 /// What a certificate comes from.
 #[derive(Default)]
@@ -65,7 +63,7 @@ impl<'a> Office<'a> {
         let home = node.config.home();
         let issuer = load(home, "issuer")?;
         let until = issuer.as_ref().map(|i| i.validity().until());
-        let next = trusted(node, &file(home, "issuer-next.crt"))?;
+        let next = trusted(node, &home.join("issuer-next.crt"))?;
         Ok(Self { node, by, issuer, until, next })
     }
 
@@ -209,8 +207,8 @@ impl<'a> Office<'a> {
         let next = Issuer::create("Symbolon issuer", at(), ISSUER_YEARS).map_err(refused)?;
         let change = issuer.hand_over(&next, at().plus_secs(overlap_secs), at()).map_err(refused)?;
         // the key first: a certificate without its key is of no use
-        write_private(&file(home, "issuer-next.key"), next.key().pkcs8().expose())?;
-        write_private(&file(home, "issuer-next.crt"), next.certificate())?;
+        write_private(&home.join("issuer-next.key"), next.key().pkcs8().expose()).map_err(failed)?;
+        write_private(&home.join("issuer-next.crt"), next.certificate()).map_err(failed)?;
         Ok(change)
     }
 
@@ -253,22 +251,15 @@ fn refused(e: IssuerError) -> ApiError {
     }
 }
 
-fn file(home: &Path, name: &str) -> PathBuf {
-    home.join(name)
-}
-
-fn contents(path: &Path) -> Result<Option<SecretBytes>, ApiError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(SecretBytes::new(bytes))),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(ApiError::internal(format!("{}: {e}", path.display()))),
-    }
+/// A file of the node's directory cannot be used, so nothing was changed.
+pub(super) fn failed(e: NodeError) -> ApiError {
+    ApiError::internal(e.to_string())
 }
 
 /// A certificate with its key; nothing when the key is elsewhere.
 fn pair(home: &Path, stem: &str) -> Result<Option<(Vec<u8>, P256SigningKey)>, ApiError> {
-    let certificate = contents(&file(home, &format!("{stem}.crt")))?;
-    let key = contents(&file(home, &format!("{stem}.key")))?;
+    let certificate = files::read(&home.join(format!("{stem}.crt"))).map_err(failed)?;
+    let key = files::read(&home.join(format!("{stem}.key"))).map_err(failed)?;
     let (Some(certificate), Some(key)) = (certificate, key) else { return Ok(None) };
     let key = P256SigningKey::from_pkcs8(key)
         .map_err(|_| ApiError::internal(format!("{stem}.key is not a PKCS #8 key")))?;
@@ -282,7 +273,7 @@ fn load(home: &Path, stem: &str) -> Result<Option<Issuer>, ApiError> {
 
 /// An issuer's certificate, if there is one of that name.
 pub(super) fn trusted(node: &Shared, path: &Path) -> Result<Option<TrustedIssuer>, ApiError> {
-    let certificate = contents(path)?;
+    let certificate = files::read(path).map_err(failed)?;
     let read = |c: SecretBytes| TrustedIssuer::from_certificate(node.gateway.crypto, c.expose());
     certificate.map(read).transpose().map_err(|e| ApiError::internal(format!("{}: {e}", path.display())))
 }

@@ -1,6 +1,6 @@
 //! Another issuer: stated first, and after a while put in the place of the present one.
 
-use super::ca_office::Office;
+use super::ca_office::{Office, failed};
 use super::error::ApiError;
 use super::{Answer, Node, administrator, at, time_text};
 use crate::node::Shared;
@@ -43,12 +43,12 @@ pub(super) async fn rotate(State(node): Node, Json(body): Json<RotateBody>) -> A
         return begin(&node, old, body.overlap_secs.unwrap_or(OVERLAP_SECS)).await;
     }
     if !resumed {
-        succession::complete_identity(node.config.home())?;
+        succession::complete_identity(node.config.home()).map_err(failed)?;
         let change = Office::open(&node)?.next_identity()?;
         // Audited first: what is not written down does not happen.
         let detail = json!({ "old": old });
         node.store.record(&administrator(), "issuer.finish", &change.new.to_string(), &detail, at()).await?;
-        succession::decide(node.config.home(), &change.old, &change.identity)?;
+        succession::decide(node.config.home(), &change.old, &change.identity).map_err(failed)?;
         take_effect(&node).await?;
     }
     let new = node.issuer().fingerprint().to_string();

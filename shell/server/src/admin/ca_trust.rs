@@ -3,9 +3,10 @@
 
 use crate::clock::now;
 use crate::error::NodeError;
+use crate::files;
 use crate::node::Shared;
 use std::sync::PoisonError;
-use symbolon_crypto::{IssuerChange, IssuerFingerprint, TrustedIssuer, X509Error};
+use symbolon_crypto::{IssuerChange, IssuerFingerprint, SecretBytes, TrustedIssuer, X509Error};
 use symbolon_session::{CertificateBytes, ControlMessage, RevocationListBytes};
 use symbolon_wire::{Decode as _, Encode as _, Time};
 
@@ -139,11 +140,8 @@ impl Shared {
     }
 
     fn old_issuer(&self) -> Result<Option<TrustedIssuer>, NodeError> {
-        let path = self.config.home().join("issuer-old.crt");
-        match std::fs::read(&path) {
-            Ok(certificate) => Ok(Some(TrustedIssuer::from_certificate(self.gateway.crypto, &certificate)?)),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(NodeError::File { path, source }),
-        }
+        let certificate = files::read(&self.config.home().join("issuer-old.crt"))?;
+        let trusted = |c: SecretBytes| TrustedIssuer::from_certificate(self.gateway.crypto, c.expose());
+        Ok(certificate.map(trusted).transpose()?)
     }
 }

@@ -11,12 +11,17 @@ pub use oidc::{OidcSettings, OidcUser};
 pub use passwords::{LdapSettings, PamSettings};
 
 use crate::error::NodeError;
+use crate::files::read_at_most;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use symbolon_issuer::{DEFAULT_SUBJECT_SECS, MAX_SUBJECT_SECS, RenewalPolicy};
 
 /// How long somebody else may take to answer, in seconds, unless the configuration says otherwise.
 const ANSWER_SECS: u64 = 5;
+
+/// The longest file that is read, in bytes: certificates of all authorities that a distribution knows are about
+/// 220 KB.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
 
 /// Which credentials a node takes beside registered tokens. Passwords are another matter: whether
 /// they are taken at all is `accept_passwords`.
@@ -86,7 +91,7 @@ impl Credentials {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
-    std::fs::read(path).map_err(|e| NodeError::Config(format!("{}: {e}", path.display())))
+    read_at_most(path, MAX_FILE).map_err(|e| NodeError::Config(format!("{}: {e}", path.display())))
 }
 
 /// The one certificate or list of a file, whichever of the two encodings it has.

@@ -2,13 +2,12 @@
 
 use crate::clock::now;
 use crate::error::NodeError;
+use crate::files::read_at_most;
 use crate::node::Shared;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -193,16 +192,8 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 fn read(files: &TlsCertificate) -> Result<(Vec<Vec<u8>>, SecretBytes), String> {
     let contents = |path: &Path| {
-        let read = || {
-            let mut bytes = Vec::new();
-            File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-            Ok::<_, std::io::Error>(SecretBytes::new(bytes))
-        };
-        let bytes = read().map_err(|e| format!("{}: {e}", path.display()))?;
-        if bytes.expose().len() as u64 > MAX_FILE {
-            return Err(format!("{}: it is too long", path.display()));
-        }
-        Ok(bytes)
+        let bytes = read_at_most(path, MAX_FILE).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok::<_, String>(SecretBytes::new(bytes))
     };
     let pem = contents(&files.certificate)?;
     let chain = CertificateDer::pem_slice_iter(pem.expose()).map(|c| c.map(|c| c.to_vec()));
