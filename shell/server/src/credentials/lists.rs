@@ -2,27 +2,24 @@
 //! of an older one of its authority, and ends what it names; one that is damaged, out of date or older than
 //! the present one is reported, and the present one stays. A file that does not answer holds nothing else up.
 
-use super::settings::{AuthoritySettings, der};
+mod file;
+
+pub(crate) use file::ListReport;
+
+use super::settings::AuthoritySettings;
 use crate::clock::now;
 use crate::error::NodeError;
 use crate::node::Shared;
-use serde::Serialize;
+use file::{ListFile, Problem};
 use serde_json::json;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
-use symbolon_crypto::{Crypto, RevocationList, SubjectError, SubjectTrust};
+use symbolon_crypto::{Crypto, SubjectError, SubjectTrust};
 use symbolon_session::{EndReason, SessionState};
 use symbolon_store::{HotStore as _, StoreError};
-use symbolon_wire::Time;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout_at};
-
-/// How long until a list that is not in date is looked at again though its file was not changed, in seconds:
-/// clocks differ, and it may be from a moment ahead.
-const LOOK_AGAIN_SECS: u64 = 30;
 
 /// How long a look waits for the files: a disk needs much less, and the node's other work comes after it.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -41,51 +38,6 @@ struct Taken {
     number: String,
 }
 
-/// The file of an authority's list.
-#[derive(Clone)]
-struct ListFile {
-    alias: String,
-    path: PathBuf,
-    /// The authority's certificate, DER.
-    authority: Vec<u8>,
-    stamp: Option<Stamp>,
-    look_again: Option<Time>,
-    present: Option<Present>,
-    problem: Option<String>,
-    /// Whether a look at it takes longer than it should.
-    late: bool,
-}
-
-/// What changes when somebody writes a file or puts another in its place.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: (u64, u64),
-    size: u64,
-    changed: [(i64, i64); 2],
-}
-
-/// The list that counts.
-#[derive(Clone)]
-struct Present {
-    hash: [u8; 32],
-    number: Vec<u8>,
-    from: Time,
-    until: Time,
-}
-
-/// What an administrator sees of a list.
-#[derive(Serialize)]
-pub(crate) struct ListReport {
-    authority: String,
-    file: String,
-    /// Hexadecimal; none before there was a list that counts.
-    number: Option<String>,
-    this_update: Option<String>,
-    next_update: Option<String>,
-    age_secs: Option<u64>,
-    problem: Option<String>,
-}
-
 impl Lists {
     /// Reads the lists of `authorities`, which `trust` admits, for the first time.
     ///
@@ -100,16 +52,7 @@ impl Lists {
         let mut files = Vec::new();
         for (settings, certificate) in authorities {
             for path in &settings.lists {
-                let mut file = ListFile {
-                    alias: settings.alias.clone(),
-                    path: path.clone(),
-                    authority: certificate.clone(),
-                    stamp: None,
-                    look_again: None,
-                    present: None,
-                    problem: None,
-                    late: false,
-                };
+                let mut file = ListFile::new(settings.alias.clone(), path.clone(), certificate.clone());
                 match file.read(crypto, trust) {
                     Ok(_) => {}
                     Err(e @ Problem::List(SubjectError::RevocationUnknown)) => file.report(e.to_string()),
@@ -152,100 +95,6 @@ fn look(shared: &Mutex<ListFile>, crypto: Crypto, trust: &RwLock<SubjectTrust>) 
     };
     *locked(shared) = file;
     taken
-}
-
-/// Why a file gives no list.
-#[derive(Debug, thiserror::Error)]
-enum Problem {
-    #[error("{0}")]
-    File(#[from] std::io::Error),
-    #[error("{}", of_a_list(.0))]
-    List(#[from] SubjectError),
-    #[error("another list with this or a larger number was taken before")]
-    Older,
-}
-
-/// What is wrong with a list, whose reasons are named after certificates'.
-fn of_a_list(e: &SubjectError) -> String {
-    let words = match e {
-        SubjectError::Untrusted => "it is not signed by this authority",
-        SubjectError::WrongUsage => "this authority may not sign lists",
-        SubjectError::RevocationUnknown => "it is out of date, or from the future",
-        SubjectError::CriticalExtension => "it is about a part of the certificates only",
-        SubjectError::Malformed(why) => return format!("it is malformed: {why}"),
-        e => return e.to_string(),
-    };
-    words.to_owned()
-}
-
-impl ListFile {
-    fn stamp_now(&self) -> Option<Stamp> {
-        let found = std::fs::metadata(&self.path).ok()?;
-        Some(Stamp {
-            inode: (found.dev(), found.ino()),
-            size: found.size(),
-            changed: [(found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec())],
-        })
-    }
-
-    fn has_news(&self) -> bool {
-        self.look_again.is_some_and(|again| again <= now()) || self.stamp != self.stamp_now()
-    }
-
-    /// Tells whether another list counts now.
-    fn read(&mut self, crypto: Crypto, trust: &RwLock<SubjectTrust>) -> Result<bool, Problem> {
-        // Looked at first: what is written while we read is another state.
-        self.stamp = self.stamp_now();
-        let bytes = der(&std::fs::read(&self.path)?);
-        let list = RevocationList::read(crypto, &bytes, &self.authority, now());
-        let in_date = !matches!(list, Err(SubjectError::RevocationUnknown));
-        self.look_again = (!in_date).then(|| now().plus_secs(LOOK_AGAIN_SECS));
-        let list = list?;
-        let read = Present {
-            hash: *list.hash(),
-            number: list.number().to_vec(),
-            from: list.from(),
-            until: list.until(),
-        };
-        let same = self.present.as_ref().is_some_and(|p| p.hash == read.hash);
-        let mut trust = trust.write().unwrap_or_else(PoisonError::into_inner);
-        if !same && !trust.admit_list(crypto, list) {
-            return Err(Problem::Older);
-        }
-        drop(trust);
-        (self.present, self.problem) = (Some(read), None);
-        Ok(!same)
-    }
-
-    fn report(&mut self, problem: String) {
-        if self.problem.as_ref() != Some(&problem) {
-            let (authority, file) = (&self.alias, self.path.display());
-            tracing::error!(%authority, %file, "revocation list: {problem}; the present one stays");
-            self.problem = Some(problem);
-        }
-    }
-
-    fn number(&self) -> Option<String> {
-        self.present.as_ref().map(|p| hex::encode(&p.number))
-    }
-
-    fn show(&self) -> ListReport {
-        let now = now();
-        let time = |of: fn(&Present) -> Time| self.present.as_ref().map(of);
-        let (from, until) = (time(|p| p.from), time(|p| p.until));
-        let over = until.is_some_and(|u| u < now);
-        let late = self.late.then(|| "its file does not answer".to_owned());
-        let out_of_date = || over.then(|| "out of date: it refuses every certificate".to_owned());
-        ListReport {
-            authority: self.alias.clone(),
-            file: self.path.display().to_string(),
-            number: self.number(),
-            this_update: from.map(symbolon_policy::format_time),
-            next_update: until.map(symbolon_policy::format_time),
-            age_secs: from.map(|f| now.distance_secs(f)),
-            problem: late.or_else(|| self.problem.clone()).or_else(out_of_date),
-        }
-    }
 }
 
 impl Shared {

@@ -94,14 +94,11 @@ fn read(path: &Path) -> Result<Vec<u8>, NodeError> {
     read_at_most(path, MAX_FILE).map_err(|e| NodeError::Config(format!("{}: {e}", path.display())))
 }
 
-/// The one certificate or list of a file, whichever of the two encodings it has.
-pub(super) fn der(file: &[u8]) -> Vec<u8> {
+/// The one certificate of a file, whichever of the two encodings it has.
+fn der(file: &[u8]) -> Vec<u8> {
+    use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
-    use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
-    let certificate = CertificateDer::from_pem_slice(file).map(|c| c.to_vec());
-    certificate
-        .or_else(|_| CertificateRevocationListDer::from_pem_slice(file).map(|l| l.to_vec()))
-        .unwrap_or_else(|_| file.to_vec())
+    CertificateDer::from_pem_slice(file).map_or_else(|_| file.to_vec(), |c| c.to_vec())
 }
 
 fn is_local(server: &str) -> bool {
