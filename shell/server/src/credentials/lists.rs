@@ -98,12 +98,14 @@ fn look(shared: &Mutex<ListFile>, crypto: Crypto, trust: &RwLock<SubjectTrust>) 
 }
 
 impl Shared {
-    /// Takes lists in that were replaced, and ends the sessions of those whom they name.
+    /// Takes lists in that were replaced, and ends the sessions and TLS connections of those whom they name.
     pub(crate) async fn follow_lists(self: &Arc<Self>) {
         self.look_at_lists().await;
-        if self.credentials.lists.unswept.swap(false, Ordering::AcqRel)
-            && let Err(e) = self.end_listed_sessions().await
-        {
+        if !self.credentials.lists.unswept.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.review_tls();
+        if let Err(e) = self.end_listed_sessions().await {
             // The next look tries again.
             self.credentials.lists.unswept.store(true, Ordering::Release);
             tracing::error!("sessions of revoked certificates: {e}");
