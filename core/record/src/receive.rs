@@ -42,6 +42,10 @@ enum Receiving {
 }
 
 impl ReceiveHalf {
+    pub(crate) const fn opener(&self) -> &RecordOpener {
+        &self.opener
+    }
+
     /// Receives with `opener`, which may have opened records before (a stream's opening is one).
     #[must_use]
     pub const fn new(opener: RecordOpener) -> Self {

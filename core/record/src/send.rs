@@ -36,6 +36,10 @@ enum Sending {
 }
 
 impl SendHalf {
+    pub(crate) const fn sealer(&self) -> &RecordSealer {
+        &self.sealer
+    }
+
     /// Sends with `sealer`, which may have sealed records before (a stream's opening is one).
     #[must_use]
     pub const fn new(sealer: RecordSealer) -> Self {

@@ -3,6 +3,7 @@
 use crate::{
     KeyUpdateRequest, ReceiveHalf, RecordError, RecordOpener, RecordSealer, SendHalf, StreamEnd, StreamEvent,
 };
+use crate::{TlsRole, TlsState};
 
 /// Both directions of a stream. [`StreamRecords::split`] it when each has a task of its own.
 ///
@@ -53,6 +54,13 @@ impl StreamRecords {
     #[must_use]
     pub fn split(self) -> (SendHalf, ReceiveHalf) {
         (self.send, self.receive)
+    }
+
+    /// The state of a stream whose opening is done and whose content has not begun, so that it is carried on as a
+    /// TLS connection is.
+    #[must_use]
+    pub fn into_state(self, role: TlsRole) -> TlsState {
+        TlsState::after_opening(role, self.send.sealer(), self.receive.opener())
     }
 
     /// Seals data in place: [`SendHalf::seal_data`].

@@ -4,7 +4,7 @@ use super::{CONDUCT, Entry, Fault, Intent, Keys, LedgerError, Numbers, Protectio
 use symbolon_crypto::{Crypto, SecretBytes};
 use symbolon_record::{
     Ahead, Alert, KeyUpdateRequest, MAX_PINNED, Outgoing, RecordError, TLS_STATE, TlsEvent, TlsSession,
-    TlsState,
+    TlsState, TlsSuite,
 };
 use symbolon_wire::WireError;
 use zeroize::Zeroizing;
@@ -50,6 +50,12 @@ impl TlsProtection {
             Err(WireError::UnknownVersion(version)) => Err(LedgerError::UnknownLayout(version.into())),
             Err(_) => Err(LedgerError::Keys),
         }
+    }
+
+    /// The cipher suite, which tells a native stream from TLS.
+    #[must_use]
+    pub const fn suite(&self) -> TlsSuite {
+        self.session.suite()
     }
 
     fn state(&self) -> Zeroizing<[u8; TLS_STATE]> {
