@@ -87,16 +87,14 @@ impl Shared {
         let detail =
             json!({ "source": connection.source().to_string(), "epoch": epoch, "from": from.to_string() });
         self.note(Actor::user(state.user_name.as_str()), "session.attach", state.id.to_string(), detail);
-        let session = match self.live.get(state.id).filter(|_| from == self.node_id) {
-            Some(session) => {
-                session.with_state(|held| held.last_attach = state.last_attach);
-                session
-            }
-            None => {
-                let source = connection.source();
-                self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, source))
-            }
+        let (last_attach, source) = (state.last_attach, connection.source());
+        let session = LiveSession::new(self.gateway.crypto, state, epoch, source);
+        let session = if from == self.node_id {
+            self.live.insert_unless_here(session)
+        } else {
+            self.live.insert(session)
         };
+        session.with_state(|held| held.last_attach = last_attach);
         connection.send(FrameKind::Attached, answer).await?;
         let number = session.connect(epoch, connection.source());
         Ok(Carried::new(self, session, channel, number, streams))

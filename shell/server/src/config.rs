@@ -50,6 +50,10 @@ pub struct NodeConfig {
     /// The port for TLS clients that know nothing of ours; they are not served without.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
+    /// Whether connections outlive the process that carries them. Their keys lie in memory that the processes of this
+    /// node share, sealed; without, they end with their process.
+    #[serde(default = "default_carry_on")]
+    pub carry_on: bool,
     /// Limits against strangers and greed.
     #[serde(default)]
     pub limits: Limits,
@@ -73,6 +77,7 @@ impl NodeConfig {
             publish_key_sets: None,
             credentials: CredentialSettings::default(),
             tls: None,
+            carry_on: default_carry_on(),
             limits: Limits::default(),
         }
     }
@@ -146,6 +151,10 @@ fn default_listen() -> SocketAddr {
 
 fn default_template() -> String {
     "person".to_owned()
+}
+
+const fn default_carry_on() -> bool {
+    true
 }
 
 const fn default_session_lifetime() -> u32 {

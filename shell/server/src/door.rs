@@ -47,7 +47,14 @@ impl Shared {
             Err(e) => Err(e),
             Ok(Proved::Stream(body)) => {
                 match Box::pin(self.open_stream(&mut connection, body, stranger)).await {
-                    Ok(Some(stream)) => return Box::pin(stream.run(connection.into_stream())).await,
+                    Ok(Some(stream)) => {
+                        return Box::pin(stream.run(
+                            &self,
+                            connection.into_stream(),
+                            peer.ip().to_canonical(),
+                        ))
+                        .await;
+                    }
                     Ok(None) => Ok(()),
                     Err(e) => Err(e),
                 }

@@ -4,31 +4,33 @@
 //! ```text
 //! client ── hello ──> sites.rs: which application? ── handshake ──> admit.rs: who, and may they?
 //!                                                                     │ no: page.rs, a page for people
-//!                                                                     └ yes: a place, dial, carry.rs
+//!                                                                     └ yes: a place, dial, ../pipe.rs
 //! ```
 //! A client is a stranger until it has a place among the connections, or was told why not: it has the place,
 //! and the time, of one. Then what it may is decided anew whenever something changes (live.rs), and a right that
 //! is withdrawn ends its connections with an alert.
 
 mod admit;
-mod carry;
 mod live;
 mod page;
+mod returning;
 mod sites;
 
 pub(crate) use admit::OpenToAll;
-pub(crate) use live::{TlsConnections, TlsPicture};
+pub(crate) use live::{TlsConnections, TlsPicture, TlsPlace};
 pub(crate) use sites::Sites;
 pub use sites::{TlsCertificate, TlsSettings};
 
+use crate::clock::now;
 use crate::connection::keep_alive;
 use crate::entrance::Stranger;
 use crate::node::Shared;
-use crate::pipe::PipeEnd;
+use crate::pipe::{Fresh, Note, Pipe, PipeEnd};
 use admit::{Admission, Refusal};
-use live::{Most, TlsPlace};
+use live::Most;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use symbolon_policy::AppName;
 use symbolon_session::EndReason;
 use symbolon_tls::{Accepted, HandshakeError, Opening};
 use tokio::net::{TcpListener, TcpStream};
@@ -118,8 +120,25 @@ impl Shared {
                 return page::show(accepted, &app, &Refusal::unreachable()).await;
             }
         };
+        let note = Note::new(app.name.clone(), source, now(), admission.owner(place.number()));
+        let fresh = Fresh { state: &accepted.state, client: accepted.stream, application, note };
+        let pipe = match Pipe::begin(&self.keeper, fresh) {
+            Ok(pipe) => pipe,
+            Err(e) => return tracing::error!(app = %app_name, %source, "TLS connection not carried: {e}"),
+        };
         tracing::info!(app = %app_name, user = place.user(), %source, "TLS connection opened");
-        match carry::run(accepted, application, place).await {
+        self.carry_tls(pipe, place, app_name, source).await;
+    }
+
+    /// Carries a connection to its end.
+    pub(crate) async fn carry_tls(
+        &self,
+        pipe: Pipe,
+        mut place: TlsPlace,
+        app_name: &AppName,
+        source: IpAddr,
+    ) {
+        match pipe.run(&mut place.cut, &place.counters).await {
             PipeEnd::Finished => tracing::debug!(app = %app_name, %source, "TLS connection finished"),
             PipeEnd::Cut(reason) => {
                 tracing::info!(app = %app_name, %source, ?reason, "TLS connection cut");

@@ -9,11 +9,12 @@
 //!                ─ StreamOpen ─────> stream.rs     claimed, permitted, dialled, then pipe.rs
 //! Unix socket ─────────────────────> admin/        HTTP and JSON for administrators
 //! ```
-//! [`Node`] starts and stops it all; `upkeep.rs` is what it does by itself. `desk.rs` has who may reach what as of now; `live.rs` the
+//! [`Node`] starts and stops it all, in a process of its own or as one of a holder's workers (`worker.rs`); `upkeep.rs` is what it does by itself. `desk.rs` has who may reach what as of now; `live.rs` the
 //! sessions that this node carries; `gateway.rs` the keys; `refusal.rs` alone decides what a peer is
 //! told. The protocols themselves are in the core crates.
 
 mod admin;
+mod adoption;
 mod attach;
 mod carry;
 mod clock;
@@ -30,6 +31,7 @@ mod front;
 mod gateway;
 mod keys;
 mod lapsed;
+mod listeners;
 mod live;
 mod meter;
 mod node;
@@ -48,6 +50,7 @@ mod stream;
 mod succession;
 mod upkeep;
 mod watch;
+mod worker;
 
 pub use config::{Limits, NodeConfig};
 pub use credentials::{
@@ -56,4 +59,6 @@ pub use credentials::{
 };
 pub use error::NodeError;
 pub use front::{TlsCertificate, TlsSettings};
+pub use listeners::Listeners;
 pub use node::{Node, is_node_dir};
+pub use worker::{Order, ReadyWorker, Worker};

@@ -8,7 +8,7 @@ mod streams;
 
 pub(crate) use connection::Next;
 pub(crate) use sessions::LiveSessions;
-pub(crate) use streams::{Counters, StreamPlace};
+pub(crate) use streams::{Adoption, Counters, Returned, Returning, StreamPlace};
 
 use std::collections::VecDeque;
 use std::net::IpAddr;

@@ -9,16 +9,18 @@ use crate::error::NodeError;
 use crate::front::{Sites, TlsConnections};
 use crate::gateway::Gateway;
 use crate::keys::NodeKeys;
+use crate::listeners::{self, Listeners};
 use crate::live::LiveSessions;
 use crate::meter::Meter;
 use crate::notes::Notes;
 use crate::passwords::Passwords;
+use crate::pipe::Keeper;
 use crate::publish::Published;
 use crate::strangers::Strangers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 use symbolon_crypto::{Secret, TrustedIssuer, label};
 use symbolon_issuer::ContextKeys;
@@ -29,15 +31,20 @@ use symbolon_store::{
     Actor, DirectoryLock, Ending, HotStore as _, NodeId, Sharing, Store, StoreError, StoreOptions,
 };
 use symbolon_token::RegistrationTemplate;
-use tokio::net::{TcpListener, TcpSocket};
+use symbolon_wire::Time;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Refusals written to the audit in a second: more than people and their programs mistype, and half a
 /// percent of what the disk can take.
 const REFUSALS_PER_SEC: u32 = 20;
 /// How long streams may go on after the node was told to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long handshakes may take that were begun when the node hands over.
+const ON_THE_WAY_IN: Duration = Duration::from_millis(500);
 
 /// How long the reason may take to reach clients that still have to read what came before it: longer than an agent lets
 /// a stream go on whose end it was told.
@@ -47,7 +54,11 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub(crate) struct Shared {
     pub(crate) config: NodeConfig,
     pub(crate) gateway: Gateway,
-    pub(crate) public_address: String,
+    /// `host:port` under which clients reach the node, once it leads.
+    public_address: OnceLock<String>,
+    /// Since when this process is the node.
+    pub(crate) leads_since: OnceLock<Time>,
+    pub(crate) keeper: Arc<Keeper>,
     pub(crate) store: Store,
     pub(crate) node_id: NodeId,
     pub(crate) desk: Desk,
@@ -90,30 +101,26 @@ impl std::fmt::Debug for Node {
     }
 }
 
-impl Node {
-    /// Starts a node. The first start makes issuer, certificates and store.
-    ///
-    /// # Errors
-    /// [`NodeError`]; then nothing runs.
-    pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+/// A node that has everything but its doors: it can open them within milliseconds.
+pub(crate) struct Prepared {
+    shared: Arc<Shared>,
+    first_start: bool,
+    /// None as long as another process of the same directory is the node.
+    lock: Option<DirectoryLock>,
+}
+
+impl Prepared {
+    /// The first in a directory makes issuer, certificates and store.
+    pub(crate) async fn new(config: NodeConfig, keeper: Arc<Keeper>) -> Result<Self, NodeError> {
         let crypto = symbolon_provider::crypto();
         let default_template = TemplateName::parse(&config.template)
             .map_err(|e| NodeError::Config(format!("template = \"{}\": {e}", config.template)))?;
-        // The port first: what cannot be had should cost nothing.
-        let listener =
-            listen(config.listen).map_err(|source| NodeError::Listen { address: config.listen, source })?;
-        let address =
-            listener.local_addr().map_err(|source| NodeError::Listen { address: config.listen, source })?;
-        let tls_listener = match &config.tls {
-            Some(tls) => {
-                let failed = |source| NodeError::Listen { address: tls.listen, source };
-                let listener = listen(tls.listen).map_err(failed)?;
-                Some((listener.local_addr().map_err(failed)?, listener))
-            }
-            None => None,
-        };
         // Others may share the store; nobody shares the id and the socket.
-        let lock = DirectoryLock::take(&config.dir, Sharing::Exclusive)?;
+        let lock = match DirectoryLock::take(&config.dir, Sharing::Exclusive) {
+            Ok(lock) => Some(lock),
+            Err(StoreError::InUse { .. }) if keeper.link().is_some() && is_node_dir(config.home()) => None,
+            Err(e) => return Err(e.into()),
+        };
         let keys = NodeKeys::load_or_make(&config, now())?;
         let (first_start, node_id) = (keys.first_start, keys.node_id);
         let options = StoreOptions::shared(config.home().join("store"));
@@ -131,10 +138,6 @@ impl Node {
         )?;
         let cookies_above = config.limits.cookie_above_per_sec;
         let gateway = Gateway::new(crypto, issuer, context_keys, &domain_key, cookies_above);
-        let public_address = config
-            .public_address
-            .clone()
-            .unwrap_or_else(|| default_public_address(gateway.name().as_str(), address));
         let shared = Arc::new(Shared {
             passwords: Passwords::new(&config.limits).map_err(|e| NodeError::Config(e.to_string()))?,
             credentials,
@@ -152,19 +155,52 @@ impl Node {
             published: Published::default(),
             issuer_change: RwLock::default(),
             revocation_list: RwLock::default(),
+            public_address: OnceLock::new(),
+            leads_since: OnceLock::new(),
+            keeper,
             config,
             gateway,
-            public_address,
             store,
             node_id,
             code_key,
             default_template,
         });
         shared.review_trust().await?;
+        Ok(Self { shared, first_start, lock })
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Opens the doors.
+    pub(crate) async fn lead(self, listeners: Listeners) -> Result<Node, NodeError> {
+        let Self { shared, first_start, lock } = self;
+        let lock = match lock {
+            Some(lock) => lock,
+            // who had it is dead
+            None => DirectoryLock::take(&shared.config.dir, Sharing::Exclusive)?,
+        };
+        let _ = shared.leads_since.set(now());
+        let failed = |address| move |source| NodeError::Listen { address, source };
+        let Listeners { clients, tls, administration } = listeners;
+        let address = clients.local_addr().map_err(failed(shared.config.listen))?;
+        let clients = TcpListener::from_std(clients).map_err(failed(address))?;
+        let tls = tls.map(|tls| Ok::<_, std::io::Error>((tls.local_addr()?, TcpListener::from_std(tls)?)));
+        let tls = tls.transpose().map_err(failed(address))?;
+        let administration = tokio::net::UnixListener::from_std(administration)
+            .map_err(|source| NodeError::File { path: listeners::socket(&shared.config.dir), source })?;
+        let public_address = shared.config.public_address.clone();
+        let _ = shared.public_address.set(
+            public_address.unwrap_or_else(|| default_public_address(shared.gateway.name().as_str(), address)),
+        );
+        // What changed since it was prepared.
+        shared.look_for_issuer().await;
+        shared.follow_lists().await;
+        shared.review().await?;
         shared.publish()?;
         shared.store.record(&shared.actor(), "node.start", "", &serde_json::json!({}), now()).await?;
         shared.store.hot().skip_streams().await?;
-        let socket = admin::listen(&shared.config.dir.join("admin.sock"))?;
         let first_invitation = if first_start {
             let (link, _) = shared.invite(&Actor::system("first start"), InvitationTerms::first()).await?;
             Some(link.to_link())
@@ -173,17 +209,30 @@ impl Node {
         };
         tracing::info!(gateway = %shared.gateway.name(), %address, "node started");
         let parts = JoinSet::new();
-        let tls_address = tls_listener.as_ref().map(|(address, _)| *address);
+        let tls_address = tls.as_ref().map(|(address, _)| *address);
         let mut node =
-            Self { shared: shared.clone(), address, tls_address, first_invitation, parts, _lock: lock };
-        if let Some((address, listener)) = tls_listener {
+            Node { shared: shared.clone(), address, tls_address, first_invitation, parts, _lock: lock };
+        if let Some((address, listener)) = tls {
             tracing::info!(%address, "TLS clients are served");
             node.run_part("the TLS port", shared.clone().serve_tls(listener));
         }
-        node.run_part("the door", shared.clone().accept(listener));
+        node.run_part("the door", shared.clone().accept(clients));
         node.run_part("upkeep", shared.clone().look_after());
-        node.run_part("administration", shared.administer(socket));
+        node.run_part("administration", shared.administer(administration));
         Ok(node)
+    }
+}
+
+impl Node {
+    /// Starts a node in this process alone. The first start makes issuer, certificates and store.
+    ///
+    /// # Errors
+    /// [`NodeError`]; then nothing runs.
+    pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
+        // The port first: what cannot be had should cost nothing.
+        let listeners = Listeners::open(&config)?;
+        let keeper = Arc::new(Keeper::nobody(symbolon_provider::crypto()));
+        Prepared::new(config, keeper).await?.lead(listeners).await
     }
 
     /// Runs a part that lasts as long as the node.
@@ -206,7 +255,7 @@ impl Node {
     /// `host:port` as invitation links have it.
     #[must_use]
     pub fn public_address(&self) -> &str {
-        &self.shared.public_address
+        self.shared.public_address()
     }
 
     /// The gateway's name.
@@ -230,7 +279,7 @@ impl Node {
     /// The administration socket.
     #[must_use]
     pub fn admin_socket(&self) -> PathBuf {
-        self.shared.config.dir.join("admin.sock")
+        listeners::socket(&self.shared.config.dir)
     }
 
     /// Waits for a failure of the node itself, which lets nobody in any more then: shut it down. Without one
@@ -243,6 +292,20 @@ impl Node {
             // The sender is ours and lives as long as we do.
             None => std::future::pending().await,
         }
+    }
+
+    /// Ends without telling anybody, so that another worker carries on: nobody new is let in, who is on the way in may
+    /// come in, and what is carried is left as it is. The process is to end then.
+    pub async fn hand_over(self) {
+        let shared = &self.shared;
+        shared.stopping.send_replace(true);
+        let until = Instant::now() + ON_THE_WAY_IN;
+        while shared.strangers.count() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        shared.write_notes().await;
+        // Dropped, its tasks would end what they carry.
+        std::mem::forget(self);
     }
 
     /// Stops in order: tells the clients, lets streams finish for a few seconds, ends the rest with
@@ -278,15 +341,6 @@ impl Node {
     }
 }
 
-/// Listens with a queue long enough for a crowd that comes at once: with the usual 1,024 the rest of it
-/// waits for a second or more.
-fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(4096)
-}
-
 fn default_public_address(name: &str, address: SocketAddr) -> String {
     let host = if address.ip().is_unspecified() { name.to_owned() } else { address.ip().to_string() };
     if host.contains(':') {
@@ -313,6 +367,11 @@ impl Shared {
         if let Err(e) = axum::serve(socket, admin::router(self)).await {
             tracing::error!("administration socket: {e}");
         }
+    }
+
+    /// `host:port` under which clients reach the node.
+    pub(crate) fn public_address(&self) -> &str {
+        self.public_address.get().map_or("", String::as_str)
     }
 
     /// The issuer as of now: another may take its place.

@@ -1,24 +1,53 @@
-//! The bytes of a stream: records on the client's side, plain on the application's.
+//! The bytes of a connection: records on the client's side, plain on the application's; TLS clients and native
+//! streams alike.
 //!
-//! Each direction reads no further than the other side has taken, so back-pressure passes through,
-//! and each ends by itself (half-close).
+//! ```text
+//! keeper.rs   what keeps a connection when this process dies: the holder, if there is one
+//! note.rs     whose connection it is, for who carries it on
+//! begin.rs    a connection is new, or comes from a worker that died
+//! turn.rs     its steps, one system call each
+//! ```
+//! Each direction reads no further than the other side has taken, and ends by itself. What is true of a connection
+//! stands in its ledger before it happens (`docs/protocol/ledger.md`), so that this process may be killed between any two
+//! instructions.
 
-use crate::live::StreamPlace;
-use std::io::{IoSlice, IoSliceMut};
-use std::ops::Range;
-use std::os::fd::AsFd;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+mod begin;
+mod keeper;
+mod note;
+mod turn;
+
+pub(crate) use begin::{Adopted, Fresh};
+pub(crate) use keeper::Keeper;
+pub(crate) use note::{Note, Owner};
+
+use crate::live::Counters;
+use crate::stream::Application;
+use keeper::Hold;
+use std::os::fd::AsFd as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use symbolon_record::{
-    DATA_ROOM, DATA_TAIL, MAX_PLAINTEXT, ReceiveHalf, RecordError, SendHalf, StreamEvent, StreamRecords,
-};
-use symbolon_session::{EndReason, Line};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use std::time::Duration;
+use symbolon_os::MemoryFile;
+use symbolon_record::Alert;
+use symbolon_session::EndReason;
+use symbolon_session::ledger::{Carrier, Ended, Interest, STREAM_END, TlsProtection};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout};
+use turn::Turn;
 
-/// How a stream ended.
+/// How long a client may take to read the last word.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a client may be silent after the application closed: its half of the connection may go on, and
+/// a client that forgot it keeps no place for ever.
+const HALF_CLOSED: Duration = Duration::from_secs(60);
+
+/// After how much silence the memory of the rings is given back. To map it again costs as much as some records.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// How a connection ended.
 pub(crate) enum PipeEnd {
     /// Both directions were closed in order.
     Finished,
@@ -28,264 +57,196 @@ pub(crate) enum PipeEnd {
     Broken(String),
 }
 
-/// Why one direction stopped.
-enum Stop {
-    /// The client's side is of no use any more: tell the application by a reset.
-    Client(String),
-    /// The application's side is of no use any more: tell the client why.
-    Application(String),
+/// How its client is told of an end that is no close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Language {
+    Tls,
+    Native,
 }
 
-/// Carries bytes until both directions are closed, or the stream is cut.
-pub(crate) async fn run<R, W>(
+impl Language {
+    const fn say(self, reason: EndReason) -> u16 {
+        match (self, reason) {
+            (Self::Native, reason) => STREAM_END + reason.code() as u16,
+            (
+                Self::Tls,
+                EndReason::EntitlementWithdrawn
+                | EndReason::UserLocked
+                | EndReason::TokenRevoked
+                | EndReason::Expired
+                | EndReason::EndedByAdministrator
+                | EndReason::NotPermitted,
+            ) => Alert::AccessDenied as u16,
+            (Self::Tls, _) => Alert::InternalError as u16,
+        }
+    }
+}
+
+/// A connection that is carried.
+pub(crate) struct Pipe {
+    carrier: Carrier<TlsProtection>,
+    /// None when it is over.
+    memory: Option<MemoryFile>,
     client: TcpStream,
-    records: StreamRecords,
-    app_read: R,
-    mut app_write: W,
-    mut place: StreamPlace,
-) -> PipeEnd
-where
-    R: ReadReady,
-    W: AsyncWrite + Unpin + BreakOff,
-{
-    let _ = client.set_nodelay(true);
-    let (send, mut receive) = records.split();
-    let (mut client_read, mut client_write) = client.into_split();
-    let send = Mutex::new(send);
-    let counters = place.counters.clone();
-    let mut outgoing = Outgoing::new();
-    let up = upwards(&mut client_read, &mut receive, &send, &mut app_write, &counters.up);
-    let down = downwards(&app_read, &send, &mut outgoing, &mut client_write, &counters.down);
-    let both = async { tokio::try_join!(up, down) };
-    let outcome = tokio::select! {
-        biased;
-        cut = &mut place.cut => {
-            let reason = cut.unwrap_or(EndReason::InternalError);
-            app_write.reset();
-            drop(app_read);
-            end(&mut outgoing, &mut client_write, &send, reason).await;
-            return PipeEnd::Cut(reason);
-        }
-        result = both => result.map(|_| ()),
-    };
-    match outcome {
-        Ok(()) => PipeEnd::Finished,
-        Err(Stop::Application(why)) => {
-            end(&mut outgoing, &mut client_write, &send, EndReason::ApplicationReset).await;
-            PipeEnd::Broken(format!("application: {why}"))
-        }
-        Err(Stop::Client(why)) => {
-            // Without a closing record the end of what the client sent is not proved: the
-            // application must not take it for the end.
-            app_write.reset();
-            PipeEnd::Broken(format!("client: {why}"))
-        }
-    }
+    application: Application,
+    keeper: Arc<Keeper>,
+    hold: Hold,
+    language: Language,
+    /// What the counters of the application's socket said at the beginning: up, down.
+    base: (u64, u64),
+    rests: bool,
+    /// What the application's socket failed with.
+    failure: Option<std::io::Error>,
 }
 
-/// Client to application.
-async fn upwards<W: AsyncWrite + Unpin>(
-    client: &mut OwnedReadHalf,
-    receive: &mut ReceiveHalf,
-    send: &Mutex<SendHalf>,
-    application: &mut W,
-    counter: &std::sync::atomic::AtomicU64,
-) -> Result<(), Stop> {
-    loop {
-        loop {
-            match receive.next_event().map_err(client_error)? {
-                None => break,
-                Some(StreamEvent::Data(data)) => {
-                    application.write_all(data).await.map_err(|e| Stop::Application(e.to_string()))?;
-                    counter.fetch_add(data.len() as u64, Ordering::Relaxed);
+impl Pipe {
+    /// Carries bytes until both directions are closed, or `cut` says why not.
+    pub(crate) async fn run(
+        mut self,
+        cut: &mut oneshot::Receiver<EndReason>,
+        counters: &Counters,
+    ) -> PipeEnd {
+        let mut told = None;
+        let mut patience = None;
+        let ended = loop {
+            if told.is_none() {
+                match cut.try_recv() {
+                    Err(oneshot::error::TryRecvError::Empty) => {}
+                    reason => {
+                        let reason = reason.unwrap_or(EndReason::InternalError);
+                        (told, patience) = (Some(reason), Some(Instant::now() + PATIENCE));
+                        self.carrier.end_with(self.language.say(reason));
+                    }
                 }
-                Some(StreamEvent::KeyUpdated(request)) => {
-                    send.lock().unwrap_or_else(PoisonError::into_inner).peer_updated(request);
+            }
+            let turn = self.turn();
+            self.count(counters);
+            match turn {
+                Turn::Ended(ended) => break ended,
+                Turn::Busy => tokio::task::yield_now().await,
+                Turn::Waits(interest) => {
+                    let cut = async {
+                        match told {
+                            None => (&mut *cut).await.unwrap_or(EndReason::InternalError),
+                            Some(_) => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        () = self.ready(interest) => {}
+                        reason = cut => {
+                            (told, patience) = (Some(reason), Some(Instant::now() + PATIENCE));
+                            self.carrier.end_with(self.language.say(reason));
+                        }
+                        () = until(patience) => self.carrier.client_failed(),
+                        () = tokio::time::sleep(HALF_CLOSED), if self.carrier.entry().to_client.closed => {
+                            self.carrier.client_failed();
+                        }
+                        () = tokio::time::sleep(REST_AFTER), if !self.rests && self.carrier.is_idle() => self.rest(),
+                    }
                 }
-                Some(StreamEvent::PeerClosed) => {
-                    return application.shutdown().await.map_err(|e| Stop::Application(e.to_string()));
-                }
-                Some(StreamEvent::Ended(end)) => return Err(Stop::Client(end.reason().to_owned())),
             }
-        }
-        match client.read(receive.room()).await.map_err(|e| Stop::Client(e.to_string()))? {
-            0 => return receive.end_of_input().map_err(client_error),
-            n => receive.filled(n),
-        }
-    }
-}
-
-/// Application to client.
-async fn downwards<R: ReadReady>(
-    application: &R,
-    send: &Mutex<SendHalf>,
-    outgoing: &mut Outgoing,
-    client: &mut OwnedWriteHalf,
-    counter: &std::sync::atomic::AtomicU64,
-) -> Result<(), Stop> {
-    loop {
-        let n = outgoing.fill(application).await.map_err(|e| Stop::Application(e.to_string()))?;
-        if n == 0 {
-            let closing = send.lock().unwrap_or_else(PoisonError::into_inner).close();
-            client
-                .write_all(&closing.map_err(client_error)?)
-                .await
-                .map_err(|e| Stop::Client(e.to_string()))?;
-            return client.shutdown().await.map_err(|e| Stop::Client(e.to_string()));
-        }
-        outgoing.seal(send).map_err(client_error)?;
-        outgoing.flush(client).await.map_err(|e| Stop::Client(e.to_string()))?;
-        counter.fetch_add(n as u64, Ordering::Relaxed);
-    }
-}
-
-fn client_error(e: RecordError) -> Stop {
-    Stop::Client(e.to_string())
-}
-
-/// Room for one record, as [`SendHalf::seal_data`] wants it.
-const SLOT: usize = DATA_ROOM + MAX_PLAINTEXT + DATA_TAIL;
-/// Records that leave together when the application has so much ready: as many bytes as our receive
-/// buffer has, so that calls to the kernel cost little beside the bytes.
-const SLOTS: usize = 4;
-
-/// Records on their way to the client. They outlive the direction that writes them, because what comes after half a
-/// record cannot be read: a stream that is cut ends behind the whole ones.
-struct Outgoing {
-    /// One slot, or all of them for an application that has filled one.
-    buffer: Vec<u8>,
-    /// How much was taken last.
-    last: usize,
-    unsent: [Range<usize>; SLOTS],
-}
-
-impl Outgoing {
-    fn new() -> Self {
-        Self { buffer: vec![0; SLOT], last: 0, unsent: [const { 0..0 }; SLOTS] }
-    }
-
-    /// Waits for bytes of the application and takes what is ready then. Returns how much that is:
-    /// nothing at its end.
-    async fn fill<R: ReadReady>(&mut self, application: &R) -> std::io::Result<usize> {
-        if self.buffer.len() == SLOT && self.last == MAX_PLAINTEXT {
-            self.buffer.resize(SLOTS * SLOT, 0);
-        }
-        let mut slots = self.buffer.chunks_exact_mut(SLOT);
-        let mut rooms: [_; SLOTS] = std::array::from_fn(|_| {
-            let room = slots.next().map(|slot| &mut slot[DATA_ROOM..][..MAX_PLAINTEXT]);
-            IoSliceMut::new(room.unwrap_or_default())
-        });
-        loop {
-            application.readable().await?;
-            match application.try_read_vectored(&mut rooms) {
-                Ok(n) => {
-                    self.last = n;
-                    return Ok(n);
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
-        }
-    }
-
-    /// Seals what was taken, a record for each slot.
-    fn seal(&mut self, send: &Mutex<SendHalf>) -> Result<(), RecordError> {
-        let mut send = send.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut left = self.last;
-        for (i, slot) in self.buffer.chunks_exact_mut(SLOT).enumerate() {
-            let n = left.min(MAX_PLAINTEXT);
-            left -= n;
-            if n > 0 {
-                let length = send.seal_data(slot, n)?.len();
-                let end = i * SLOT + DATA_ROOM + n + DATA_TAIL;
-                self.unsent[i] = end - length..end;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what is left; dropped halfway, it goes on where it was.
-    async fn flush(&mut self, client: &mut OwnedWriteHalf) -> std::io::Result<()> {
-        while self.unsent.iter().any(|r| !r.is_empty()) {
-            let records = self.unsent.each_ref().map(|r| IoSlice::new(&self.buffer[r.clone()]));
-            let mut written = client.write_vectored(&records).await?;
-            if written == 0 {
-                return Err(std::io::ErrorKind::WriteZero.into());
-            }
-            for record in &mut self.unsent {
-                let of_this = written.min(record.len());
-                record.start += of_this;
-                written -= of_this;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A socket whose bytes can be taken into several places at once.
-pub(crate) trait ReadReady {
-    /// Waits until there is something to read, or the end.
-    fn readable(&self) -> impl Future<Output = std::io::Result<()>> + Send;
-    /// Reads what is there; [`std::io::ErrorKind::WouldBlock`] when it is nothing after all.
-    fn try_read_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> std::io::Result<usize>;
-}
-
-impl ReadReady for OwnedReadHalf {
-    fn readable(&self) -> impl Future<Output = std::io::Result<()>> + Send {
-        Self::readable(self)
-    }
-
-    fn try_read_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> std::io::Result<usize> {
-        Self::try_read_vectored(self, rooms)
-    }
-}
-
-impl ReadReady for tokio::net::unix::OwnedReadHalf {
-    fn readable(&self) -> impl Future<Output = std::io::Result<()>> + Send {
-        Self::readable(self)
-    }
-
-    fn try_read_vectored(&self, rooms: &mut [IoSliceMut<'_>]) -> std::io::Result<usize> {
-        Self::try_read_vectored(self, rooms)
-    }
-}
-
-/// Ends the stream for the client with a reason, if it still reads.
-async fn end(
-    outgoing: &mut Outgoing,
-    client: &mut OwnedWriteHalf,
-    send: &Mutex<SendHalf>,
-    reason: EndReason,
-) {
-    let record = {
-        let mut send = send.lock().unwrap_or_else(PoisonError::into_inner);
-        send.end(&reason.stream_end(&Line::default()))
-    };
-    if let Ok(record) = record {
-        let goodbye = async {
-            outgoing.flush(client).await?;
-            client.write_all(&record).await?;
-            client.shutdown().await
         };
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), goodbye).await;
+        self.farewell(ended).await;
+        match (ended, told, self.failure.take()) {
+            (Ended::Orderly, _, _) => PipeEnd::Finished,
+            (_, Some(reason), _) => PipeEnd::Cut(reason),
+            (_, None, Some(failure)) => PipeEnd::Broken(format!("application: {failure}")),
+            (Ended::Lost(lost), None, None) => PipeEnd::Broken(lost.to_string()),
+            (ended, None, None) => PipeEnd::Broken(format!("client: {ended:?}")),
+        }
+    }
+
+    fn count(&self, counters: &Counters) {
+        let entry = self.carrier.entry();
+        counters.up.store(entry.to_application.written.wrapping_sub(self.base.0), Ordering::Relaxed);
+        counters.down.store(entry.to_client.taken.wrapping_sub(self.base.1), Ordering::Relaxed);
+    }
+
+    fn rest(&mut self) {
+        self.rests = true;
+        if let Some(Err(e)) = self.memory.as_mut().map(MemoryFile::rest) {
+            tracing::debug!("memory was not given back: {e}");
+        }
+    }
+
+    /// Comes when one of `interest` can be tried.
+    async fn ready(&self, interest: Interest) {
+        let client = async {
+            let wanted = wanted(interest.client_readable, interest.client_writable);
+            match wanted {
+                // what is wrong with it is told by the next read or write
+                Some(wanted) => drop(self.client.ready(wanted).await),
+                None => std::future::pending().await,
+            }
+        };
+        let application = async {
+            match wanted(interest.application_readable, interest.application_writable) {
+                Some(wanted) => self.application.ready(wanted).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = client => {}
+            () = application => {}
+        }
+    }
+
+    /// Closes both sockets as the end wants it, then lets go of what was kept.
+    async fn farewell(&mut self, ended: Ended) {
+        if ended != Ended::Orderly {
+            self.application.reset();
+        }
+        match ended {
+            Ended::Orderly => {}
+            Ended::ClientGone | Ended::Truncated | Ended::Lost(_) => reset(&self.client),
+            // A socket with unread bytes is reset when it is closed, and the last word may be lost with it.
+            Ended::ClientAlert(_) | Ended::Alerted(_) => {
+                let mut rest = [0; 4096];
+                let rest = async { while self.client.read(&mut rest).await.is_ok_and(|n| n > 0) {} };
+                let _ = timeout(PATIENCE, rest).await;
+            }
+        }
+        self.let_go();
+    }
+
+    /// The holder first: whoever found an empty ledger would reset the sockets.
+    fn let_go(&mut self) {
+        self.keeper.release(&self.hold);
+        if let Some(Err(e)) = self.memory.take().map(MemoryFile::erase) {
+            tracing::debug!("memory was not given back: {e}");
+        }
     }
 }
 
-/// A socket that can be broken off so that its peer notices.
-pub(crate) trait BreakOff {
-    /// Has the peer see a reset instead of an orderly end, where the protocol has one.
-    fn reset(self);
-}
-
-impl BreakOff for OwnedWriteHalf {
-    fn reset(self) {
-        let socket: &TcpStream = self.as_ref();
-        let _ = rustix::net::sockopt::set_socket_linger(socket.as_fd(), Some(std::time::Duration::ZERO));
-        // Dropped as it is, it would send an orderly end first.
-        self.forget();
+/// One that is dropped in the middle is of no use to anybody.
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        if self.memory.is_some() {
+            reset(&self.client);
+            self.application.reset();
+            self.let_go();
+        }
     }
 }
 
-impl BreakOff for tokio::net::unix::OwnedWriteHalf {
-    fn reset(self) {}
+fn reset(socket: &TcpStream) {
+    // one that is not connected any more needs none
+    let _ = rustix::net::sockopt::set_socket_linger(socket.as_fd(), Some(Duration::ZERO));
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn wanted(readable: bool, writable: bool) -> Option<tokio::io::Interest> {
+    match (readable, writable) {
+        (true, true) => Some(tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE),
+        (true, false) => Some(tokio::io::Interest::READABLE),
+        (false, true) => Some(tokio::io::Interest::WRITABLE),
+        (false, false) => None,
+    }
 }

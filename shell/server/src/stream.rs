@@ -6,13 +6,15 @@ use crate::entrance::Stranger;
 use crate::front::OpenToAll;
 use crate::live::{LiveSession, StreamPlace};
 use crate::node::Shared;
-use crate::pipe::{self, PipeEnd};
+use crate::pipe::{Fresh, Note, Owner, Pipe, PipeEnd};
 use crate::refusal::{Ended, Refused};
+use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use symbolon_policy::{AccessRequest, AppName, PathPermitted};
 use symbolon_provider::SystemEntropy;
-use symbolon_record::StreamRecords;
+use symbolon_record::{TlsRole, TlsState};
 use symbolon_session::{ClaimedStream, EndReason, Line, Refusal, SessionId, StreamClaimed, StreamError};
 use symbolon_store::Target;
 use symbolon_wire::{FrameKind, RefusalCode};
@@ -24,12 +26,54 @@ pub(crate) enum Application {
     Unix(UnixStream),
 }
 
+impl Application {
+    pub(crate) async fn ready(&self, interest: tokio::io::Interest) {
+        // what is wrong with it is told by the next read or write
+        match self {
+            Self::Tcp(stream) => drop(stream.ready(interest).await),
+            Self::Unix(stream) => drop(stream.ready(interest).await),
+        }
+    }
+
+    pub(crate) fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read(room),
+            Self::Unix(stream) => stream.try_read(room),
+        }
+    }
+
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+        }
+    }
+
+    /// Has it see a reset instead of an orderly end when it is closed, where the protocol has one.
+    pub(crate) fn reset(&self) {
+        if let Self::Tcp(stream) = self {
+            // one that is not connected any more needs none
+            let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsFd for Application {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
 /// A stream that was accepted.
 pub(crate) struct OpenStream {
     session: SessionId,
+    number: u64,
     path: PathPermitted,
     application: Application,
-    records: StreamRecords,
+    state: TlsState,
     place: StreamPlace,
 }
 
@@ -86,14 +130,16 @@ impl Shared {
         }
         tracing::info!(session = %id, user = %session.user_name(), %app, number = claimed.number(),
             source = %connection.source(), origin = %claimed.request().origin, "stream opened");
+        let number = claimed.number();
         let (body, records) = claimed.accept(&mut SystemEntropy).map_err(internal)?;
         connection.send(FrameKind::StreamReply, body).await?;
-        Ok(Some(OpenStream { session: id, path, application, records, place }))
+        let state = records.into_state(TlsRole::Server);
+        Ok(Some(OpenStream { session: id, number, path, application, state, place }))
     }
 
     /// A stream that comes from elsewhere than the control connection is decided by where it comes
     /// from.
-    fn permitted_from(&self, session: &LiveSession, app: &AppName, source: IpAddr) -> bool {
+    pub(crate) fn permitted_from(&self, session: &LiveSession, app: &AppName, source: IpAddr) -> bool {
         let (control, report) = session.whereabouts();
         if control == source {
             return true;
@@ -145,24 +191,23 @@ impl Shared {
 
 impl OpenStream {
     /// Carries its bytes to the end.
-    pub(crate) async fn run(self, client: TcpStream) {
-        let Self { session, path, application, records, place } = self;
-        let end = match application {
-            Application::Tcp(stream) => {
-                let (read, write) = stream.into_split();
-                pipe::run(client, records, read, write, place).await
-            }
-            Application::Unix(stream) => {
-                let (read, write) = stream.into_split();
-                pipe::run(client, records, read, write, place).await
-            }
-        };
+    pub(crate) async fn run(self, shared: &Shared, client: TcpStream, source: IpAddr) {
+        let Self { session, number, path, application, state, mut place } = self;
         let app = path.app();
-        match end {
-            PipeEnd::Finished => tracing::debug!(%session, %app, "stream finished"),
-            PipeEnd::Cut(reason) => tracing::info!(%session, %app, ?reason, "stream cut"),
-            PipeEnd::Broken(reason) => tracing::debug!(%session, %app, "stream broken: {reason}"),
+        let note = Note::new(app.clone(), source, now(), Owner::Stream { session, number });
+        match Pipe::begin(&shared.keeper, Fresh { state: &state, client, application, note }) {
+            Ok(pipe) => tell(session, app, pipe.run(&mut place.cut, &place.counters).await),
+            Err(e) => tracing::error!(%session, %app, "stream not carried: {e}"),
         }
+    }
+}
+
+/// Has the log say how a stream ended.
+pub(crate) fn tell(session: SessionId, app: &AppName, end: PipeEnd) {
+    match end {
+        PipeEnd::Finished => tracing::debug!(%session, %app, "stream finished"),
+        PipeEnd::Cut(reason) => tracing::info!(%session, %app, ?reason, "stream cut"),
+        PipeEnd::Broken(reason) => tracing::debug!(%session, %app, "stream broken: {reason}"),
     }
 }
 

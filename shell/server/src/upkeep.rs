@@ -38,7 +38,7 @@ impl Shared {
 
     /// Another node on the store may have put another issuer in the place of the present one, and the time of
     /// the one before may be over.
-    async fn look_for_issuer(&self) {
+    pub(crate) async fn look_for_issuer(&self) {
         let followed = match self.follow_issuer() {
             Ok(false) if !self.old_issuer_is_over() => return,
             Ok(_) => self.review_trust().await,

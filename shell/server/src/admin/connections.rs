@@ -1,6 +1,7 @@
 //! TLS connections of clients that know nothing of ours.
 
 use super::error::ApiError;
+use super::sessions::CarriedView;
 use super::{Answer, DONE, Done, Node, administrator, at, done, time_text};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -18,6 +19,8 @@ pub(super) struct ConnectionView {
     since: String,
     bytes_up: u64,
     bytes_down: u64,
+    #[serde(flatten)]
+    carried: CarriedView,
 }
 
 pub(super) async fn list(State(node): Node) -> Answer<Vec<ConnectionView>> {
@@ -30,6 +33,7 @@ pub(super) async fn list(State(node): Node) -> Answer<Vec<ConnectionView>> {
         since: time_text(c.since),
         bytes_up: c.up,
         bytes_down: c.down,
+        carried: CarriedView::new(c.adopted),
     };
     Ok(Json(pictures.map(view).collect()))
 }

@@ -20,7 +20,6 @@ mod sessions;
 mod tokens;
 mod users;
 
-use crate::NodeError;
 use crate::clock::now;
 use crate::node::Shared;
 use axum::extract::State;
@@ -28,12 +27,9 @@ use axum::routing::{delete, get, post, put};
 use axum::{Json, Router};
 use error::ApiError;
 use serde::Serialize;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use symbolon_policy::format_time;
 use symbolon_store::Actor;
-use tokio::net::UnixListener;
 
 pub(crate) use ca_session::{Applicant, Certifying, Entitled};
 pub(crate) use ca_trust::{TheChange, TheList};
@@ -45,22 +41,11 @@ type Answer<T> = Result<Json<T>, ApiError>;
 /// Longest request body, in bytes: a large registration template.
 const MAX_BODY: usize = 256 * 1024;
 
-/// Opens the socket; only its owner can use it.
-pub(crate) fn listen(path: &Path) -> Result<UnixListener, NodeError> {
-    let error = |source| NodeError::File { path: path.to_owned(), source };
-    match std::fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(error(e)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path).map_err(error)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(error)?;
-    Ok(listener)
-}
-
 /// All calls.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/upgrade", post(upgrade))
         .route("/v1/users", get(users::list).post(users::add))
         .route("/v1/users/{name}", get(users::show).delete(users::remove))
         .route("/v1/users/{name}/approve", post(users::approve))
@@ -126,6 +111,21 @@ struct Status {
     strangers: usize,
     users: usize,
     apps: usize,
+    worker: Option<WorkerView>,
+    holder: Option<HolderView>,
+}
+
+/// The process that is the node.
+#[derive(Serialize)]
+struct WorkerView {
+    pid: u32,
+    leads_since: String,
+}
+
+/// The process that keeps its connections.
+#[derive(Serialize)]
+struct HolderView {
+    pid: u32,
 }
 
 async fn status(State(node): Node) -> Json<Status> {
@@ -136,7 +136,7 @@ async fn status(State(node): Node) -> Json<Status> {
         version: env!("CARGO_PKG_VERSION"),
         gateway: node.gateway.name().to_string(),
         issuer: node.issuer().fingerprint().to_string(),
-        address: node.public_address.clone(),
+        address: node.public_address().to_owned(),
         node: node.node_id.to_string(),
         identity_until: format_time(node.gateway.identity_until()),
         sessions,
@@ -144,7 +144,21 @@ async fn status(State(node): Node) -> Json<Status> {
         strangers: node.strangers.count(),
         users: snapshot.users.len(),
         apps: snapshot.apps.len(),
+        worker: node
+            .leads_since
+            .get()
+            .map(|since| WorkerView { pid: std::process::id(), leads_since: time_text(*since) }),
+        holder: node.keeper.holder_pid().map(|pid| HolderView { pid }),
     })
+}
+
+/// Has the holder put the program that is in the place of this one now in charge. The answer comes before that.
+async fn upgrade(State(node): Node) -> Answer<Done> {
+    node.store.record(&administrator(), "node.upgrade", "", &serde_json::json!({}), at()).await?;
+    node.keeper.ask_for_replacement().map_err(|_| {
+        ApiError::invalid("this node runs without a holder", "stop it and start the new program")
+    })?;
+    Ok(Json(DONE))
 }
 
 /// After a change: the new state of things is in force before the caller hears "done".

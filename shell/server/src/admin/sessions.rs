@@ -1,5 +1,6 @@
 use super::error::ApiError;
 use super::{Answer, DONE, Done, Node, administrator, at, done, time_text};
+use crate::live::Adoption;
 use axum::Json;
 use axum::extract::{Path, State};
 use serde::Serialize;
@@ -26,6 +27,8 @@ pub(super) struct SessionView {
     connected: bool,
     configuration: Option<u64>,
     configuration_applied: Option<u64>,
+    /// How many of its streams another worker carried before.
+    streams_adopted: usize,
     streams: Vec<StreamView>,
 }
 
@@ -36,6 +39,29 @@ pub(super) struct StreamView {
     pub(super) since: String,
     pub(super) bytes_up: u64,
     pub(super) bytes_down: u64,
+    #[serde(flatten)]
+    pub(super) carried: CarriedView,
+}
+
+/// Who carries a connection, and since when.
+#[derive(Serialize)]
+pub(super) struct CarriedView {
+    /// Its process.
+    pub(super) worker: u32,
+    /// How often another worker took it over.
+    pub(super) adopted: u32,
+    /// The last time.
+    pub(super) adopted_at: Option<String>,
+}
+
+impl CarriedView {
+    pub(super) fn new(adopted: Option<Adoption>) -> Self {
+        Self {
+            worker: std::process::id(),
+            adopted: adopted.map_or(0, |a| a.times),
+            adopted_at: adopted.map(|a| time_text(a.at)),
+        }
+    }
 }
 
 pub(super) async fn list(State(node): Node) -> Answer<Vec<SessionView>> {
@@ -62,6 +88,9 @@ pub(super) async fn list(State(node): Node) -> Answer<Vec<SessionView>> {
             connected: live.as_ref().is_some_and(|l| l.connected),
             configuration: live.as_ref().map(|l| l.version),
             configuration_applied: live.as_ref().map(|l| l.applied),
+            streams_adopted: live
+                .as_ref()
+                .map_or(0, |l| l.streams.iter().filter(|s| s.adopted.is_some()).count()),
             streams: streams
                 .map(|s| StreamView {
                     number: s.number,
@@ -69,6 +98,7 @@ pub(super) async fn list(State(node): Node) -> Answer<Vec<SessionView>> {
                     since: time_text(s.since),
                     bytes_up: s.up,
                     bytes_down: s.down,
+                    carried: CarriedView::new(s.adopted),
                 })
                 .collect(),
         }

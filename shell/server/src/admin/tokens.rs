@@ -185,7 +185,7 @@ impl Shared {
         };
         self.store.create_invitation(by, &new, at()).await?;
         let link = InvitationLink {
-            address: self.public_address.clone(),
+            address: self.public_address().to_owned(),
             gateway: self.gateway.name().clone(),
             issuer: self.issuer().fingerprint(),
             code: Some(code),

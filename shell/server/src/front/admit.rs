@@ -4,6 +4,7 @@ use super::live::TlsConnection;
 use crate::clock::now;
 use crate::desk::Snapshot;
 use crate::node::Shared;
+use crate::pipe::Owner;
 use crate::refusal::Refused;
 use serde_json::json;
 use std::net::IpAddr;
@@ -52,6 +53,16 @@ impl Admission {
         match self {
             Self::Entitled { path, .. } => Some(path.subject().as_str()),
             Self::Anyone(_) => None,
+        }
+    }
+
+    /// Whose the connection is, for who carries it on.
+    pub(super) fn owner(&self, number: u64) -> Owner {
+        match self {
+            Self::Entitled { user, shown, .. } => {
+                Owner::Entitled { number, user: *user, chain: shown.chain.to_vec() }
+            }
+            Self::Anyone(_) => Owner::Anyone { number },
         }
     }
 
@@ -145,7 +156,7 @@ impl Shared {
     }
 
     /// Looks at certificates under the trust of now.
-    fn looked_at_again(&self, chain: Arc<[Vec<u8>]>) -> Result<Shown, Refusal> {
+    pub(super) fn looked_at_again(&self, chain: Arc<[Vec<u8>]>) -> Result<Shown, Refusal> {
         let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
         let presented: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
         let subject = trust
@@ -162,10 +173,12 @@ impl Shared {
     ) -> Option<EndReason> {
         let served = snapshot.apps.get(&connection.app).and_then(|app| app.tls.as_ref());
         let Some(served) = served else { return Some(EndReason::EntitlementWithdrawn) };
-        let (Some(user), Some(shown)) = (connection.user, &connection.shown) else {
+        let Some(user) = connection.user else {
             let open = served.clients == TlsClients::Anyone;
             return (!open).then_some(EndReason::EntitlementWithdrawn);
         };
+        // what was shown to the worker before did not count any more
+        let Some(shown) = &connection.shown else { return Some(EndReason::TokenRevoked) };
         let Some(user) = snapshot.users.get(&user) else { return Some(EndReason::UserLocked) };
         if user.subject.standing == Standing::Locked {
             return Some(EndReason::UserLocked);

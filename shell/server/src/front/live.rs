@@ -2,7 +2,7 @@
 
 use super::admit::{Admission, Shown};
 use crate::clock::now;
-use crate::live::Counters;
+use crate::live::{Adoption, Counters};
 use crate::source::Source;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -23,6 +23,7 @@ pub(crate) struct TlsConnection {
     pub(super) source: IpAddr,
     since: Time,
     counters: Arc<Counters>,
+    adopted: Option<Adoption>,
     cut: Option<oneshot::Sender<EndReason>>,
 }
 
@@ -34,6 +35,17 @@ impl TlsConnection {
             let _ = cut.send(reason);
         }
     }
+}
+
+/// A connection that another worker carried.
+pub(super) struct Returning {
+    pub(super) number: u64,
+    pub(super) app: AppName,
+    pub(super) source: IpAddr,
+    pub(super) since: Time,
+    /// The user, under the name of now, and what was shown, if it still counts.
+    pub(super) who: Option<(UserId, Option<String>, Option<Shown>)>,
+    pub(super) adopted: Adoption,
 }
 
 /// How many there may be.
@@ -52,6 +64,7 @@ pub(crate) struct TlsPicture {
     pub(crate) since: Time,
     pub(crate) up: u64,
     pub(crate) down: u64,
+    pub(crate) adopted: Option<Adoption>,
 }
 
 #[derive(Default)]
@@ -128,10 +141,40 @@ impl TlsConnections {
             source,
             since: now(),
             counters: counters.clone(),
+            adopted: None,
             cut: Some(cut),
         });
         drop(inner);
         Some(TlsPlace { all: self.clone(), number, user: user_name, counters, cut: cut_received })
+    }
+
+    /// Gives a connection its place again that another worker carried, whatever the limits say: it had one. Its number
+    /// stays, unless somebody has it.
+    pub(super) fn readmit(&self, returning: Returning) -> TlsPlace {
+        let Returning { number, app, source, since, who, adopted } = returning;
+        let mut inner = self.inner();
+        let number =
+            if inner.connections.iter().any(|c| c.number == number) { inner.next + 1 } else { number };
+        inner.next = inner.next.max(number);
+        let counters = Arc::new(Counters::default());
+        let (cut, cut_received) = oneshot::channel();
+        let (user, shown) = who.map_or((None, None), |(user, name, shown)| (Some((user, name)), shown));
+        let (user, user_name) = user.unzip();
+        let user_name = user_name.flatten();
+        inner.connections.push(TlsConnection {
+            number,
+            app,
+            user,
+            user_name: user_name.clone(),
+            shown,
+            source,
+            since,
+            counters: counters.clone(),
+            adopted: Some(adopted),
+            cut: Some(cut),
+        });
+        drop(inner);
+        TlsPlace { all: self.clone(), number, user: user_name, counters, cut: cut_received }
     }
 
     /// Ends those for which `verdict` gives a reason.
@@ -179,6 +222,7 @@ impl TlsConnections {
             since: c.since,
             up: c.counters.up.load(Ordering::Relaxed),
             down: c.counters.down.load(Ordering::Relaxed),
+            adopted: c.adopted,
         };
         self.inner().connections.iter().map(picture).collect()
     }

@@ -1,7 +1,7 @@
 //! A page for people whose browser does not get what it asked for. Other clients see a clean end.
 
 use super::admit::{Refusal, RefusalKind};
-use super::carry::PATIENCE;
+use crate::pipe::PATIENCE;
 use symbolon_provider::crypto;
 use symbolon_record::{Alert, Outgoing, TlsSession};
 use symbolon_store::{App, Protocol};

@@ -1,6 +1,6 @@
 //! What administrators see of a session.
 
-use super::LiveSession;
+use super::{Adoption, LiveSession};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use symbolon_policy::{AppName, GroupName, TokenClass};
@@ -28,6 +28,7 @@ pub(crate) struct StreamPicture {
     pub(crate) since: Time,
     pub(crate) up: u64,
     pub(crate) down: u64,
+    pub(crate) adopted: Option<Adoption>,
 }
 
 impl LiveSession {
@@ -53,6 +54,7 @@ impl LiveSession {
                     since: s.since,
                     up: s.counters.up.load(Ordering::Relaxed),
                     down: s.counters.down.load(Ordering::Relaxed),
+                    adopted: s.adopted,
                 })
                 .collect(),
         }

@@ -54,9 +54,16 @@ impl LiveSessions {
     /// Takes a session in; a copy from before it went to another node and came back ends. One that was ended or
     /// taken over since it stands in the store is over as soon as it is here.
     pub(crate) fn insert(&self, session: LiveSession) -> Arc<LiveSession> {
+        self.take_in(session, false)
+    }
+
+    fn take_in(&self, session: LiveSession, stays: bool) -> Arc<LiveSession> {
         let session = Arc::new(session);
         let (stale, gone) = {
             let mut carried = self.carried();
+            if let Some(here) = carried.sessions.get(&session.id).filter(|_| stays) {
+                return here.clone();
+            }
             let gone = carried.gone.remove(&session.id);
             (carried.sessions.insert(session.id, session.clone()), gone)
         };
@@ -69,6 +76,11 @@ impl LiveSessions {
             _ => {}
         }
         session
+    }
+
+    /// Takes a session in that this node carried before, unless its client was faster and it is here.
+    pub(crate) fn insert_unless_here(&self, session: LiveSession) -> Arc<LiveSession> {
+        self.take_in(session, true)
     }
 
     pub(crate) fn get(&self, id: SessionId) -> Option<Arc<LiveSession>> {

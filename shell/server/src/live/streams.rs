@@ -17,7 +17,17 @@ pub(super) struct LiveStream {
     pub(super) app: AppName,
     pub(super) since: Time,
     pub(super) counters: Arc<Counters>,
+    pub(super) adopted: Option<Adoption>,
     pub(super) cut: Option<oneshot::Sender<EndReason>>,
+}
+
+/// That a connection was taken over from workers that died or handed it over.
+#[derive(Clone, Copy)]
+pub(crate) struct Adoption {
+    /// How often, in all.
+    pub(crate) times: u32,
+    /// The last time.
+    pub(crate) at: Time,
 }
 
 /// Bytes of a stream, as the application sees them.
@@ -33,6 +43,28 @@ pub(crate) struct StreamPlace {
     number: u64,
     pub(crate) counters: Arc<Counters>,
     pub(crate) cut: oneshot::Receiver<EndReason>,
+}
+
+/// A stream that another worker carried.
+pub(crate) struct Returning {
+    pub(crate) number: u64,
+    pub(crate) app: AppName,
+    pub(crate) since: Time,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) adopted: Adoption,
+    pub(crate) cut: oneshot::Sender<EndReason>,
+}
+
+/// The place of a stream that another worker carried; leaving it is dropping it.
+pub(crate) struct Returned {
+    session: Arc<LiveSession>,
+    number: u64,
+}
+
+impl Drop for Returned {
+    fn drop(&mut self) {
+        self.session.inner().streams.retain(|s| s.number != self.number);
+    }
 }
 
 impl Drop for StreamPlace {
@@ -96,9 +128,36 @@ impl LiveSession {
             app: path.app().clone(),
             since: now,
             counters: counters.clone(),
+            adopted: None,
             cut: Some(cut),
         });
         Some(StreamPlace { session: self.clone(), number, counters, cut: cut_received })
+    }
+
+    /// Gives a stream its place again that another worker carried. What it had been let in for is decided anew: a
+    /// stream that has no right any more is cut instead.
+    pub(crate) fn readmit(
+        self: &Arc<Self>,
+        stream: Returning,
+        path: Option<&PathPermitted>,
+        now: Time,
+    ) -> Option<Returned> {
+        let Returning { number, app, since, counters, adopted, cut } = stream;
+        let mut inner = self.inner();
+        let permitted = path.is_some_and(|path| path.app() == &app)
+            && inner.permitted.iter().any(|p| p.app() == &app)
+            && now < inner.state.expires;
+        let reason = match inner.over {
+            Some(reason) => Some(reason),
+            None => (!permitted).then_some(EndReason::EntitlementWithdrawn),
+        };
+        if let Some(reason) = reason {
+            let _ = cut.send(reason);
+            return None;
+        }
+        let (cut, adopted) = (Some(cut), Some(adopted));
+        inner.streams.push(LiveStream { number, app, since, counters, adopted, cut });
+        Some(Returned { session: self.clone(), number })
     }
 
     /// Ends all streams; the session goes on elsewhere.

@@ -1,0 +1,28 @@
+//! TLS connections that another worker carried: each has its place again, and is looked at anew.
+
+use super::Shared;
+use super::live::{Returning, TlsPlace};
+use crate::live::Adoption;
+use crate::pipe::{Note, Owner};
+use symbolon_store::UserId;
+
+impl Shared {
+    /// Gives a connection its place. One whose right is gone is cut by the first review.
+    pub(crate) fn readmit_tls(&self, note: &Note, adopted: Adoption) -> Option<TlsPlace> {
+        let snapshot = self.desk.present();
+        let name = |user: &UserId| snapshot.users.get(user).map(|u| u.subject.name.to_string());
+        let (number, who) = match &note.owner {
+            Owner::Stream { .. } => return None,
+            Owner::Anyone { number } => (*number, None),
+            Owner::Entitled { number, user, chain } => {
+                let shown = self.looked_at_again(chain.as_slice().into()).ok();
+                (*number, Some((*user, name(user), shown)))
+            }
+        };
+        let returning =
+            Returning { number, app: note.app.clone(), source: note.source, since: note.since, who, adopted };
+        let place = self.tls.readmit(returning);
+        self.tls.review_one(place.number(), |connection| self.still_admitted(connection, &snapshot));
+        Some(place)
+    }
+}
