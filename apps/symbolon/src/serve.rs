@@ -1,8 +1,10 @@
 //! `symbolon serve`: a node.
 
 mod complaint;
+mod holder;
 mod issuer;
 mod settings;
+mod worker;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,7 +19,7 @@ use crate::cli::Global;
 use crate::exit::{Complaint, Outcome, plain};
 use crate::output::{self, Output, Page, Report};
 use crate::paste::{Paste, quote};
-use crate::{interrupt, notify, place, private, runtime};
+use crate::{interrupt, place, private, runtime};
 
 pub(crate) use complaint::{listen_complaint, node_complaint, other_port};
 
@@ -48,6 +50,12 @@ pub(crate) struct ServeArgs {
     /// Take passwords where a user has one [env: SYMBOLON_ACCEPT_PASSWORDS]
     #[arg(long)]
     accept_passwords: bool,
+    /// Be a worker of the holder at standard input
+    #[arg(long, hide = true)]
+    worker: bool,
+    /// Go on with what the program before held, whose list is standard input
+    #[arg(long, hide = true)]
+    held_before: bool,
 }
 
 impl ServeArgs {
@@ -131,48 +139,23 @@ impl Report for Started {
     }
 }
 
-/// Runs a node until it is told to stop.
+/// Runs a node until it is told to stop: a holder and its workers, of which one is the node.
 pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
+    if args.held_before {
+        runtime::log(global, LevelFilter::INFO);
+        return holder::go_on(global);
+    }
     let (config, log) = settings::load(global, args.table())?;
     let reload = runtime::log_reloadable(global, LevelFilter::INFO, log.as_deref());
+    if args.worker {
+        return worker::run(global, args, config, reload);
+    }
     place::check_socket_path(&place::admin_socket(&config.dir))?;
     if let Some(from) = &args.issuer_of {
         issuer::take(from, &config.dir)?;
     }
-    runtime::large()?.block_on(async {
-        let mut signals = Signals::new()?;
-        let paste = Paste::new(global).about(&config.dir);
-        let node = Node::start(config.clone()).await.map_err(|e| node_complaint(e, &config, &paste))?;
-        started(global.output(), &node, &config.dir, paste)?;
-        notify::ready(&format!("gateway {} on {}", node.gateway_name(), node.address()));
-        loop {
-            let told = tokio::select! {
-                told = signals.next() => told,
-                failure = node.failure() => {
-                    node.shutdown().await;
-                    return Err(Complaint::failure(failure.to_string()).fix("its log says more; start it again"));
-                }
-            };
-            if let Told::Stop = told {
-                break;
-            }
-            notify::reloading();
-            match settings::load(global, args.table()) {
-                Ok((new, log)) => {
-                    reload(log.as_deref());
-                    settings::tell_changes(&config, &new);
-                }
-                Err(complaint) => tracing::error!("the configuration stays as it was: {complaint}"),
-            }
-            notify::ready("reloaded");
-        }
-        notify::stopping();
-        global.output().note("Stopping: streams may finish; once more to stop at once.");
-        tokio::select! {
-            () = node.shutdown() => Ok(()),
-            () = signals.stop() => Err(Complaint::failure("stopped before every stream had finished")),
-        }
-    })
+    let paste = Paste::new(global).about(&config.dir);
+    holder::run(global, &config, &paste)
 }
 
 fn started(output: Output, node: &Node, dir: &Path, paste: Paste) -> Outcome {

@@ -32,6 +32,9 @@ pub(super) async fn run(desk: &Desk<'_>, command: ConnectionsCommand) -> Outcome
                 ("SINCE", "since"),
                 ("BYTES UP", "bytes_up"),
                 ("BYTES DOWN", "bytes_down"),
+                ("WORKER", "worker"),
+                ("ADOPTED", "adopted"),
+                ("LAST", "adopted_at"),
             ];
             let all = desk.node.get(CONNECTIONS).await?;
             output.report(&Listing::new("connections", all, columns, "No TLS client is connected."));

@@ -19,6 +19,7 @@ mod sessions;
 mod status;
 mod templates;
 mod tokens;
+mod upgrade;
 mod users;
 
 use clap::Subcommand;
@@ -65,6 +66,8 @@ pub(crate) enum AdminCommand {
     Explain(explain::ExplainArgs),
     /// How the node is
     Status,
+    /// Put the program that stands in the node's place now in charge; connections go on
+    Upgrade,
 }
 
 /// What a command of administration has at hand.
@@ -93,6 +96,7 @@ pub(crate) fn run(global: &Global, command: AdminCommand) -> Outcome {
             AdminCommand::Audit(command) => audit::run(&desk, command).await,
             AdminCommand::Explain(args) => explain::run(&desk, args).await,
             AdminCommand::Status => status::run(&desk).await,
+            AdminCommand::Upgrade => upgrade::run(&desk).await,
         }
     })
 }

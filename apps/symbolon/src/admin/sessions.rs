@@ -33,6 +33,7 @@ pub(super) async fn run(desk: &Desk<'_>, command: SessionsCommand) -> Outcome {
                 ("PLACE", "place"),
                 ("CONNECTED", "connected"),
                 ("STREAMS", "open"),
+                ("ADOPTED", "streams_adopted"),
                 ("UNTIL", "expires"),
             ];
             let sessions =

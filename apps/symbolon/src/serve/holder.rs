@@ -1,0 +1,226 @@
+//! The process of `serve` that stays: it has the ports and keeps what its workers carry, and does nothing else.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use symbolon_os::{Asked, BreakerRules, Death, Event, Holder, HolderSettings, Signals, WorkerProgram};
+use symbolon_server::{Listeners, NodeConfig};
+
+use super::complaint::node_complaint;
+use crate::cli::Global;
+use crate::exit::{Complaint, Kind, Outcome, plain};
+use crate::paste::Paste;
+use crate::{interrupt, notify};
+
+/// One that leads, and one that is ready to.
+const WORKERS: usize = 2;
+
+/// How long a worker may take to tell its clients that the node stops: longer than it lets streams go on.
+const STOP_WITHIN: Duration = Duration::from_secs(12);
+
+/// Said to a program that is begun in the place of a holder, and to one that is begun as a worker.
+pub(super) const AGAIN: &str = "--held-before";
+pub(super) const WORKER: &str = "--worker";
+
+/// Opens the ports and keeps workers until it is told to stop.
+pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste) -> Outcome {
+    let signals = signals()?;
+    allow_descriptors();
+    let listeners = Listeners::open(config).map_err(|e| node_complaint(e, config, paste))?;
+    let settings = HolderSettings {
+        program: worker()?,
+        workers: WORKERS,
+        listeners: listeners.into_descriptors(),
+        breaker: BreakerRules::default(),
+        stop_within: STOP_WITHIN,
+    };
+    let holder = Holder::new(settings).map_err(|e| no_holder(&e))?;
+    Turning { holder, signals, global, proved: false, stopping: false }.run()
+}
+
+/// Goes on with what the program before this one held, which ran in this process, and replaces its workers.
+pub(super) fn go_on(global: &Global) -> Outcome {
+    // before anything else opens a descriptor
+    let mut holder = Holder::resume().map_err(|e| no_holder(&e))?;
+    let signals = signals()?;
+    allow_descriptors();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        connections = holder.connections(),
+        "a new program holds them"
+    );
+    holder.replace_workers(worker()?);
+    notify::ready("a new program leads");
+    Turning { holder, signals, global, proved: true, stopping: false }.run()
+}
+
+fn no_holder(e: &std::io::Error) -> Complaint {
+    Complaint::failure(format!("connections cannot be held: {}", plain(e)))
+}
+
+fn signals() -> Outcome<Signals> {
+    interrupt::hand_over();
+    Signals::take().map_err(|e| Complaint::failure(format!("no signals: {}", plain(&e))))
+}
+
+/// A connection takes three descriptors, and what the shell allows is meant for programs that have few.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(e) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!("there will be few connections, no more descriptors are allowed: {e}");
+    }
+}
+
+/// This program as it was called, as a worker. The path is looked up anew: another program may stand there.
+fn worker() -> Outcome<WorkerProgram> {
+    let mut arguments = arguments();
+    arguments.push(WORKER.into());
+    Ok(WorkerProgram { path: program()?, arguments, environment: Vec::new() })
+}
+
+fn arguments() -> Vec<OsString> {
+    std::env::args_os().skip(1).filter(|argument| argument != AGAIN).collect()
+}
+
+/// Where this program is, also when another one has been put there meanwhile.
+fn program() -> Outcome<PathBuf> {
+    let path = std::env::current_exe()
+        .map_err(|e| Complaint::failure(format!("this program cannot be found: {}", plain(&e))))?;
+    let replaced = path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(replaced.filter(|path| path.exists()).unwrap_or(path))
+}
+
+struct Turning<'a> {
+    holder: Holder,
+    signals: Signals,
+    global: &'a Global,
+    /// Whether a worker was ever ready.
+    proved: bool,
+    stopping: bool,
+}
+
+impl Turning<'_> {
+    fn run(mut self) -> Outcome {
+        loop {
+            let events = self
+                .holder
+                .turn(Some(std::os::fd::AsFd::as_fd(&self.signals)), None)
+                .map_err(|e| no_holder(&e))?;
+            for event in events {
+                self.tell(&event)?;
+                if event == Event::Woken {
+                    self.obey()?;
+                }
+            }
+            if self.stopping && self.holder.workers() == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn obey(&mut self) -> Outcome {
+        while let Some(asked) =
+            self.signals.next().map_err(|e| Complaint::failure(format!("no signals: {}", plain(&e))))?
+        {
+            match asked {
+                Asked::Stop if self.stopping => {
+                    self.holder.kill();
+                    return Err(Complaint::failure("stopped before every stream had finished"));
+                }
+                Asked::Stop => {
+                    notify::stopping();
+                    self.global.output().note("Stopping: streams may finish; once more to stop at once.");
+                    self.stopping = true;
+                    self.holder.stop();
+                }
+                Asked::Reload => {
+                    notify::reloading();
+                    self.holder.reload();
+                    notify::ready("reloaded");
+                }
+                Asked::Replace => self.replace(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the program that stands in this one's place now in charge of everything.
+    fn replace(&mut self) {
+        if self.stopping {
+            return;
+        }
+        match program() {
+            Ok(path) => {
+                let mut command = Command::new(path);
+                command.args(arguments()).arg(AGAIN);
+                let error = self.holder.replace_self(command);
+                tracing::error!("the program is not replaced: {error}");
+            }
+            Err(e) => tracing::error!("the program is not replaced: {e}"),
+        }
+    }
+
+    /// Has the log say what an operator would ask about.
+    fn tell(&mut self, event: &Event) -> Outcome {
+        match event {
+            Event::Begun { worker, pid } => tracing::debug!(?worker, pid, "worker begun"),
+            Event::NotBegun(why) => tracing::error!("no worker can be begun: {why}"),
+            Event::Ready(worker) => {
+                tracing::debug!(?worker, "worker ready");
+                if !self.proved {
+                    self.proved = true;
+                    notify::ready("a worker leads");
+                }
+            }
+            Event::Led { worker, first } => {
+                tracing::debug!(?worker, first, pid = self.holder.pid(*worker), "worker leads");
+            }
+            Event::Nonsense { worker, what } => tracing::error!(?worker, "a worker says nonsense: {what}"),
+            Event::DidNotStop(worker) => tracing::warn!(?worker, "a worker does not stop: killed"),
+            Event::Died { worker, death, connections, .. } => {
+                self.died(*death)?;
+                match death {
+                    Death::Ended => tracing::info!(?worker, connections, "worker ended"),
+                    death => tracing::error!(?worker, connections, "worker died, {}", how(*death)),
+                }
+            }
+            Event::Full(_) => tracing::warn!("no more connections can be held: descriptors are used up"),
+            Event::Ended { id, why } => tracing::error!(%id, ?why, "connection reset"),
+            Event::Held { id, .. } => tracing::trace!(%id, "connection held"),
+            Event::HandedOver { id, .. } => tracing::trace!(%id, "connection handed over"),
+            Event::Carried { id, .. } => tracing::trace!(%id, "connection carried on"),
+            Event::Released(id) => tracing::trace!(%id, "connection released"),
+            Event::Woken => {}
+        }
+        Ok(())
+    }
+
+    /// A node that never started will not start the next time either; what was wrong it has said itself.
+    fn died(&mut self, death: Death) -> Outcome {
+        if self.proved || self.stopping {
+            return Ok(());
+        }
+        self.holder.kill();
+        let Death::Crashed { status: Some(status), .. } = death else {
+            return Err(Complaint::failure(format!("the node did not start: {}", how(death))));
+        };
+        let kinds = [Kind::Failure, Kind::Usage, Kind::Denied, Kind::Unreachable];
+        let kind = kinds.into_iter().find(|kind| i32::from(kind.code()) == status);
+        match kind {
+            Some(kind) => Err(Complaint::new(kind, "").said()),
+            None => Err(Complaint::failure(format!("the node did not start: {}", how(death)))),
+        }
+    }
+}
+
+fn how(death: Death) -> String {
+    match death {
+        Death::Ended => "ended".to_owned(),
+        Death::Killed { signal } | Death::Crashed { signal: Some(signal), .. } => format!("signal {signal}"),
+        Death::Crashed { status: Some(status), .. } => format!("status {status}"),
+        Death::Crashed { .. } => "nobody knows how".to_owned(),
+    }
+}
