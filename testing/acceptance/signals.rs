@@ -197,7 +197,7 @@ fn an_administrator_who_gives_up_on_a_slow_node_loses_nothing() -> Result<()> {
     ];
     for words in commands {
         step!("admin {}", words.join(" "));
-        gateway.signal(Signal::STOP)?;
+        gateway.signal_workers(Signal::STOP)?;
         let mut slow = gateway.machine().start(gateway.words(words))?;
         let waits = format!("/proc/{}/wchan", slow.pid());
         until(LIMIT, "the command to wait", || {
@@ -205,7 +205,7 @@ fn an_administrator_who_gives_up_on_a_slow_node_loses_nothing() -> Result<()> {
         })?;
         let status = terminate(&mut slow)?;
         assert!(was_terminated(status), "{status}: {}", slow.output());
-        gateway.signal(Signal::CONT)?;
+        gateway.signal_workers(Signal::CONT)?;
         gateway.admin(words)?;
     }
     assert!(fs::read_to_string(&file)?.starts_with("https://"));

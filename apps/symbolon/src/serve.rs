@@ -141,20 +141,19 @@ impl Report for Started {
 
 /// Runs a node until it is told to stop: a holder and its workers, of which one is the node.
 pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
-    if args.held_before {
-        runtime::log(global, LevelFilter::INFO);
-        return holder::go_on(global);
-    }
     let (config, log) = settings::load(global, args.table())?;
     let reload = runtime::log_reloadable(global, LevelFilter::INFO, log.as_deref());
     if args.worker {
         return worker::run(global, args, config, reload);
     }
+    let paste = Paste::new(global).about(&config.dir);
+    if args.held_before {
+        return holder::go_on(global, &config, &paste);
+    }
     place::check_socket_path(&place::admin_socket(&config.dir))?;
     if let Some(from) = &args.issuer_of {
         issuer::take(from, &config.dir)?;
     }
-    let paste = Paste::new(global).about(&config.dir);
     holder::run(global, &config, &paste)
 }
 

@@ -59,6 +59,6 @@ pub use credentials::{
 };
 pub use error::NodeError;
 pub use front::{TlsCertificate, TlsSettings};
-pub use listeners::Listeners;
+pub use listeners::{Directory, Listeners};
 pub use node::{Node, is_node_dir};
 pub use worker::{Order, ReadyWorker, Worker};

@@ -10,12 +10,28 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use symbolon_store::{DirectoryLock, Sharing};
 
 /// How long the address of a node that has just been killed is waited for: its last process may be dying still.
 const RELEASE: Duration = Duration::from_millis(500);
 
 /// A queue long enough for a crowd that comes at once: with the usual 1,024 the rest of it waits for a second or more.
 const QUEUE: i32 = 4096;
+
+/// That a directory is this process's, for as long as it lives: others may share a store, nobody shares a node's id and
+/// its socket.
+#[derive(Debug)]
+pub struct Directory(#[expect(dead_code, reason = "held for its lock")] DirectoryLock);
+
+impl Directory {
+    /// Takes the directory of a node; the first makes it.
+    ///
+    /// # Errors
+    /// [`NodeError::Store`] when another process has it, or it cannot be made.
+    pub fn take(config: &NodeConfig) -> Result<Self, NodeError> {
+        Ok(Self(DirectoryLock::take(&config.dir, Sharing::Exclusive)?))
+    }
+}
 
 /// Sockets that listen.
 #[derive(Debug)]
@@ -26,11 +42,12 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Opens them. That of administration comes last, because it takes the place of one that was left.
+    /// Opens them, and takes the directory. The ports come first, because what cannot be had should cost nothing; that
+    /// of administration last, because it takes the place of one that was left.
     ///
     /// # Errors
-    /// [`NodeError::Listen`], [`NodeError::File`]; then none is open.
-    pub fn open(config: &NodeConfig) -> Result<Self, NodeError> {
+    /// [`NodeError`]; then none is open.
+    pub fn open(config: &NodeConfig) -> Result<(Self, Directory), NodeError> {
         let until = Instant::now() + RELEASE;
         let port = |address| {
             let listen = || loop {
@@ -46,9 +63,9 @@ impl Listeners {
         let clients = port(config.listen)?;
         let tls = config.tls.as_ref().map(|tls| port(tls.listen)).transpose()?;
         let path = socket(&config.dir);
-        make_dir(&config.dir)?;
+        let directory = Directory::take(config)?;
         let administration = administration(&path).map_err(|source| NodeError::File { path, source })?;
-        Ok(Self { clients, tls, administration })
+        Ok((Self { clients, tls, administration }, directory))
     }
 
     /// Where clients connect.
@@ -81,12 +98,6 @@ impl Listeners {
 /// The path of the administration socket.
 pub(crate) fn socket(dir: &Path) -> PathBuf {
     dir.join("admin.sock")
-}
-
-fn make_dir(dir: &Path) -> Result<(), NodeError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| NodeError::File { path: dir.to_owned(), source })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

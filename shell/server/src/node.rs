@@ -9,7 +9,7 @@ use crate::error::NodeError;
 use crate::front::{Sites, TlsConnections};
 use crate::gateway::Gateway;
 use crate::keys::NodeKeys;
-use crate::listeners::{self, Listeners};
+use crate::listeners::{self, Directory, Listeners};
 use crate::live::LiveSessions;
 use crate::meter::Meter;
 use crate::notes::Notes;
@@ -27,9 +27,7 @@ use symbolon_issuer::ContextKeys;
 use symbolon_policy::TemplateName;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ControlMessage, EndReason, Line};
-use symbolon_store::{
-    Actor, DirectoryLock, Ending, HotStore as _, NodeId, Sharing, Store, StoreError, StoreOptions,
-};
+use symbolon_store::{Actor, Ending, HotStore as _, NodeId, Store, StoreError, StoreOptions};
 use symbolon_token::RegistrationTemplate;
 use symbolon_wire::Time;
 use tokio::net::TcpListener;
@@ -92,7 +90,8 @@ pub struct Node {
     tls_address: Option<SocketAddr>,
     first_invitation: Option<String>,
     parts: JoinSet<()>,
-    _lock: DirectoryLock,
+    /// None when it is the holder's.
+    _directory: Option<Directory>,
 }
 
 impl std::fmt::Debug for Node {
@@ -105,8 +104,6 @@ impl std::fmt::Debug for Node {
 pub(crate) struct Prepared {
     shared: Arc<Shared>,
     first_start: bool,
-    /// None as long as another process of the same directory is the node.
-    lock: Option<DirectoryLock>,
 }
 
 impl Prepared {
@@ -115,12 +112,6 @@ impl Prepared {
         let crypto = symbolon_provider::crypto();
         let default_template = TemplateName::parse(&config.template)
             .map_err(|e| NodeError::Config(format!("template = \"{}\": {e}", config.template)))?;
-        // Others may share the store; nobody shares the id and the socket.
-        let lock = match DirectoryLock::take(&config.dir, Sharing::Exclusive) {
-            Ok(lock) => Some(lock),
-            Err(StoreError::InUse { .. }) if keeper.link().is_some() && is_node_dir(config.home()) => None,
-            Err(e) => return Err(e.into()),
-        };
         let keys = NodeKeys::load_or_make(&config, now())?;
         let (first_start, node_id) = (keys.first_start, keys.node_id);
         let options = StoreOptions::shared(config.home().join("store"));
@@ -166,21 +157,20 @@ impl Prepared {
             default_template,
         });
         shared.review_trust().await?;
-        Ok(Self { shared, first_start, lock })
+        Ok(Self { shared, first_start })
     }
 
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// Opens the doors.
-    pub(crate) async fn lead(self, listeners: Listeners) -> Result<Node, NodeError> {
-        let Self { shared, first_start, lock } = self;
-        let lock = match lock {
-            Some(lock) => lock,
-            // who had it is dead
-            None => DirectoryLock::take(&shared.config.dir, Sharing::Exclusive)?,
-        };
+    /// Opens the doors. The directory is its own, or its holder's.
+    pub(crate) async fn lead(
+        self,
+        listeners: Listeners,
+        directory: Option<Directory>,
+    ) -> Result<Node, NodeError> {
+        let Self { shared, first_start } = self;
         let _ = shared.leads_since.set(now());
         let failed = |address| move |source| NodeError::Listen { address, source };
         let Listeners { clients, tls, administration } = listeners;
@@ -210,8 +200,14 @@ impl Prepared {
         tracing::info!(gateway = %shared.gateway.name(), %address, "node started");
         let parts = JoinSet::new();
         let tls_address = tls.as_ref().map(|(address, _)| *address);
-        let mut node =
-            Node { shared: shared.clone(), address, tls_address, first_invitation, parts, _lock: lock };
+        let mut node = Node {
+            shared: shared.clone(),
+            address,
+            tls_address,
+            first_invitation,
+            parts,
+            _directory: directory,
+        };
         if let Some((address, listener)) = tls {
             tracing::info!(%address, "TLS clients are served");
             node.run_part("the TLS port", shared.clone().serve_tls(listener));
@@ -229,10 +225,9 @@ impl Node {
     /// # Errors
     /// [`NodeError`]; then nothing runs.
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
-        // The port first: what cannot be had should cost nothing.
-        let listeners = Listeners::open(&config)?;
+        let (listeners, directory) = Listeners::open(&config)?;
         let keeper = Arc::new(Keeper::nobody(symbolon_provider::crypto()));
-        Prepared::new(config, keeper).await?.lead(listeners).await
+        Prepared::new(config, keeper).await?.lead(listeners, Some(directory)).await
     }
 
     /// Runs a part that lasts as long as the node.

@@ -129,7 +129,7 @@ impl ReadyWorker {
     pub async fn lead(&mut self) -> Result<Node, NodeError> {
         let again = || NodeError::Config("this worker leads already".to_owned());
         let (prepared, listeners) = self.prepared.take().ok_or_else(again)?;
-        prepared.lead(listeners).await
+        prepared.lead(listeners, None).await
     }
 }
 

@@ -105,7 +105,7 @@ fn an_application_that_does_not_read_holds_the_client_back() -> Result<()> {
     let agent = alice.sign_in(&[])?;
     let (_connect, port) = port_to(&alice, "sink")?;
     let mut stream = dial(port)?;
-    let pids = [gateway.pid()?, agent.pid()];
+    let pids = [gateway.node_pid()?, agent.pid()];
     let before = [memory(pids[0])?, memory(pids[1])?];
     stream.set_write_timeout(Some(Duration::from_secs(1)))?;
     let block = vec![7; 64 * 1024];
@@ -139,7 +139,7 @@ fn a_client_that_does_not_read_holds_the_application_back() -> Result<()> {
     let agent = alice.sign_in(&[])?;
     let (_connect, port) = port_to(&alice, "source")?;
     let mut stream = dial(port)?;
-    let pids = [gateway.pid()?, agent.pid()];
+    let pids = [gateway.node_pid()?, agent.pid()];
     let before = [memory(pids[0])?, memory(pids[1])?];
     let (mut application, _) = listener.accept()?;
     application.set_write_timeout(Some(Duration::from_secs(1)))?;

@@ -323,6 +323,30 @@ impl Gateway {
         self.running.as_ref().context("the gateway is stopped")?.signal(signal)
     }
 
+    /// The process of the worker that is the node.
+    ///
+    /// # Errors
+    /// When it is stopped.
+    pub fn node_pid(&self) -> Result<u32> {
+        let status = self.admin_json(&["status"])?;
+        let pid = status["worker"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        pid.with_context(|| format!("no worker leads: {status}"))
+    }
+
+    /// Sends a signal to the workers, of which one is the node, and not to their holder.
+    ///
+    /// # Errors
+    /// When it is stopped.
+    pub fn signal_workers(&self, signal: Signal) -> Result<()> {
+        let holder = self.running.as_ref().context("the gateway is stopped")?.pid();
+        let workers = std::fs::read_to_string(format!("/proc/{holder}/task/{holder}/children"))?;
+        for worker in workers.split_whitespace() {
+            let worker = rustix::process::Pid::from_raw(worker.parse()?).context("a process has a number")?;
+            rustix::process::kill_process(worker, signal).context("a worker has ended")?;
+        }
+        Ok(())
+    }
+
     /// Waits until the node has ended; returns its exit code, which a signal leaves out.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use symbolon_os::{Asked, BreakerRules, Death, Event, Holder, HolderSettings, Signals, WorkerProgram};
-use symbolon_server::{Listeners, NodeConfig};
+use symbolon_server::{Directory, Listeners, NodeConfig};
 
 use super::complaint::node_complaint;
 use crate::cli::Global;
@@ -29,7 +29,7 @@ pub(super) const WORKER: &str = "--worker";
 pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste) -> Outcome {
     let signals = signals()?;
     allow_descriptors();
-    let listeners = Listeners::open(config).map_err(|e| node_complaint(e, config, paste))?;
+    let (listeners, directory) = Listeners::open(config).map_err(|e| node_complaint(e, config, paste))?;
     let settings = HolderSettings {
         program: worker()?,
         workers: WORKERS,
@@ -38,14 +38,15 @@ pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste) -> Outcom
         stop_within: STOP_WITHIN,
     };
     let holder = Holder::new(settings).map_err(|e| no_holder(&e))?;
-    Turning { holder, signals, global, proved: false, stopping: false }.run()
+    Turning { holder, signals, global, _directory: directory, proved: false, stopping: false }.run()
 }
 
 /// Goes on with what the program before this one held, which ran in this process, and replaces its workers.
-pub(super) fn go_on(global: &Global) -> Outcome {
-    // before anything else opens a descriptor
+pub(super) fn go_on(global: &Global, config: &NodeConfig, paste: &Paste) -> Outcome {
     let mut holder = Holder::resume().map_err(|e| no_holder(&e))?;
     let signals = signals()?;
+    // the program before had it until this one took its place
+    let directory = Directory::take(config).map_err(|e| node_complaint(e, config, paste))?;
     allow_descriptors();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -54,7 +55,7 @@ pub(super) fn go_on(global: &Global) -> Outcome {
     );
     holder.replace_workers(worker()?);
     notify::ready("a new program leads");
-    Turning { holder, signals, global, proved: true, stopping: false }.run()
+    Turning { holder, signals, global, _directory: directory, proved: true, stopping: false }.run()
 }
 
 fn no_holder(e: &std::io::Error) -> Complaint {
@@ -97,6 +98,7 @@ struct Turning<'a> {
     holder: Holder,
     signals: Signals,
     global: &'a Global,
+    _directory: Directory,
     /// Whether a worker was ever ready.
     proved: bool,
     stopping: bool,
