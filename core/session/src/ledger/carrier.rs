@@ -113,8 +113,9 @@ impl<P: Protection> Carrier<P> {
     /// The next thing to do.
     pub fn next(&mut self, rings: &impl Rings) -> Step {
         if self.ended.is_none() {
-            self.choose_record();
+            // what is received may be answered: with new keys, or with an alert
             self.take_records(rings);
+            self.choose_record();
         }
         if let Some(ended) = self.ended {
             return Step::Ended(ended);
