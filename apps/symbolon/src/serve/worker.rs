@@ -22,14 +22,19 @@ pub(super) fn run(
         let complain = |e| node_complaint(e, &config, &paste);
         let mut worker = worker.prepare(config.clone()).await.map_err(complain)?;
         let mut node = None;
-        if let Some(Order::Lead { first }) = worker.told_already().await {
+        let mut told = worker.told_already().await;
+        if let Some(Order::Lead { first }) = told {
             node = Some(lead(global, &mut worker, &config, &paste, first).await?);
+            told = None;
         }
         worker.ready().map_err(not_a_worker)?;
         loop {
-            let order = tokio::select! {
-                order = worker.next() => order,
-                failure = failure(node.as_ref()) => return Err(failure),
+            let order = match told.take() {
+                Some(order) => order,
+                None => tokio::select! {
+                    order = worker.next() => order,
+                    failure = failure(node.as_ref()) => return Err(failure),
+                },
             };
             match order {
                 Order::Lead { first } => {
