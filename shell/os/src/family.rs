@@ -8,10 +8,21 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use symbolon_crypto::Secret;
+use symbolon_crypto::{Secret, SecretBytes};
+use symbolon_session::ledger::checksum;
+use zeroize::Zeroizing;
 
 /// Bytes of the family's key.
 const KEY: usize = 32;
+
+/// The most bytes that a leader leaves for the next.
+pub const MAX_LEGACY: usize = 96;
+/// The word that says which of two places has what a leader leaves: none, the first, the second.
+const PLACE: usize = 8;
+/// The two places, in words: length, checksum, bytes.
+const PLACES: [usize; 2] = [16, 32];
+/// All words of the file.
+const WORDS: usize = 48;
 
 /// The key under which the workers of one holder seal what they put into ledgers.
 ///
@@ -49,13 +60,13 @@ impl FamilyKey {
     /// When it is no such file, or address space is exhausted.
     pub fn open(file: OwnedFd) -> io::Result<Self> {
         match sealed_size(file.as_fd()) {
-            Some(KEY..) => Self::map(file),
+            Some(size) if size >= 8 * WORDS => Self::map(file),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 
     fn map(file: OwnedFd) -> io::Result<Self> {
-        let words = Words::map(file.as_fd(), KEY / 8)?;
+        let words = Words::map(file.as_fd(), WORDS)?;
         let locked = words.lock();
         Ok(Self { file, words, locked })
     }
@@ -74,6 +85,47 @@ impl FamilyKey {
             bytes.copy_from_slice(&self.words.word(word).load(Ordering::Relaxed).to_le_bytes());
         }
         Secret::new(bytes)
+    }
+
+    /// What the leader before left in memory, if it did.
+    #[must_use]
+    pub fn legacy(&self) -> Option<SecretBytes> {
+        let place = usize::try_from(self.words.word(PLACE).load(Ordering::Acquire)).ok()?.checked_sub(1)?;
+        let at = *PLACES.get(place)?;
+        let word = |i: usize| self.words.word(at + i).load(Ordering::Relaxed);
+        let (length, sum) = (usize::try_from(word(0)).ok().filter(|&n| n <= MAX_LEGACY)?, word(1));
+        let words: Zeroizing<Vec<u64>> =
+            Zeroizing::new((0..length.div_ceil(8)).map(|i| word(2 + i)).collect());
+        if checksum(&words) != sum {
+            return None;
+        }
+        let mut bytes: Vec<u8> = Vec::with_capacity(MAX_LEGACY);
+        words.iter().for_each(|word| bytes.extend_from_slice(&word.to_le_bytes()));
+        bytes.truncate(length);
+        Some(SecretBytes::new(bytes))
+    }
+
+    /// Leaves something in memory for the leader after this one: whole, or as it was before, whenever this process is
+    /// killed. Of what was there before nothing is left. To be called by the leader alone.
+    ///
+    /// # Panics
+    /// When it has more than [`MAX_LEGACY`] bytes.
+    pub fn leave(&self, bytes: &SecretBytes) {
+        assert!(bytes.expose().len() <= MAX_LEGACY, "a bound of the caller's");
+        let present = self.words.word(PLACE).load(Ordering::Acquire);
+        let place = usize::from(present == 1);
+        let chunks = bytes.expose().chunks(8);
+        let words: Zeroizing<Vec<u64>> = Zeroizing::new(
+            chunks.map(|chunk| chunk.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b))).collect(),
+        );
+        let store = |i: usize, word: u64| self.words.word(PLACES[place] + i).store(word, Ordering::Relaxed);
+        store(0, bytes.expose().len() as u64);
+        store(1, checksum(&words));
+        words.iter().enumerate().for_each(|(i, &word)| store(2 + i, word));
+        self.words.publish(PLACE, place as u64 + 1);
+        for i in 0..2 + MAX_LEGACY / 8 {
+            self.words.word(PLACES[1 - place] + i).store(0, Ordering::Relaxed);
+        }
     }
 
     /// The descriptor, to be given to a worker.
@@ -149,4 +201,31 @@ pub fn forbid_dumps() -> io::Result<()> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let maximum = rustix::process::getrlimit(Resource::Core).maximum;
     Ok(rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FamilyKey, MAX_LEGACY, PLACE, PLACES};
+    use std::sync::atomic::Ordering;
+    use symbolon_crypto::SecretBytes;
+
+    #[test]
+    fn what_a_leader_leaves_is_found_whole_and_nothing_of_what_was_before() {
+        let family = FamilyKey::create().unwrap();
+        assert!(family.legacy().is_none());
+        for (fill, length) in [(1, 69), (2, MAX_LEGACY), (3, 0), (4, 7)] {
+            family.leave(&SecretBytes::new(vec![fill; length]));
+            let other = FamilyKey::open(family.descriptor().try_clone_to_owned().unwrap()).unwrap();
+            assert_eq!(other.legacy().unwrap().expose(), vec![fill; length]);
+            let here = family.words.word(PLACE).load(Ordering::Relaxed) as usize - 1;
+            let there = PLACES[1 - here];
+            assert!(
+                (0..2 + MAX_LEGACY / 8).all(|i| family.words.word(there + i).load(Ordering::Relaxed) == 0)
+            );
+            // half written by one who died is not taken for whole
+            family.words.word(PLACES[here] + 1).fetch_xor(1, Ordering::Relaxed);
+            assert!(family.legacy().is_none());
+            family.words.word(PLACES[here] + 1).fetch_xor(1, Ordering::Relaxed);
+        }
+    }
 }

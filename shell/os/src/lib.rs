@@ -36,7 +36,7 @@ mod signals;
 mod worker;
 
 pub use counters::{counters, prepare, tcp_counters};
-pub use family::{FamilyKey, InHand, forbid_dumps};
+pub use family::{FamilyKey, InHand, MAX_LEGACY, forbid_dumps};
 pub use holder::{BreakerRules, Death, EndedBy, Event, Holder, HolderSettings, WorkerId, WorkerProgram};
 pub use memory::{MAX_NOTE, MemoryFile, MemoryFileError};
 pub use message::Unable;

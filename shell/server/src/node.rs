@@ -134,7 +134,7 @@ impl Prepared {
             credentials,
             desk: Desk::open(&store).await?,
             live: LiveSessions::default(),
-            sites: Sites::new(crypto, config.tls.as_ref())?,
+            sites: Sites::new(crypto, config.tls.as_ref(), keeper.ticket_memory())?,
             tls: TlsConnections::default(),
             strangers: Strangers::new(config.limits.strangers, config.limits.strangers_per_source),
             refusals: Meter::new(REFUSALS_PER_SEC),

@@ -87,7 +87,7 @@ impl Worker {
     pub async fn prepare(self, config: NodeConfig) -> Result<ReadyWorker, NodeError> {
         let Self { link, family, in_hand, listeners } = self;
         let (to_us, orders) = mpsc::unbounded_channel();
-        let keeper = Arc::new(Keeper::holder(crypto(), link, &family, in_hand, config.carry_on));
+        let keeper = Arc::new(Keeper::holder(crypto(), link, family, in_hand, config.carry_on));
         let prepared = Prepared::new(config, keeper.clone()).await?;
         let shared = prepared.shared().clone();
         // A thread of its own: what the holder says is heard however busy the others are.

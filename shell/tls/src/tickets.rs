@@ -7,25 +7,37 @@
 //! ```
 //! A ticket is taken in the period in which it was given and in the next; then its key is gone, and cannot be
 //! made again from what is left. That matters for TLS 1.2, whose tickets hold what opens the connection: so
-//! the first root is random, shared in memory alone, and never written down. What a ticket says of the client
-//! is looked at again by whoever resumes a session.
+//! the first root is random, and what is left is remembered in memory alone ([`TicketMemory`]), for the worker
+//! that gives tickets next. What a ticket says of the client is looked at again by whoever resumes a session.
 
 use rustls::server::ProducesTickets;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
-use symbolon_crypto::{Crypto, Entropy as _, Secret, TAG, label};
+use symbolon_crypto::{Crypto, Entropy, Secret, SecretBytes, TAG, label};
 use symbolon_provider::SystemEntropy;
+use symbolon_wire::{Reader, WireError, Writer};
 
 /// How long one key gives tickets, in seconds.
 const PERIOD_SECS: u64 = 6 * 3600;
 
 const HEADER: usize = 4 + 12;
 
-/// The keys of tickets, from a secret that the workers share.
+/// Where the keys of tickets are remembered for the process that gives them next. One process at a time uses it.
+pub trait TicketMemory: Send + Sync {
+    /// What was put there last, if anything was.
+    fn recall(&self) -> Option<SecretBytes>;
+
+    /// Puts `bytes`, at most 80, in the place of what was there, of which nothing is left.
+    fn remember(&self, bytes: &SecretBytes);
+}
+
+/// The keys of tickets.
 pub struct TicketKeys {
     crypto: Crypto,
     clock: fn() -> u64,
-    now: Mutex<Periods>,
+    memory: Option<Box<dyn TicketMemory>>,
+    /// None before the first ticket.
+    now: Mutex<Option<Periods>>,
 }
 
 /// The present key and the one before.
@@ -59,6 +71,25 @@ impl Periods {
             self.present += 1;
         }
     }
+
+    fn to_bytes(&self) -> SecretBytes {
+        let mut w = Writer::with_capacity(80);
+        w.u32(self.present);
+        w.fixed(self.root.expose());
+        w.flag(self.before.is_some());
+        if let Some(before) = &self.before {
+            w.fixed(before.expose());
+        }
+        SecretBytes::new(w.into_bytes())
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut r = Reader::new(bytes);
+        let (present, root) = (r.u32()?, Secret::new(r.fixed()?));
+        let before = r.flag()?.then(|| r.fixed().map(Secret::new)).transpose()?;
+        r.finish()?;
+        Ok(Self { present, root, before })
+    }
 }
 
 impl TicketKeys {
@@ -68,15 +99,40 @@ impl TicketKeys {
         Self::with_clock(crypto, secret, system_clock)
     }
 
-    fn with_clock(crypto: Crypto, root: Secret<32>, clock: fn() -> u64) -> Self {
-        let periods = Periods { present: period(clock), root, before: None };
-        Self { crypto, clock, now: Mutex::new(periods) }
+    /// Those that `memory` remembers, or fresh ones if it does not. It is asked when the first ticket comes or goes:
+    /// the process before this one may go on to change them until then.
+    #[must_use]
+    pub fn remembered(crypto: Crypto, memory: Box<dyn TicketMemory>) -> Self {
+        Self { crypto, clock: system_clock, memory: Some(memory), now: Mutex::new(None) }
     }
 
-    fn periods(&self) -> MutexGuard<'_, Periods> {
-        let mut periods = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+    fn with_clock(crypto: Crypto, root: Secret<32>, clock: fn() -> u64) -> Self {
+        let periods = Periods { present: period(clock), root, before: None };
+        Self { crypto, clock, memory: None, now: Mutex::new(Some(periods)) }
+    }
+
+    /// Calls `f` with the keys of now.
+    fn with<T>(&self, f: impl FnOnce(&Periods) -> T) -> T {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        let recalled = || self.memory.as_ref()?.recall();
+        let fresh = || {
+            let entropy: &mut dyn Entropy = &mut SystemEntropy;
+            Periods { present: 0, root: entropy.secret(), before: None }
+        };
+        let first = now.is_none();
+        let periods = now.get_or_insert_with(|| {
+            recalled().and_then(|b| Periods::parse(b.expose()).ok()).unwrap_or_else(fresh)
+        });
+        if periods.present == 0 {
+            // drawn this moment
+            periods.present = period(self.clock);
+        }
+        let before = periods.present;
         periods.advance(self.crypto, period(self.clock));
-        periods
+        if let Some(memory) = self.memory.as_ref().filter(|_| first || periods.present != before) {
+            memory.remember(&periods.to_bytes());
+        }
+        f(periods)
     }
 }
 
@@ -95,10 +151,7 @@ impl ProducesTickets for TicketKeys {
     }
 
     fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
-        let (period, key) = {
-            let periods = self.periods();
-            (periods.present.to_be_bytes(), periods.key(self.crypto))
-        };
+        let (period, key) = self.with(|now| (now.present.to_be_bytes(), now.key(self.crypto)));
         let mut nonce = [0; 12];
         SystemEntropy.fill(&mut nonce);
         let mut ticket = Vec::with_capacity(HEADER + session.len() + TAG);
@@ -113,14 +166,11 @@ impl ProducesTickets for TicketKeys {
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let (period, rest) = ticket.split_first_chunk::<4>()?;
         let (nonce, sealed) = rest.split_first_chunk::<12>()?;
-        let key = {
-            let periods = self.periods();
-            match periods.present.checked_sub(u32::from_be_bytes(*period))? {
-                0 => periods.key(self.crypto),
-                1 => periods.before.as_ref()?.duplicate(),
-                _ => return None,
-            }
-        };
+        let key = self.with(|now| match now.present.checked_sub(u32::from_be_bytes(*period))? {
+            0 => Some(now.key(self.crypto)),
+            1 => now.before.as_ref().map(Secret::duplicate),
+            _ => None,
+        })?;
         let mut session = sealed.to_vec();
         let length = self.crypto.aes256_gcm(&key).open(nonce, period, &mut session).ok()?;
         session.truncate(length);
@@ -147,6 +197,42 @@ mod tests {
         assert_eq!(one.decrypt(&later).as_deref(), Some(&b"later"[..]), "both went on alike");
         CLOCK.store(102 * PERIOD_SECS, Ordering::Relaxed);
         assert_eq!((one.decrypt(&ticket), other.decrypt(&ticket)), (None, None));
+    }
+
+    /// Memory that two processes share.
+    #[derive(Clone, Default)]
+    struct Shared(std::sync::Arc<Mutex<Option<SecretBytes>>>);
+
+    impl TicketMemory for Shared {
+        fn recall(&self) -> Option<SecretBytes> {
+            self.0.lock().unwrap().as_ref().map(SecretBytes::duplicate)
+        }
+
+        fn remember(&self, bytes: &SecretBytes) {
+            assert!(bytes.expose().len() <= 80);
+            *self.0.lock().unwrap() = Some(bytes.duplicate());
+        }
+    }
+
+    #[test]
+    fn the_next_process_opens_the_tickets_of_the_one_before_and_draws_none_of_its_own() {
+        static CLOCK: AtomicU64 = AtomicU64::new(100 * PERIOD_SECS);
+        let memory = Shared::default();
+        let process = || TicketKeys {
+            clock: || CLOCK.load(Ordering::Relaxed),
+            ..TicketKeys::remembered(crypto(), Box::new(memory.clone()))
+        };
+        // prepared before the first has drawn anything
+        let (first, next) = (process(), process());
+        let old = first.encrypt(b"old").unwrap();
+        CLOCK.store(101 * PERIOD_SECS, Ordering::Relaxed);
+        let new = first.encrypt(b"new").unwrap();
+        assert_eq!(next.decrypt(&old).as_deref(), Some(&b"old"[..]));
+        assert_eq!(next.decrypt(&new).as_deref(), Some(&b"new"[..]));
+        CLOCK.store(102 * PERIOD_SECS, Ordering::Relaxed);
+        assert_eq!((next.decrypt(&old), next.decrypt(&new).is_some()), (None, true));
+        let after = process();
+        assert_eq!((after.decrypt(&old), after.decrypt(&new).is_some()), (None, true));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use symbolon_crypto::{Crypto, Entropy, GatewayName, IssuerFingerprint, SecretByt
 use symbolon_issuer::{Issuer, Validity};
 use symbolon_provider::{P256SigningKey, SystemEntropy};
 use symbolon_store::{App, Protocol, TlsClients};
-use symbolon_tls::{Clients, Site, TicketKeys};
+use symbolon_tls::{Clients, Site, TicketKeys, TicketMemory};
 use symbolon_wire::Time;
 
 /// How long a certificate of our issuer is good, in seconds; from half of it on another one is made.
@@ -82,7 +82,12 @@ enum From {
 }
 
 impl Sites {
-    pub(crate) fn new(crypto: Crypto, settings: Option<&TlsSettings>) -> Result<Self, NodeError> {
+    /// Tickets are remembered by the family, if there is one.
+    pub(crate) fn new(
+        crypto: Crypto,
+        settings: Option<&TlsSettings>,
+        family: Option<Box<dyn TicketMemory>>,
+    ) -> Result<Self, NodeError> {
         let mut files = HashMap::new();
         for certificate in settings.iter().flat_map(|settings| &settings.certificate) {
             let name = GatewayName::parse(&certificate.name).map_err(|_| {
@@ -92,7 +97,10 @@ impl Sites {
             files.insert(name, certificate.clone());
         }
         let entropy: &mut dyn Entropy = &mut SystemEntropy;
-        let tickets = Arc::new(TicketKeys::new(crypto, entropy.secret()));
+        let tickets = Arc::new(match family {
+            Some(memory) => TicketKeys::remembered(crypto, memory),
+            None => TicketKeys::new(crypto, entropy.secret()),
+        });
         Ok(Self { files, tickets, made: Mutex::default() })
     }
 }

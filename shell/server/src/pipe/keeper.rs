@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use symbolon_crypto::{Aead, Crypto, Entropy};
+use symbolon_crypto::{Aead, Crypto, Entropy, SecretBytes};
 use symbolon_os::{FamilyKey, HeldId, HolderLink, InHand, Unable};
 use symbolon_provider::SystemEntropy;
+use symbolon_tls::TicketMemory;
 
 /// Keeps connections, or nobody does.
 pub(crate) struct Keeper {
@@ -16,6 +17,7 @@ pub(crate) struct Keeper {
 
 struct ToHolder {
     link: HolderLink,
+    family: Arc<FamilyKey>,
     in_hand: InHand,
     offers: Mutex<Offers>,
     /// Whether connections are given to it.
@@ -76,12 +78,13 @@ impl Keeper {
     pub(crate) fn holder(
         crypto: Crypto,
         link: HolderLink,
-        family: &FamilyKey,
+        family: FamilyKey,
         in_hand: InHand,
         carry_on: bool,
     ) -> Self {
-        let holder = ToHolder { link, in_hand, offers: Mutex::default(), carry_on };
-        Self { key: crypto.aes256_gcm(&family.secret()), holder: Some(holder) }
+        let key = crypto.aes256_gcm(&family.secret());
+        let family = Arc::new(family);
+        Self { key, holder: Some(ToHolder { link, family, in_hand, offers: Mutex::default(), carry_on }) }
     }
 
     /// The holder's process, if there is one.
@@ -96,6 +99,11 @@ impl Keeper {
             return Err(std::io::ErrorKind::NotFound.into());
         };
         Ok(rustix::process::kill_process(holder, rustix::process::Signal::USR2)?)
+    }
+
+    /// Where keys of TLS tickets are remembered for the next worker.
+    pub(crate) fn ticket_memory(&self) -> Option<Box<dyn TicketMemory>> {
+        self.holder.as_ref().map(|holder| Box::new(OfFamily(holder.family.clone())) as Box<dyn TicketMemory>)
     }
 
     pub(super) fn key(&self) -> &dyn Aead {
@@ -194,6 +202,18 @@ impl Keeper {
         if let Some(Err(e)) = self.link().map(what) {
             tracing::error!("the holder does not hear: {e}");
         }
+    }
+}
+
+struct OfFamily(Arc<FamilyKey>);
+
+impl TicketMemory for OfFamily {
+    fn recall(&self) -> Option<SecretBytes> {
+        self.0.legacy()
+    }
+
+    fn remember(&self, bytes: &SecretBytes) {
+        self.0.leave(bytes);
     }
 }
 
