@@ -70,6 +70,8 @@ impl Shared {
                 return None;
             }
         };
+        // the sender is ours
+        let _ = self.informed.subscribe().wait_for(|informed| *informed).await;
         self.review_session(&session);
         let path = session.permitted(&stream.app, now());
         let path = path.filter(|_| self.permitted_from(&session, &stream.app, source));

@@ -73,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) refusals_unwritten: AtomicU64,
     pub(crate) reviewing: tokio::sync::Mutex<()>,
     pub(crate) stopping: watch::Sender<bool>,
+    /// Whether it knows what the store says. One that waits to lead knows what it said when it was prepared.
+    pub(crate) informed: watch::Sender<bool>,
     /// The part of the node that stopped unasked, and why.
     pub(crate) failure: watch::Sender<Option<(&'static str, String)>>,
     pub(crate) notes: Notes,
@@ -141,6 +143,7 @@ impl Prepared {
             refusals_unwritten: AtomicU64::new(0),
             reviewing: tokio::sync::Mutex::new(()),
             stopping: watch::Sender::new(false),
+            informed: watch::Sender::new(false),
             failure: watch::Sender::new(None),
             notes: Notes::default(),
             published: Published::default(),
@@ -188,6 +191,9 @@ impl Prepared {
         shared.look_for_issuer().await;
         shared.follow_lists().await;
         shared.review().await?;
+        shared.informed.send_replace(true);
+        // connections that were taken over before
+        shared.review_all();
         shared.publish()?;
         shared.store.record(&shared.actor(), "node.start", "", &serde_json::json!({}), now()).await?;
         shared.store.hot().skip_streams().await?;

@@ -49,7 +49,8 @@ impl Shared {
         }
     }
 
-    fn review_all(&self) {
+    /// Ends whatever is not permitted any more.
+    pub(crate) fn review_all(&self) {
         let snapshot = self.desk.present();
         let now = now();
         for session in self.live.all() {

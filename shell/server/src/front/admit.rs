@@ -24,12 +24,25 @@ pub(super) enum Admission {
     Anyone(OpenToAll),
 }
 
-/// What a client showed, and under which trust it was looked at last.
+/// What a client showed, and what was seen in it last, if this process has looked at it.
 #[derive(Clone)]
 pub(super) struct Shown {
     chain: Arc<[Vec<u8>]>,
+    seen: Option<Seen>,
+}
+
+/// Whose certificate it is, under a trust.
+#[derive(Clone)]
+pub(super) struct Seen {
     subject: VerifiedSubject,
     trust: [u8; 32],
+}
+
+impl Shown {
+    /// To another process.
+    pub(super) fn to_another(chain: &[Vec<u8>]) -> Self {
+        Self { chain: chain.into(), seen: None }
+    }
 }
 
 /// Proof that an application is for everybody; only [`Shared::admit`] makes it.
@@ -134,8 +147,9 @@ impl Shared {
         if !self.config.credentials.certificates {
             return Err(Refusal::not_permitted("certificates are not taken here"));
         }
-        let shown = self.looked_at_again(accepted.certificates.as_slice().into())?;
-        let user = self.user_of(shown.subject.name()).await?;
+        let chain: Arc<[Vec<u8>]> = accepted.certificates.as_slice().into();
+        let seen = self.look_at(&chain)?;
+        let user = self.user_of(seen.subject.name()).await?;
         let name = &user.subject.name;
         if user.subject.standing == Standing::Locked {
             return Err(Refusal::not_permitted(format!("user {name} is locked")));
@@ -144,25 +158,26 @@ impl Shared {
         let path = decide(&snapshot, &user.subject, &app.name, source)
             .ok_or_else(|| Refusal::not_permitted(format!("{name} may not reach {}", app.name)))?;
         let actor = Actor::user(name.as_str());
-        self.certificate_in_use(&actor, &shown.subject).await?;
+        self.certificate_in_use(&actor, &seen.subject).await?;
         let detail = json!({
             "app": app.name.as_str(), "source": source.to_string(),
-            "serial": hex::encode(shown.subject.serial()),
+            "serial": hex::encode(seen.subject.serial()),
         });
         // What is not written down does not happen.
         let written = self.store.record(&actor, "tls.open", app.name.as_str(), &detail, now()).await;
         written.map_err(Refused::from)?;
+        let shown = Shown { chain, seen: Some(seen) };
         Ok(Admission::Entitled { path, user: user.id, shown })
     }
 
     /// Looks at certificates under the trust of now.
-    pub(super) fn looked_at_again(&self, chain: Arc<[Vec<u8>]>) -> Result<Shown, Refusal> {
+    fn look_at(&self, chain: &[Vec<u8>]) -> Result<Seen, Refusal> {
         let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
         let presented: Vec<&[u8]> = chain.iter().map(Vec::as_slice).collect();
         let subject = trust
             .verify(self.gateway.crypto, &presented, now())
             .map_err(|e| Refusal::not_permitted(format!("certificate: {e}")))?;
-        Ok(Shown { subject, trust: *trust.state(), chain })
+        Ok(Seen { subject, trust: *trust.state() })
     }
 
     /// Why a connection must end, if it must.
@@ -177,22 +192,23 @@ impl Shared {
             let open = served.clients == TlsClients::Anyone;
             return (!open).then_some(EndReason::EntitlementWithdrawn);
         };
-        // what was shown to the worker before did not count any more
-        let Some(shown) = &connection.shown else { return Some(EndReason::TokenRevoked) };
+        let Some(shown) = &mut connection.shown else { return Some(EndReason::TokenRevoked) };
         let Some(user) = snapshot.users.get(&user) else { return Some(EndReason::UserLocked) };
         if user.subject.standing == Standing::Locked {
             return Some(EndReason::UserLocked);
         }
         let as_before = {
             let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
-            *trust.state() == shown.trust && now() <= shown.subject.validity().1
+            let is = |seen: &Seen| *trust.state() == seen.trust && now() <= seen.subject.validity().1;
+            shown.seen.as_ref().is_some_and(is)
         };
         if !as_before {
-            match self.looked_at_again(Arc::clone(&shown.chain)) {
-                Ok(again) => connection.shown = Some(again),
+            match self.look_at(&shown.chain) {
+                Ok(seen) => shown.seen = Some(seen),
                 Err(_) => return Some(EndReason::TokenRevoked),
             }
         }
+        connection.user_name = Some(user.subject.name.to_string());
         let permitted = decide(snapshot, &user.subject, &connection.app, connection.source);
         permitted.is_none().then_some(EndReason::EntitlementWithdrawn)
     }

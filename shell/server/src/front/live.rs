@@ -18,7 +18,7 @@ pub(crate) struct TlsConnection {
     number: u64,
     pub(super) app: AppName,
     pub(super) user: Option<UserId>,
-    user_name: Option<String>,
+    pub(super) user_name: Option<String>,
     pub(super) shown: Option<Shown>,
     pub(super) source: IpAddr,
     since: Time,
@@ -43,8 +43,8 @@ pub(super) struct Returning {
     pub(super) app: AppName,
     pub(super) source: IpAddr,
     pub(super) since: Time,
-    /// The user, under the name of now, and what was shown, if it still counts.
-    pub(super) who: Option<(UserId, Option<String>, Option<Shown>)>,
+    /// The user, with the name if it is known, and what was shown.
+    pub(super) who: Option<(UserId, Option<String>, Shown)>,
     pub(super) adopted: Adoption,
 }
 
@@ -158,7 +158,7 @@ impl TlsConnections {
         inner.next = inner.next.max(number);
         let counters = Arc::new(Counters::default());
         let (cut, cut_received) = oneshot::channel();
-        let (user, shown) = who.map_or((None, None), |(user, name, shown)| (Some((user, name)), shown));
+        let (user, shown) = who.map_or((None, None), |(user, name, shown)| (Some((user, name)), Some(shown)));
         let (user, user_name) = user.unzip();
         let user_name = user_name.flatten();
         inner.connections.push(TlsConnection {
