@@ -146,15 +146,16 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     if args.worker {
         return worker::run(global, args, config, reload);
     }
+    let signals = holder::signals()?;
     let paste = Paste::new(global).about(&config.dir);
     if args.held_before {
-        return holder::go_on(global, &config, &paste);
+        return holder::go_on(global, &config, &paste, signals);
     }
     place::check_socket_path(&place::admin_socket(&config.dir))?;
     if let Some(from) = &args.issuer_of {
         issuer::take(from, &config.dir)?;
     }
-    holder::run(global, &config, &paste)
+    holder::run(global, &config, &paste, signals)
 }
 
 fn started(output: Output, node: &Node, dir: &Path, paste: Paste) -> Outcome {

@@ -58,7 +58,9 @@ impl Shared {
     /// # Errors
     /// [`NodeError::File`]; what was published before stays.
     pub(crate) fn publish(&self) -> Result<(), NodeError> {
-        let Some(folder) = &self.config.publish_key_sets else { return Ok(()) };
+        // a worker that waits has keys that nobody is to use yet
+        let leads = self.leads_since.get().is_some();
+        let Some(folder) = self.config.publish_key_sets.as_ref().filter(|_| leads) else { return Ok(()) };
         let name = format!("{}.keyset", self.gateway.name());
         self.published.put(folder, name, self.gateway.key_set().to_bytes())?;
         if let Some((old, change)) = self.issuer_change_to_publish() {

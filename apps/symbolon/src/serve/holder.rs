@@ -26,8 +26,7 @@ pub(super) const AGAIN: &str = "--held-before";
 pub(super) const WORKER: &str = "--worker";
 
 /// Opens the ports and keeps workers until it is told to stop.
-pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste) -> Outcome {
-    let signals = signals()?;
+pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste, signals: Signals) -> Outcome {
     allow_descriptors();
     let (listeners, directory) = Listeners::open(config).map_err(|e| node_complaint(e, config, paste))?;
     let settings = HolderSettings {
@@ -42,9 +41,8 @@ pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste) -> Outcom
 }
 
 /// Goes on with what the program before this one held, which ran in this process, and replaces its workers.
-pub(super) fn go_on(global: &Global, config: &NodeConfig, paste: &Paste) -> Outcome {
+pub(super) fn go_on(global: &Global, config: &NodeConfig, paste: &Paste, signals: Signals) -> Outcome {
     let mut holder = Holder::resume().map_err(|e| no_holder(&e))?;
-    let signals = signals()?;
     // the program before had it until this one took its place
     let directory = Directory::take(config).map_err(|e| node_complaint(e, config, paste))?;
     allow_descriptors();
@@ -62,7 +60,8 @@ fn no_holder(e: &std::io::Error) -> Complaint {
     Complaint::failure(format!("connections cannot be held: {}", plain(e)))
 }
 
-fn signals() -> Outcome<Signals> {
+/// Has signals wait for the holder. First of all: a thread that came before would take them.
+pub(super) fn signals() -> Outcome<Signals> {
     interrupt::hand_over();
     Signals::take().map_err(|e| Complaint::failure(format!("no signals: {}", plain(&e))))
 }
