@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
 use crate::admin::AdminCommand;
 use crate::certificate::CertificateCommand;
 use crate::connect::ConnectArgs;
+use crate::demo::DemoCommand;
 use crate::doctor::DoctorArgs;
 use crate::enrol::EnrolArgs;
 use crate::login::{AgentArgs, LoginArgs};
@@ -71,6 +72,9 @@ impl Global {
 pub(crate) enum Command {
     /// Bring up a whole system on this machine, use it once, and say what to try next
     Quickstart(QuickstartArgs),
+    /// Watch what Symbolon does when something breaks, on this machine and in a directory that is gone afterwards
+    #[command(subcommand, arg_required_else_help = true)]
+    Demo(DemoCommand),
     /// Run a node; its first start makes issuer, certificates and store, and one invitation
     Serve(ServeArgs),
     /// Register with a gateway by an invitation link, and keep the token

@@ -15,6 +15,7 @@ mod answers;
 mod certificate;
 mod cli;
 mod connect;
+mod demo;
 mod device;
 mod doctor;
 mod duration;
@@ -29,8 +30,10 @@ mod paste;
 mod pin;
 mod place;
 mod private;
+mod progress;
 mod quickstart;
 mod runtime;
+mod sample;
 mod serve;
 mod terminal;
 mod token;
@@ -71,6 +74,7 @@ fn run(cli: Cli) -> Outcome {
     let global = &cli.global;
     match cli.command {
         Command::Quickstart(args) => quickstart::run(global, &args),
+        Command::Demo(command) => demo::run(global, command),
         Command::Serve(args) => serve::run(global, &args),
         Command::Enrol(args) => enrol::run(global, args),
         Command::Login(args) => login::run(global, &args),

@@ -21,7 +21,7 @@ pub(super) fn from_base64(text: &str) -> Outcome<Vec<u8>> {
 }
 
 /// RFC 7468 §2: lines of 64.
-pub(super) fn pem(label: &str, der: &[u8]) -> String {
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = STANDARD.encode(der);
     let mut pem = format!("-----BEGIN {label}-----\n");
     let mut rest = text.as_str();

@@ -29,6 +29,7 @@ use crate::exit::Outcome;
 use crate::paste::Paste;
 use crate::{place, runtime};
 
+pub(crate) use ca_files::pem;
 pub(crate) use client::{AdminClient, path};
 pub(crate) use listing::rows;
 

@@ -10,9 +10,7 @@
 
 mod clean;
 mod next;
-mod progress;
 mod request;
-mod sample_app;
 mod steps;
 
 use std::net::SocketAddr;
@@ -28,11 +26,11 @@ use crate::cli::Global;
 use crate::exit::{Complaint, Outcome};
 use crate::output::{Output, Page, Report};
 use crate::paste::Paste;
+use crate::progress::{Progress, StepTime};
 use crate::serve::Signals;
 use crate::{place, runtime};
 
 use next::WhatNext;
-use progress::{Progress, StepTime};
 use request::Answer;
 use steps::{Broken, Up};
 

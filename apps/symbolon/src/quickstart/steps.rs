@@ -15,9 +15,7 @@ use symbolon_server::{Node, NodeError};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
-use super::progress::Progress;
 use super::request::{self, Answer};
-use super::sample_app::SampleApp;
 use super::{Layout, make_dir};
 use crate::admin::{AdminClient, path, rows};
 use crate::enrol::{Asking, Conversation};
@@ -26,6 +24,8 @@ use crate::output::Output;
 use crate::paste::Paste;
 use crate::pin::{self, PinArgs};
 use crate::private;
+use crate::progress::Progress;
+use crate::sample::{SampleApp, page};
 use crate::serve::{self, listen_complaint, node_complaint, other_port};
 
 /// The first user.
@@ -115,7 +115,7 @@ async fn start_node(layout: &Layout, listen: SocketAddr) -> Outcome<(Node, Strin
 }
 
 async fn start_app() -> Outcome<(SampleApp, String)> {
-    let app = SampleApp::start().await?;
+    let app = SampleApp::start(page::router()).await?;
     let words = format!("sample application on {}", app.address);
     Ok((app, words))
 }

@@ -12,7 +12,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// A step and how long it took.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct StepTime {
+pub(crate) struct StepTime {
     /// A stable word.
     step: &'static str,
     /// Milliseconds, rounded up.
@@ -20,20 +20,20 @@ pub(super) struct StepTime {
 }
 
 /// The steps so far.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     output: Output,
     moving: bool,
     done: Vec<StepTime>,
 }
 
 impl Progress {
-    pub(super) fn new(output: Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         let moving = !output.json && !output.quiet && output::progress_on_terminal();
         Self { output, moving, done: Vec::new() }
     }
 
     /// Does a step; its future gives what came of it and a few words about that.
-    pub(super) async fn step<T, E>(
+    pub(crate) async fn step<T, E>(
         &mut self,
         step: &'static str,
         doing: &str,
@@ -59,7 +59,7 @@ impl Progress {
     }
 
     /// All steps, in order.
-    pub(super) fn finish(self) -> Vec<StepTime> {
+    pub(crate) fn finish(self) -> Vec<StepTime> {
         self.done
     }
 }

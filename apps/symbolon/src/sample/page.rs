@@ -1,4 +1,4 @@
-//! The application behind the gateway: a small page about the connection that it was reached by.
+//! A small page about the connection that it was reached by.
 //!
 //! It shows only what any server sees. The gateway passes bytes on and adds none, so the page does not know which
 //! person asked; the gateway does.
@@ -10,38 +10,10 @@ use axum::extract::ConnectInfo;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::any;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
-use crate::exit::{Complaint, Outcome, plain};
-
-/// A running sample application; it ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct SampleApp {
-    pub(super) address: SocketAddr,
-    server: JoinHandle<()>,
-}
-
-impl SampleApp {
-    /// Listens on a free port of this machine alone.
-    pub(super) async fn start() -> Outcome<Self> {
-        let failed = |e: std::io::Error| Complaint::failure(format!("the sample application: {}", plain(&e)));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let router = Router::new().fallback(any(page)).into_make_service_with_connect_info::<SocketAddr>();
-        let server = tokio::spawn(async move {
-            if let Err(e) = axum::serve(listener, router).await {
-                tracing::error!("the sample application ended: {e}");
-            }
-        });
-        Ok(Self { address, server })
-    }
-}
-
-impl Drop for SampleApp {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
+/// Answers every request.
+pub(crate) fn router() -> Router {
+    Router::new().fallback(any(page))
 }
 
 async fn page(
