@@ -113,7 +113,10 @@ impl Transfer {
         let said = self.said.await.unwrap_or_default();
         let (complaint, handshakes) = said.trim_end().rsplit_once('\n').unwrap_or(("", &said));
         let handshakes = handshakes.parse().unwrap_or(0);
-        let error = (!ended_well).then(|| complaint.trim().to_owned());
+        let error = (!ended_well).then(|| match complaint.trim() {
+            "" => "curl ended without a word".to_owned(),
+            complaint => complaint.to_owned(),
+        });
         Transferred { handshakes, bytes, sent, received, error }
     }
 }

@@ -3,8 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::sample::bulk::TOTAL;
+
 /// Over how long a rate is taken: longer than a pause.
 const WINDOW: Duration = Duration::from_secs(1);
+
+/// Nothing for so long is a stall, also while it goes on: the application does not say more often what arrives.
+const NOTICED: Duration = Duration::from_millis(100);
 
 /// Arrivals, measured where they happen.
 #[derive(Debug, Default)]
@@ -33,10 +38,11 @@ impl Arrivals {
 pub(super) struct Flow {
     /// Bytes that arrived.
     pub(super) bytes: u64,
-    /// The longest pause of all.
-    pub(super) longest: Duration,
+    longest: Duration,
     /// The longest pause since the last kill.
-    pub(super) last: Duration,
+    last: Duration,
+    /// When something arrived.
+    at: Option<Instant>,
     samples: VecDeque<(Instant, u64)>,
 }
 
@@ -46,7 +52,15 @@ impl Flow {
         self.bytes = bytes;
         self.longest = self.longest.max(pause);
         self.last = self.last.max(pause);
+        self.at = Some(now);
         self.sample(now);
+    }
+
+    /// The longest stall since the last kill, and the longest of all, with the one that goes on.
+    pub(super) fn stalls(&self, now: Instant) -> (Duration, Duration) {
+        let since = self.at.filter(|_| self.bytes < TOTAL).map(|at| now.saturating_duration_since(at));
+        let going_on = since.filter(|since| *since > NOTICED).unwrap_or_default();
+        (self.last.max(going_on), self.longest.max(going_on))
     }
 
     /// A worker was killed.
@@ -83,15 +97,15 @@ mod tests {
             arrivals.came(start + MS * at, bytes);
         }
         flow.arrived(start, arrivals.tell());
-        assert_eq!(
-            (flow.bytes, flow.last, flow.longest),
-            (6, MS * 50, MS * 50),
-            "what was before the first is none"
-        );
+        assert_eq!(flow.bytes, 6);
+        assert_eq!(flow.stalls(start), (MS * 50, MS * 50), "what was before the first is none");
         flow.killed();
         arrivals.came(start + MS * 1080, 1);
         flow.arrived(start, arrivals.tell());
-        assert_eq!((flow.bytes, flow.last, flow.longest), (7, MS * 20, MS * 50));
+        assert_eq!(flow.stalls(start + MS * 80), (MS * 20, MS * 50));
+        assert_eq!(flow.stalls(start + MS * 800), (MS * 800, MS * 800), "one goes on");
+        flow.arrived(start, (TOTAL, MS));
+        assert_eq!(flow.stalls(start + MS * 800), (MS * 20, MS * 50), "nothing more is to come");
     }
 
     #[test]

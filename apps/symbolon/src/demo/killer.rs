@@ -7,7 +7,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::screen::Screen;
-use super::stage::{leader, until};
+use super::stage::{leader, not_in_time, until};
 use super::{Picture, seen};
 use crate::admin::{AdminClient, rows};
 use crate::exit::{Complaint, Outcome, plain};
@@ -32,10 +32,8 @@ impl<'a> Killer<'a> {
 
     /// Kills for as long as it is asked to.
     pub(super) async fn run(&self) -> Outcome<Infallible> {
-        let nobody = || Complaint::failure("no worker leads").fix("repeat the command with --verbose");
-        until(async || Some(()).filter(|()| self.both_flow())).await.ok_or_else(|| {
-            Complaint::failure("nothing arrives").fix("repeat the command when the machine has less to do")
-        })?;
+        let nobody = || not_in_time("no worker leads");
+        until(async || self.both_flow().then_some(())).await.ok_or_else(|| not_in_time("nothing arrives"))?;
         let mut leads = until(async || self.leader().await).await.ok_or_else(nobody)?;
         loop {
             let next_kill = Instant::now() + PAUSE;

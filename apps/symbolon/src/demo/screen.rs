@@ -55,12 +55,11 @@ impl Screen {
     /// Says what the last kill did, where nothing moves; to be called before the next one.
     pub(super) fn tell_kill(&self) {
         let seen = seen(&self.picture);
-        if let (None, Some(leader), 1..) = (&self.moving, seen.leader, seen.kills) {
+        if let (None, Some(leader), kills @ 1..) = (&self.moving, seen.leader, seen.kills) {
+            let now = Instant::now();
+            let [down, up] = [&seen.download, &seen.upload].map(|flow| ms(flow.stalls(now).0));
             self.output.note(&format!(
-                "  kill {:<2}  worker {leader} carries on; stalls: download {}, upload {}",
-                seen.kills,
-                ms(seen.download.last),
-                ms(seen.upload.last)
+                "  kill {kills:<2}  worker {leader} carries on; stalls: download {down}, upload {up}"
             ));
         }
     }
@@ -68,12 +67,14 @@ impl Screen {
     /// The end of it.
     pub(super) fn finish(&self) {
         self.tell_kill();
-        if let Some(moving) = &self.moving {
-            // the report says it all again
-            for bar in [&moving.workers, &moving.download, &moving.upload, &moving.stalls] {
-                bar.finish_and_clear();
-            }
-        }
+        // the report says it all again
+        self.moving.iter().for_each(Moving::clear);
+    }
+}
+
+impl Drop for Moving {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -93,7 +94,16 @@ impl Moving {
             download: bar("download", TRANSFER),
             upload: bar("upload", TRANSFER),
             stalls: bar("stalls", WORDS),
-            _undo: interrupt::undo(move || drop(all.clear())),
+            _undo: interrupt::undo(move || {
+                let _ = all.clear();
+                all.set_draw_target(ProgressDrawTarget::hidden());
+            }),
+        }
+    }
+
+    fn clear(&self) {
+        for bar in [&self.workers, &self.download, &self.upload, &self.stalls] {
+            bar.finish_and_clear();
         }
     }
 
@@ -104,7 +114,7 @@ impl Moving {
             bar.set_message(amount(flow, now));
             bar.set_position(flow.bytes);
         }
-        self.stalls.set_message(stalls(&seen.download, &seen.upload));
+        self.stalls.set_message(stalls(&seen.download, &seen.upload, now));
     }
 }
 
@@ -128,8 +138,11 @@ fn amount(flow: &mut Flow, now: Instant) -> String {
     format!("{:>3} MB  {:>5.1} MB/s", flow.bytes / 1_000_000, flow.rate(now) as f64 / 1e6)
 }
 
-fn stalls(download: &Flow, upload: &Flow) -> String {
-    let [down, up] = [download, upload].map(|f| format!("{}, longest {}", ms(f.last), ms(f.longest)));
+fn stalls(download: &Flow, upload: &Flow, now: Instant) -> String {
+    let [down, up] = [download, upload].map(|flow| {
+        let (last, longest) = flow.stalls(now);
+        format!("{}, longest {}", ms(last), ms(longest))
+    });
     format!("download {down}; upload {up}")
 }
 
@@ -146,7 +159,7 @@ mod tests {
     fn every_line_fits_into_eighty_columns() {
         let mut flow = Flow::default();
         flow.arrived(Instant::now(), (TOTAL - 1, Duration::from_millis(9999)));
-        let words = stalls(&flow, &flow);
+        let words = stalls(&flow, &flow, Instant::now());
         assert!(12 + words.chars().count() <= 80, "{words}");
         let words = amount(&mut flow, Instant::now());
         assert!(12 + 32 + 8 + words.chars().count() <= 80, "{words}");

@@ -26,6 +26,10 @@ pub(super) const NAME: &str = "demo.example";
 /// The application's name.
 const APP: &str = "demo";
 
+/// The node's log, and how many of its lines are shown.
+const LOG: &str = "log";
+const COMPLAINTS: usize = 10;
+
 /// All of it, which ends with this: what is named first, first.
 pub(super) struct Stage {
     _application: Part,
@@ -36,7 +40,7 @@ pub(super) struct Stage {
     pub(super) tls_port: u16,
     /// The certificate that curl trusts, PEM.
     pub(super) issuer: PathBuf,
-    _place: Place,
+    place: Place,
 }
 
 /// What a node says when it is up, or why it is not.
@@ -64,15 +68,22 @@ impl Stage {
         let issuer = place.path().join("issuer.pem");
         let certificate = std::fs::read(&certificate).at(&certificate)?;
         std::fs::write(&issuer, pem("CERTIFICATE", &certificate)).at(&issuer)?;
-        Ok(Self {
-            _application: application,
-            _line: line,
-            _node: node,
-            admin,
-            tls_port,
-            issuer,
-            _place: place,
-        })
+        Ok(Self { _application: application, _line: line, _node: node, admin, tls_port, issuer, place })
+    }
+}
+
+impl Stage {
+    /// What the node's log complains of, beside the kills: the last lines.
+    pub(super) fn complaints(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.place.path().join(LOG)).unwrap_or_default();
+        let complaint = |line: &str| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let killed = line["fields"]["message"] == "worker died, signal 9";
+            let bad = ["WARN", "ERROR"].iter().any(|level| line["level"] == *level);
+            (bad && !killed).then(|| line["fields"].to_string())
+        };
+        let all: Vec<String> = log.lines().filter_map(complaint).collect();
+        all[all.len().saturating_sub(COMPLAINTS)..].to_vec()
     }
 }
 
@@ -98,7 +109,7 @@ fn this_program() -> Outcome<Command> {
 async fn begin_node(place: &Path, dir: &Path, admin: &AdminClient) -> Outcome<((Part, u16), String)> {
     let [listen, tls] =
         free_ports().map_err(|e| Complaint::failure(format!("no port is free: {}", plain(&e))))?;
-    let (settings, log) = (place.join("symbolon.toml"), place.join("log"));
+    let (settings, log) = (place.join("symbolon.toml"), place.join(LOG));
     std::fs::write(&settings, format!("[tls]\nlisten = \"{tls}\"\n")).at(&settings)?;
     let log = std::fs::File::create(&log).at(&log)?;
     let mut command = this_program()?;
@@ -147,8 +158,12 @@ async fn publish(admin: &AdminClient, address: SocketAddr) -> Outcome<((), Strin
 }
 
 fn not_up(what: &str) -> Complaint {
-    Complaint::failure(format!("{what} did not come up"))
-        .fix("repeat the command when the machine has less to do")
+    not_in_time(&format!("{what} did not come up"))
+}
+
+/// Something that is done in a moment was not done.
+pub(super) fn not_in_time(what: &str) -> Complaint {
+    Complaint::failure(what).fix("repeat the command when the machine has less to do")
 }
 
 fn lines<R: AsyncRead>(output: Option<R>) -> Outcome<Lines<BufReader<R>>> {

@@ -80,14 +80,13 @@ impl Content {
 
     /// The next bytes, at most [`CHUNK`]; nothing at the end.
     fn next(&mut self) -> Option<Bytes> {
-        let length = CHUNK.min(self.total - self.at);
-        let words = self.at / 8..(self.at + length).div_ceil(8);
-        let mut bytes: Vec<u8> =
-            words.flat_map(|place| word(self.file as u64, place).to_le_bytes()).collect();
         // fits: it is at most CHUNK
-        bytes.truncate(length as usize);
-        self.at += length;
-        (length > 0).then(|| bytes.into())
+        let mut bytes = vec![0; CHUNK.min(self.total - self.at) as usize];
+        for (place, eight) in (self.at / 8..).zip(bytes.chunks_mut(8)) {
+            eight.copy_from_slice(&word(self.file as u64, place).to_le_bytes()[..eight.len()]);
+        }
+        self.at += bytes.len() as u64;
+        (!bytes.is_empty()).then(|| bytes.into())
     }
 }
 
