@@ -92,6 +92,46 @@ impl std::str::FromStr for TlsClients {
     }
 }
 
+/// The protocols that an application speaks behind TLS, best first, by their names in ALPN (RFC 7301).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Alpn(Vec<String>);
+
+impl Alpn {
+    /// Most protocols of one application.
+    const MOST: usize = 8;
+    /// The longest name, in bytes: what is registered has at most 24.
+    const LONGEST: usize = 32;
+
+    /// The names.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl std::fmt::Display for Alpn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
+/// Not a list of protocols.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("use names of ALPN with commas between them, best first: h2,http/1.1")]
+pub struct NotAlpn;
+
+impl std::str::FromStr for Alpn {
+    type Err = NotAlpn;
+
+    fn from_str(s: &str) -> std::result::Result<Self, NotAlpn> {
+        let names: Vec<String> = s.split(',').map(str::to_owned).collect();
+        let is_name =
+            |n: &String| (1..=Self::LONGEST).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_graphic());
+        let distinct = names.iter().collect::<std::collections::HashSet<_>>().len() == names.len();
+        let good = names.len() <= Self::MOST && distinct && names.iter().all(is_name);
+        good.then_some(Self(names)).ok_or(NotAlpn)
+    }
+}
+
 /// How an application is served to TLS clients that know nothing of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsEntry {
@@ -99,6 +139,8 @@ pub struct TlsEntry {
     pub name: GatewayName,
     /// Which of them.
     pub clients: TlsClients,
+    /// What it speaks; by its protocol when absent.
+    pub alpn: Option<Alpn>,
 }
 
 /// A published application.
@@ -143,6 +185,7 @@ impl Store {
         let template = app.template.as_ref().map(TemplateName::as_str);
         let tls_name = app.tls.as_ref().map(|tls| tls.name.as_str());
         let tls_clients = app.tls.as_ref().map(|tls| tls.clients.as_str());
+        let tls_alpn = app.tls.as_ref().and_then(|tls| tls.alpn.as_ref()).map(Alpn::to_string);
         let taken = sqlx::query("SELECT name FROM apps WHERE tls_name = $1 AND name <> $2")
             .bind(tls_name)
             .bind(app.name.as_str())
@@ -152,11 +195,12 @@ impl Store {
             return Err(StoreError::Conflict { what: What::TlsName });
         }
         sqlx::query(
-            "INSERT INTO apps (name, target, protocol, description, template, enabled, tls_name, tls_clients)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+            "INSERT INTO apps
+             (name, target, protocol, description, template, enabled, tls_name, tls_clients, tls_alpn)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (name) DO UPDATE SET target = excluded.target, protocol = excluded.protocol,
              description = excluded.description, template = excluded.template, enabled = excluded.enabled,
-             tls_name = excluded.tls_name, tls_clients = excluded.tls_clients",
+             tls_name = excluded.tls_name, tls_clients = excluded.tls_clients, tls_alpn = excluded.tls_alpn",
         )
         .bind(app.name.as_str())
         .bind(target.as_str())
@@ -166,12 +210,13 @@ impl Store {
         .bind(i64::from(enabled))
         .bind(tls_name)
         .bind(tls_clients)
+        .bind(tls_alpn.as_deref())
         .execute(change.conn())
         .await?;
         change.alters_decisions().await?;
         let detail = json!({
             "target": target, "protocol": app.protocol.as_str(), "template": template, "enabled": enabled,
-            "tls": tls_name, "tls clients": tls_clients,
+            "tls": tls_name, "tls clients": tls_clients, "tls alpn": tls_alpn,
         });
         change.commit("app.put", app.name.as_str(), &detail).await
     }
@@ -348,7 +393,8 @@ impl Store {
 fn read_app(row: &AnyRow) -> Result<App> {
     let tls = match (row.maybe_string("tls_name")?, row.maybe_parsed("tls_clients")?) {
         (Some(name), Some(clients)) => {
-            Some(TlsEntry { name: GatewayName::parse(&name).map_err(|_| corrupt("tls_name"))?, clients })
+            let name = GatewayName::parse(&name).map_err(|_| corrupt("tls_name"))?;
+            Some(TlsEntry { name, clients, alpn: row.maybe_parsed("tls_alpn")? })
         }
         _ => None,
     };
@@ -365,4 +411,20 @@ fn read_app(row: &AnyRow) -> Result<App> {
 
 fn read_template(row: &AnyRow) -> Result<Template> {
     Ok(Template { name: row.parsed("name")?, body: row.string("body")?, rev: row.count("rev")? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Alpn;
+
+    #[test]
+    fn names_of_protocols_are_a_short_list_of_distinct_words() {
+        for good in ["h2", "h2,http/1.1", "postgresql"] {
+            assert_eq!(good.parse::<Alpn>().unwrap().to_string(), good);
+        }
+        let long = "a".repeat(33);
+        for bad in ["", ",", "h2,", "h2,h2", "h 2", "h\u{e9}", long.as_str(), "1,2,3,4,5,6,7,8,9"] {
+            assert!(bad.parse::<Alpn>().is_err(), "{bad}");
+        }
+    }
 }

@@ -42,7 +42,7 @@ mod users;
 
 pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
 pub use catalogue::{
-    App, NotAProtocol, NotTlsClients, Protocol, Publication, Template, TlsClients, TlsEntry,
+    Alpn, App, NotAProtocol, NotAlpn, NotTlsClients, Protocol, Publication, Template, TlsClients, TlsEntry,
 };
 pub use certificates::{
     CertificateState, NewCertificate, RegisteredCertificate, RevokedGateway, WaitingRequest,

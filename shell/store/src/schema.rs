@@ -14,7 +14,7 @@ pub(crate) struct Schema {
 /// What must survive a loss of power.
 pub(crate) const DURABLE: Schema = Schema {
     name: "schema durable",
-    migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5, DURABLE_6, DURABLE_7],
+    migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5, DURABLE_6, DURABLE_7, DURABLE_8],
 };
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
@@ -100,6 +100,9 @@ const DURABLE_7: &[&str] = &[
     "ALTER TABLE certificates ADD COLUMN hash BYTEA",
     "CREATE INDEX certificates_by_hash ON certificates (hash)",
 ];
+
+/// What an application says that it speaks behind TLS (ALPN).
+const DURABLE_8: &[&str] = &["ALTER TABLE apps ADD COLUMN tls_alpn TEXT"];
 
 const HOT_1: &[&str] = &[
     "CREATE TABLE sessions (

@@ -61,6 +61,9 @@ pub(crate) struct AddArgs {
     /// Which TLS clients: those with a certificate of somebody who is entitled to it, or anyone
     #[arg(long, value_name = "WHO", requires = "tls_name", value_parser = ["entitled", "anyone"])]
     tls_clients: Option<String>,
+    /// What it speaks behind TLS, best first, for instance h2,http/1.1 (ALPN) [default: by its protocol]
+    #[arg(long, value_name = "NAMES", requires = "tls_name")]
+    tls_alpn: Option<String>,
     /// Publish it, but let nobody open it yet
     #[arg(long)]
     disabled: bool,
@@ -134,7 +137,7 @@ async fn add(desk: &Desk<'_>, args: AddArgs) -> Outcome {
     let body = json!({
         "target": target, "protocol": protocol, "description": args.description,
         "template": args.template, "enabled": !args.disabled,
-        "tls_name": args.tls_name, "tls_clients": args.tls_clients,
+        "tls_name": args.tls_name, "tls_clients": args.tls_clients, "tls_alpn": args.tls_alpn,
     });
     let answer = desk.node.put(&path(APPS, [args.name.as_str()]), &body).await?;
     let next = desk.paste.node(["admin", "entitlements", "grant", "/people", args.name.as_str()]);

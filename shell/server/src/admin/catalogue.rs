@@ -10,7 +10,7 @@ use symbolon_policy::{
     AccessRequest, AppName, CanonName, Conditions, Entitlement, EntitlementId, Explanation, Grantee,
     TemplateName, TokenClass, parse_time,
 };
-use symbolon_store::{App, NotTlsClients, Protocol, Publication, TlsClients, TlsEntry};
+use symbolon_store::{Alpn, App, NotAlpn, NotTlsClients, Protocol, Publication, TlsClients, TlsEntry};
 use symbolon_token::RegistrationTemplate;
 
 #[derive(Serialize)]
@@ -22,6 +22,7 @@ pub(super) struct AppView {
     template: Option<String>,
     tls_name: Option<String>,
     tls_clients: Option<&'static str>,
+    tls_alpn: Option<String>,
     enabled: bool,
 }
 
@@ -34,6 +35,7 @@ impl From<App> for AppView {
             description: app.description,
             template: app.template.map(|t| t.to_string()),
             tls_clients: app.tls.as_ref().map(|tls| tls.clients.as_str()),
+            tls_alpn: app.tls.as_ref().and_then(|tls| tls.alpn.as_ref()).map(Alpn::to_string),
             tls_name: app.tls.map(|tls| tls.name.to_string()),
             enabled: app.publication == Publication::Enabled,
         }
@@ -54,6 +56,7 @@ pub(super) struct AppBody {
     template: Option<TemplateName>,
     tls_name: Option<String>,
     tls_clients: Option<String>,
+    tls_alpn: Option<String>,
     enabled: Option<bool>,
 }
 
@@ -68,7 +71,12 @@ impl AppBody {
                 ApiError::invalid(format!("unknown TLS clients \"{text}\""), e.to_string())
             })?,
         };
-        Ok(Some(TlsEntry { name, clients }))
+        let alpn = self.tls_alpn.as_deref().map(|text| {
+            text.parse().map_err(|e: NotAlpn| {
+                ApiError::invalid(format!("\"{text}\" are no protocols"), e.to_string())
+            })
+        });
+        Ok(Some(TlsEntry { name, clients, alpn: alpn.transpose()? }))
     }
 }
 

@@ -68,9 +68,29 @@ struct AllMade {
 /// A site, and what it rests on.
 struct Made {
     site: Site,
-    protocol: Protocol,
-    clients: TlsClients,
+    wanted: Wanted,
     from: From,
+}
+
+/// What an application wants of its site.
+#[derive(Clone, PartialEq, Eq)]
+struct Wanted {
+    clients: TlsClients,
+    /// The protocols that it speaks, best first.
+    alpn: Vec<String>,
+}
+
+impl Wanted {
+    fn of(app: &App) -> Option<Self> {
+        let tls = app.tls.as_ref()?;
+        let alpn = match (&tls.alpn, app.protocol) {
+            (Some(alpn), _) => alpn.names().map(str::to_owned).collect(),
+            (None, Protocol::Http) => vec!["http/1.1".to_owned()],
+            (None, Protocol::Postgresql) => vec!["postgresql".to_owned()],
+            (None, Protocol::Ssh | Protocol::Tcp) => Vec::new(),
+        };
+        Some(Self { clients: tls.clients, alpn })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,17 +131,17 @@ impl Shared {
         let name = GatewayName::parse(name).ok()?;
         let snapshot = self.desk.present();
         let app = snapshot.apps.values().find(|app| app.tls.as_ref().is_some_and(|tls| tls.name == name))?;
-        let clients = app.tls.as_ref()?.clients;
-        Some((app.clone(), self.site(&name, app.protocol, clients)?))
+        let wanted = Wanted::of(app)?;
+        Some((app.clone(), self.site(&name, &wanted)?))
     }
 
     /// Nothing when there is no certificate for it; the log says why.
-    fn site(&self, name: &GatewayName, protocol: Protocol, clients: TlsClients) -> Option<Site> {
+    fn site(&self, name: &GatewayName, wanted: &Wanted) -> Option<Site> {
         let issuer = self.issuer().fingerprint();
         let files = self.sites.files.get(name);
         let as_of_now = files.map(|files| From::Files([&files.certificate, &files.key].map(|f| changed(f))));
         let mut made = self.sites.made.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = made.sites.get(name).filter(|old| (old.protocol, old.clients) == (protocol, clients));
+        let old = made.sites.get(name).filter(|old| old.wanted == *wanted);
         let as_before = old.is_some_and(|old| match (as_of_now, old.from) {
             (Some(from), _) => old.from == from,
             (None, From::Issuer(who, until)) => who == issuer && now() < until,
@@ -137,13 +157,13 @@ impl Shared {
             Some(files) => read(files),
             None => self.of_our_issuer(name),
         };
-        match fresh.and_then(|(chain, key)| self.make(&chain, &key, protocol, clients)) {
+        match fresh.and_then(|(chain, key)| self.make(&chain, &key, wanted)) {
             Ok(site) => {
                 let until = now().plus_secs(OWN_SECS / 2);
                 let from = as_of_now.unwrap_or(From::Issuer(issuer, until));
                 tracing::info!(%name, "a certificate is in use for TLS clients");
                 made.failed.remove(name);
-                made.sites.insert(name.clone(), Made { site: site.clone(), protocol, clients, from });
+                made.sites.insert(name.clone(), Made { site: site.clone(), wanted: wanted.clone(), from });
                 Some(site)
             }
             // Files that are just being replaced: the present ones go on, and are looked at again soon.
@@ -158,25 +178,15 @@ impl Shared {
         }
     }
 
-    fn make(
-        &self,
-        chain: &[Vec<u8>],
-        key: &SecretBytes,
-        protocol: Protocol,
-        clients: TlsClients,
-    ) -> Result<Site, String> {
+    fn make(&self, chain: &[Vec<u8>], key: &SecretBytes, wanted: &Wanted) -> Result<Site, String> {
         // Who has been here without a certificate, or with an old one, shall be asked again: a session that
         // is resumed has the certificates of its first connection.
-        let (asked, tickets) = match clients {
+        let (asked, tickets) = match wanted.clients {
             TlsClients::Entitled => (Clients::Asked, None),
             TlsClients::Anyone => (Clients::NotAsked, Some(&self.sites.tickets)),
         };
-        let alpn: &[&str] = match protocol {
-            Protocol::Http => &["http/1.1"],
-            Protocol::Postgresql => &["postgresql"],
-            Protocol::Ssh | Protocol::Tcp => &[],
-        };
-        Site::new(chain, key, alpn, asked, tickets).map_err(|e| e.to_string())
+        let alpn: Vec<&str> = wanted.alpn.iter().map(String::as_str).collect();
+        Site::new(chain, key, &alpn, asked, tickets).map_err(|e| e.to_string())
     }
 
     /// A key that lives as long as this process, and our issuer's certificate for it.

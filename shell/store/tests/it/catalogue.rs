@@ -51,7 +51,11 @@ pub(crate) async fn applications_are_published_changed_and_withdrawn(home: Home)
 pub(crate) async fn a_name_for_tls_clients_leads_to_one_application(home: Home) {
     let store = home.open().await;
     let served = |named: &str, host: &str, clients| App {
-        tls: Some(TlsEntry { name: GatewayName::parse(host).unwrap(), clients }),
+        tls: Some(TlsEntry {
+            name: GatewayName::parse(host).unwrap(),
+            clients,
+            alpn: Some("h2,http/1.1".parse().unwrap()),
+        }),
         ..app(named)
     };
     let first = served("db", "db.example", TlsClients::Entitled);
