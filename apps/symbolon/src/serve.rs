@@ -56,6 +56,9 @@ pub(crate) struct ServeArgs {
     /// Go on with what the program before held, whose list is standard input
     #[arg(long, hide = true)]
     held_before: bool,
+    /// Say by the exit code whether this program, called like this, could go on
+    #[arg(long, hide = true)]
+    can_go_on: bool,
 }
 
 impl ServeArgs {
@@ -143,6 +146,9 @@ impl Report for Started {
 pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     let (config, log) = settings::load(global, args.table())?;
     let reload = runtime::log_reloadable(global, LevelFilter::INFO, log.as_deref());
+    if args.can_go_on {
+        return Ok(());
+    }
     if args.worker {
         return worker::run(global, args, config, reload);
     }

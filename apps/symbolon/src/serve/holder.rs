@@ -1,9 +1,9 @@
 //! The process of `serve` that stays: it has the ports and keeps what its workers carry, and does nothing else.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use symbolon_os::{Asked, BreakerRules, Death, Event, Holder, HolderSettings, Signals, WorkerProgram};
@@ -22,22 +22,28 @@ const WORKERS: usize = 2;
 const STOP_WITHIN: Duration = Duration::from_secs(12);
 
 /// Said to a program that is begun in the place of a holder, and to one that is begun as a worker.
-pub(super) const AGAIN: &str = "--held-before";
-pub(super) const WORKER: &str = "--worker";
+const AGAIN: &str = "--held-before";
+const WORKER: &str = "--worker";
+/// Asked of a program before it is begun in the place of this one: one that ends at once takes everything along.
+const CAN_GO_ON: &str = "--can-go-on";
+
+/// How long a program may take to answer that. Nobody is replaced meanwhile.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Opens the ports and keeps workers until it is told to stop.
 pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste, signals: Signals) -> Outcome {
     allow_descriptors();
     let (listeners, directory) = Listeners::open(config).map_err(|e| node_complaint(e, config, paste))?;
+    let program = program()?;
     let settings = HolderSettings {
-        program: worker()?,
+        program: worker(program.clone()),
         workers: WORKERS,
         listeners: listeners.into_descriptors(),
         breaker: BreakerRules::default(),
         stop_within: STOP_WITHIN,
     };
     let holder = Holder::new(settings).map_err(|e| no_holder(&e))?;
-    Turning { holder, signals, global, _directory: directory, proved: false, stopping: false }.run()
+    Turning { holder, program, signals, global, _directory: directory, proved: false, stopping: false }.run()
 }
 
 /// Goes on with what the program before this one held, which ran in this process, and replaces its workers.
@@ -51,9 +57,10 @@ pub(super) fn go_on(global: &Global, config: &NodeConfig, paste: &Paste, signals
         connections = holder.connections(),
         "a new program holds them"
     );
-    holder.replace_workers(worker()?);
+    let program = program()?;
+    holder.replace_workers(worker(program.clone()));
     notify::ready("a new program leads");
-    Turning { holder, signals, global, _directory: directory, proved: true, stopping: false }.run()
+    Turning { holder, program, signals, global, _directory: directory, proved: true, stopping: false }.run()
 }
 
 fn no_holder(e: &std::io::Error) -> Complaint {
@@ -74,27 +81,47 @@ fn allow_descriptors() {
     }
 }
 
-/// This program as it was called, as a worker. The path is looked up anew: another program may stand there.
-fn worker() -> Outcome<WorkerProgram> {
+/// This program as it was called, as a worker.
+fn worker(path: PathBuf) -> WorkerProgram {
     let mut arguments = arguments();
     arguments.push(WORKER.into());
-    Ok(WorkerProgram { path: program()?, arguments, environment: Vec::new() })
+    WorkerProgram { path, arguments, environment: Vec::new() }
 }
 
 fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).filter(|argument| argument != AGAIN).collect()
 }
 
-/// Where this program is, also when another one has been put there meanwhile.
+/// Where this program was when it was begun: another one may stand there later.
 fn program() -> Outcome<PathBuf> {
-    let path = std::env::current_exe()
-        .map_err(|e| Complaint::failure(format!("this program cannot be found: {}", plain(&e))))?;
-    let replaced = path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
-    Ok(replaced.filter(|path| path.exists()).unwrap_or(path))
+    std::env::current_exe()
+        .map_err(|e| Complaint::failure(format!("this program cannot be found: {}", plain(&e))))
+}
+
+/// Whether the program at `path` understands how this one was called, and its configuration.
+fn can_go_on(path: &Path) -> Result<(), String> {
+    let mut command = Command::new(path);
+    command.args(arguments()).arg(CAN_GO_ON).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.spawn().map_err(|e| plain(&e))?;
+    let until = Instant::now() + ANSWER_WITHIN;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(()),
+            Ok(Some(status)) => return Err(format!("it says that it cannot go on ({status})")),
+            Ok(None) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) | Err(_) => {
+                // it may have ended meanwhile
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err("it does not answer".to_owned());
+            }
+        }
+    }
 }
 
 struct Turning<'a> {
     holder: Holder,
+    program: PathBuf,
     signals: Signals,
     global: &'a Global,
     _directory: Directory,
@@ -153,15 +180,14 @@ impl Turning<'_> {
         if self.stopping {
             return;
         }
-        match program() {
-            Ok(path) => {
-                let mut command = Command::new(path);
-                command.args(arguments()).arg(AGAIN);
-                let error = self.holder.replace_self(command);
-                tracing::error!("the program is not replaced: {error}");
-            }
-            Err(e) => tracing::error!("the program is not replaced: {e}"),
+        if let Err(why) = can_go_on(&self.program) {
+            let path = self.program.display();
+            return tracing::error!(%path, "the program is not replaced: {why}");
         }
+        let mut command = Command::new(&self.program);
+        command.args(arguments()).arg(AGAIN);
+        let error = self.holder.replace_self(command);
+        tracing::error!("the program is not replaced: {error}");
     }
 
     /// Has the log say what an operator would ask about.
