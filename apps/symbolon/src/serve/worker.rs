@@ -2,7 +2,7 @@
 
 use symbolon_server::{Node, NodeConfig, Order, ReadyWorker, Worker};
 
-use super::{ServeArgs, node_complaint, settings, started};
+use super::{ServeArgs, Signals, node_complaint, settings, started};
 use crate::cli::Global;
 use crate::exit::{Complaint, Outcome, plain};
 use crate::paste::Paste;
@@ -18,6 +18,8 @@ pub(super) fn run(
     let not_a_worker = |e| Complaint::failure(format!("no holder began this worker: {}", plain(&e)));
     let worker = Worker::begin().map_err(not_a_worker)?;
     runtime::large()?.block_on(async {
+        // A service manager tells all processes of a service to stop; its workers are stopped by the holder, in order.
+        let _unheeded = Signals::new()?;
         let paste = Paste::new(global).about(&config.dir);
         let complain = |e| node_complaint(e, &config, &paste);
         let mut worker = worker.prepare(config.clone()).await.map_err(complain)?;
