@@ -71,8 +71,8 @@ pub struct WorkerId(u32);
 struct Past {
     /// A worker was ready.
     ready: bool,
-    /// A worker that led was ready.
-    led: bool,
+    /// So many workers led, and were ready.
+    leaders: u64,
 }
 
 /// The holder.

@@ -48,8 +48,8 @@ pub(crate) enum ToWorker {
     Stop { last: bool },
     /// Read the configuration again.
     Reload,
-    /// Lead: accept, and carry what is there. Whether nobody did before.
-    Lead { first: bool },
+    /// Lead: accept, and carry what is there. How many did before.
+    Lead { before: u64 },
 }
 
 impl ToHolder {
@@ -119,9 +119,9 @@ impl ToWorker {
                 w.flag(*last);
             }
             Self::Reload => w.u8(6),
-            Self::Lead { first } => {
+            Self::Lead { before } => {
                 w.u8(7);
-                w.flag(*first);
+                w.u64(*before);
             }
         }
         w.into_bytes()
@@ -142,7 +142,7 @@ impl ToWorker {
             4 => Self::NotHeld { token: r.u64()? },
             5 => Self::Stop { last: r.flag()? },
             6 => Self::Reload,
-            7 => Self::Lead { first: r.flag()? },
+            7 => Self::Lead { before: r.u64()? },
             _ => return Err(WireError::BadValue("kind of message")),
         };
         r.finish()?;

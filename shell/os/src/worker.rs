@@ -39,8 +39,8 @@ pub enum FromHolder {
     /// Lead from now on: accept, and be what only one of the family can be. It may come before this worker
     /// is ready, and comes before any connection of a dead leader's. It is never taken back.
     Lead {
-        /// Nobody of this family led and was ready before.
-        first: bool,
+        /// How many of this family led and were ready before.
+        before: u64,
     },
     /// Carry these on. Their former worker is dead. Also for one that does not lead, when the one that
     /// does gave them back.
@@ -135,7 +135,7 @@ impl HolderLink {
             ToWorker::NotHeld { token } => Ok(FromHolder::NotHeld { token }),
             ToWorker::Stop { last } => Ok(FromHolder::Stop { last }),
             ToWorker::Reload => Ok(FromHolder::Reload),
-            ToWorker::Lead { first } => Ok(FromHolder::Lead { first }),
+            ToWorker::Lead { before } => Ok(FromHolder::Lead { before }),
         }
     }
 

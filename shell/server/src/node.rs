@@ -54,8 +54,8 @@ pub(crate) struct Shared {
     pub(crate) gateway: Gateway,
     /// `host:port` under which clients reach the node, once it leads.
     public_address: OnceLock<String>,
-    /// Since when this process is the node.
-    pub(crate) leads_since: OnceLock<Time>,
+    /// Since when this process is the node, once it is.
+    pub(crate) leads: OnceLock<Leads>,
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) store: Store,
     pub(crate) node_id: NodeId,
@@ -83,6 +83,13 @@ pub(crate) struct Shared {
     pub(crate) issuer_change: RwLock<TheChange>,
     /// Which certificates count no more, for others.
     pub(crate) revocation_list: RwLock<TheList>,
+}
+
+/// That a process is the node.
+pub(crate) struct Leads {
+    pub(crate) since: Time,
+    /// How many of its holder's workers were before.
+    pub(crate) before: u64,
 }
 
 /// A running node.
@@ -150,7 +157,7 @@ impl Prepared {
             issuer_change: RwLock::default(),
             revocation_list: RwLock::default(),
             public_address: OnceLock::new(),
-            leads_since: OnceLock::new(),
+            leads: OnceLock::new(),
             keeper,
             config,
             gateway,
@@ -172,9 +179,10 @@ impl Prepared {
         self,
         listeners: Listeners,
         directory: Option<Directory>,
+        before: u64,
     ) -> Result<Node, NodeError> {
         let Self { shared, first_start } = self;
-        let _ = shared.leads_since.set(now());
+        let _ = shared.leads.set(Leads { since: now(), before });
         let failed = |address| move |source| NodeError::Listen { address, source };
         let Listeners { clients, tls, administration } = listeners;
         let address = clients.local_addr().map_err(failed(shared.config.listen))?;
@@ -233,7 +241,7 @@ impl Node {
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let (listeners, directory) = Listeners::open(&config)?;
         let keeper = Arc::new(Keeper::nobody(symbolon_provider::crypto()));
-        Prepared::new(config, keeper).await?.lead(listeners, Some(directory)).await
+        Prepared::new(config, keeper).await?.lead(listeners, Some(directory), 0).await
     }
 
     /// Runs a part that lasts as long as the node.

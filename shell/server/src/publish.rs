@@ -59,7 +59,7 @@ impl Shared {
     /// [`NodeError::File`]; what was published before stays.
     pub(crate) fn publish(&self) -> Result<(), NodeError> {
         // a worker that waits has keys that nobody is to use yet
-        let leads = self.leads_since.get().is_some();
+        let leads = self.leads.get().is_some();
         let Some(folder) = self.config.publish_key_sets.as_ref().filter(|_| leads) else { return Ok(()) };
         let name = format!("{}.keyset", self.gateway.name());
         self.published.put(folder, name, self.gateway.key_set().to_bytes())?;

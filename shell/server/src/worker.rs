@@ -26,8 +26,8 @@ use tokio::sync::mpsc;
 pub enum Order {
     /// It is the node from now on.
     Lead {
-        /// Nobody was before.
-        first: bool,
+        /// How many workers were before.
+        before: u64,
     },
     /// Read the configuration again.
     Reload,
@@ -122,14 +122,14 @@ impl ReadyWorker {
         self.keeper.link().map_or(Ok(()), HolderLink::ready)
     }
 
-    /// Is the node from now on.
+    /// Is the node from now on, after so many others.
     ///
     /// # Errors
     /// [`NodeError`]; nothing runs then.
-    pub async fn lead(&mut self) -> Result<Node, NodeError> {
+    pub async fn lead(&mut self, before: u64) -> Result<Node, NodeError> {
         let again = || NodeError::Config("this worker leads already".to_owned());
         let (prepared, listeners) = self.prepared.take().ok_or_else(again)?;
-        prepared.lead(listeners, None).await
+        prepared.lead(listeners, None, before).await
     }
 }
 
@@ -151,7 +151,7 @@ fn hear(shared: &Arc<Shared>, keeper: &Keeper, orders: &mpsc::UnboundedSender<Or
                 keeper.answered(token, None);
                 continue;
             }
-            Ok(FromHolder::Lead { first }) => Order::Lead { first },
+            Ok(FromHolder::Lead { before }) => Order::Lead { before },
             Ok(FromHolder::Reload) => Order::Reload,
             Ok(FromHolder::Stop { last }) => Order::Stop { last },
             Ok(FromHolder::HolderGone) => Order::HolderGone,

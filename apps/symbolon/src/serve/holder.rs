@@ -202,8 +202,8 @@ impl Turning<'_> {
                     notify::ready("a worker leads");
                 }
             }
-            Event::Led { worker, first } => {
-                tracing::debug!(?worker, first, pid = self.holder.pid(*worker), "worker leads");
+            Event::Led { worker, before } => {
+                tracing::debug!(?worker, before, pid = self.holder.pid(*worker), "worker leads");
             }
             Event::Nonsense { worker, what } => tracing::error!(?worker, "a worker says nonsense: {what}"),
             Event::DidNotStop(worker) => tracing::warn!(?worker, "a worker does not stop: killed"),

@@ -25,8 +25,8 @@ pub(super) fn run(
         let mut worker = worker.prepare(config.clone()).await.map_err(complain)?;
         let mut node = None;
         let mut told = worker.told_already().await;
-        if let Some(Order::Lead { first }) = told {
-            node = Some(lead(global, &mut worker, &config, &paste, first).await?);
+        if let Some(Order::Lead { before }) = told {
+            node = Some(lead(global, &mut worker, &config, &paste, before).await?);
             told = None;
         }
         worker.ready().map_err(not_a_worker)?;
@@ -39,8 +39,8 @@ pub(super) fn run(
                 },
             };
             match order {
-                Order::Lead { first } => {
-                    node = Some(lead(global, &mut worker, &config, &paste, first).await?)
+                Order::Lead { before } => {
+                    node = Some(lead(global, &mut worker, &config, &paste, before).await?)
                 }
                 Order::Reload => match settings::load(global, args.table()) {
                     Ok((new, log)) => {
@@ -75,10 +75,10 @@ async fn lead(
     worker: &mut ReadyWorker,
     config: &NodeConfig,
     paste: &Paste,
-    first: bool,
+    before: u64,
 ) -> Outcome<Node> {
-    let node = worker.lead().await.map_err(|e| node_complaint(e, config, paste))?;
-    if first {
+    let node = worker.lead(before).await.map_err(|e| node_complaint(e, config, paste))?;
+    if before == 0 {
         started(global.output(), &node, &config.dir, paste.clone())?;
     }
     Ok(node)

@@ -30,8 +30,8 @@ pub enum Event {
     Led {
         /// Which.
         worker: WorkerId,
-        /// Nobody of this family led and was ready before.
-        first: bool,
+        /// How many of this family led and were ready before.
+        before: u64,
     },
     /// A worker said something that no worker says, and is replaced.
     Nonsense {

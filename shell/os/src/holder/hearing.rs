@@ -58,7 +58,7 @@ impl Holder {
             ToHolder::Ready => {
                 worker.proved = true;
                 self.past.ready = true;
-                self.past.led |= self.leader == Some(from);
+                self.past.leaders += u64::from(self.leader == Some(from));
                 // one that was told to stop meanwhile will
                 if worker.stage == Stage::Starting {
                     worker.stage = Stage::Ready;

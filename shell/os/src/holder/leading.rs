@@ -21,11 +21,11 @@ impl Holder {
             .filter(|(_, worker)| matches!(worker.stage, Stage::Starting | Stage::Ready));
         let next = may.min_by_key(|(id, worker)| (Reverse((worker.is_ready(), worker.generation)), **id));
         if let Some((&id, worker)) = next {
-            let first = !self.past.led;
-            self.past.led |= worker.is_ready();
-            worker.letters.push_back(Letter::Plain(ToWorker::Lead { first }));
+            let before = self.past.leaders;
+            self.past.leaders += u64::from(worker.is_ready());
+            worker.letters.push_back(Letter::Plain(ToWorker::Lead { before }));
             self.leader = Some(id);
-            self.events.push(Event::Led { worker: id, first });
+            self.events.push(Event::Led { worker: id, before });
         }
     }
 }

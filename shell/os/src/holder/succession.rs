@@ -75,7 +75,7 @@ impl Holder {
         w.flag(self.stopping);
         w.u32(self.leader.map_or(0, |leader| leader.0));
         w.flag(self.past.ready);
-        w.flag(self.past.led);
+        w.u64(self.past.leaders);
         self.settings.program.encode(&mut w);
         w.u32(u32::try_from(self.settings.workers).unwrap_or(u32::MAX));
         w.u64(u64::try_from(self.settings.stop_within.as_millis()).unwrap_or(u64::MAX));
@@ -116,7 +116,7 @@ impl Holder {
         let mut table = Table::new(r.u64()?);
         let (next_worker, generation, stopping) = (r.u32()?, r.u32()?, r.flag()?);
         let leader = read_worker(r)?;
-        let past = Past { ready: r.flag()?, led: r.flag()? };
+        let past = Past { ready: r.flag()?, leaders: r.u64()? };
         let program = WorkerProgram::decode(r)?;
         let wanted = r.u32()? as usize;
         let stop_within = Duration::from_millis(r.u64()?);

@@ -85,7 +85,7 @@ fn of_two_workers_one_leads_and_knows_that_it_is_the_first() {
     let happened = until_ready(&mut holder, 2);
     let leader = holder.leader().unwrap();
     let led: Vec<_> = happened.iter().filter(|event| matches!(event, Event::Led { .. })).collect();
-    assert_eq!(led, [&Event::Led { worker: leader, first: true }]);
+    assert_eq!(led, [&Event::Led { worker: leader, before: 0 }]);
     assert!(matches!(happened[0], Event::Begun { worker, .. } if worker == leader));
     assert_eq!(happened[1], *led[0], "it need not be ready to be told");
     holder.stop();
@@ -108,7 +108,7 @@ fn when_the_leader_is_killed_the_next_leads_and_then_carries() {
         }
     };
     let died = happened.iter().position(|event| matches!(event, Event::Died { .. })).unwrap();
-    assert_eq!(happened[died + 1], Event::Led { worker: spare, first: false });
+    assert!(matches!(happened[died + 1], Event::Led { worker, before: 1.. } if worker == spare));
     let handed = offered.ids.iter().map(|&id| Event::HandedOver { id, worker: spare });
     assert_eq!(happened[died + 2..], handed.collect::<Vec<_>>());
     assert_eq!(offered.holder.leader(), Some(spare));
@@ -189,7 +189,7 @@ fn workers_are_begun_one_after_the_other() {
                         assert_eq!(starting.take(), Some(worker));
                         ready.insert(worker);
                     }
-                    Event::Led { first, .. } => assert_eq!(first, round == 0),
+                    Event::Led { before, .. } => assert_eq!(before == 0, round == 0),
                     Event::Died { worker, .. } => assert!(!ready.contains(&worker)),
                     other => panic!("{other:?}"),
                 }
@@ -210,7 +210,7 @@ fn a_worker_that_is_never_ready_does_not_keep_another_program_from_its_start() {
         &|event| matches!(event, Event::Died { worker, death: Death::Ended, never_ready: false, .. } if *worker == never),
     );
     assert!(died < at(&|event| matches!(event, Event::Begun { .. })), "not two at once");
-    assert!(died < at(&|event| matches!(event, Event::Led { first: true, .. })), "nobody was ready yet");
+    assert!(died < at(&|event| matches!(event, Event::Led { before: 0, .. })), "nobody was ready yet");
 }
 
 #[test]

@@ -114,8 +114,8 @@ fn keeps(refuses: Option<Unable>) {
 /// Writes down what the holder said, for the test, in a file of this process.
 fn diary(message: &FromHolder) {
     let line = match message {
-        FromHolder::Lead { first: true } => "lead as the first",
-        FromHolder::Lead { first: false } => "lead",
+        FromHolder::Lead { before: 0 } => "lead as the first",
+        FromHolder::Lead { .. } => "lead",
         FromHolder::Carry(_) => "carry",
         FromHolder::Stop { last: true } => "stop as the last",
         FromHolder::Stop { last: false } => "stop",

@@ -81,7 +81,7 @@ fn reign(mut holder: Holder) {
 fn check(events: Vec<Event>) {
     for event in events {
         let wrong = matches!(event, Event::Ended { .. } | Event::Nonsense { .. } | Event::DidNotStop(_))
-            || matches!(event, Event::Led { first: true, .. });
+            || matches!(event, Event::Led { before: 0, .. });
         assert!(!wrong, "{event:?}");
     }
 }

@@ -120,6 +120,8 @@ struct Status {
 struct WorkerView {
     pid: u32,
     leads_since: String,
+    /// How many led before.
+    successions: u64,
 }
 
 /// The process that keeps its connections.
@@ -144,10 +146,11 @@ async fn status(State(node): Node) -> Json<Status> {
         strangers: node.strangers.count(),
         users: snapshot.users.len(),
         apps: snapshot.apps.len(),
-        worker: node
-            .leads_since
-            .get()
-            .map(|since| WorkerView { pid: std::process::id(), leads_since: time_text(*since) }),
+        worker: node.leads.get().map(|leads| WorkerView {
+            pid: std::process::id(),
+            leads_since: time_text(leads.since),
+            successions: leads.before,
+        }),
         holder: node.keeper.holder_pid().map(|pid| HolderView { pid }),
     })
 }
