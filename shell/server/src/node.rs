@@ -303,6 +303,14 @@ impl Node {
         }
     }
 
+    /// Asks the holder to begin this program anew, workers too, as an operator would.
+    ///
+    /// # Errors
+    /// When there is no holder.
+    pub fn replace(&self) -> std::io::Result<()> {
+        self.shared.keeper.ask_for_replacement()
+    }
+
     /// Ends without telling anybody, so that another worker carries on: nobody new is let in, who is on the way in may
     /// come in, and what is carried is left as it is. The process is to end then.
     pub async fn hand_over(self) {

@@ -4,7 +4,7 @@
 //! `SYMBOLON_LIMITS_DIAL_SECS`. Which keys there are, and of what type, is read off the defaults, so that a new one
 //! cannot be forgotten here. `log` is this program's own: which log lines are written.
 
-use symbolon_server::NodeConfig;
+use symbolon_server::{Node, NodeConfig};
 use toml::{Table, Value};
 
 use crate::cli::Global;
@@ -80,17 +80,33 @@ fn typed(name: &str, text: &str, like: &Value) -> Outcome<Value> {
     }
 }
 
-/// Says what a running node does not take in again.
-pub(super) fn tell_changes(running: &NodeConfig, new: &NodeConfig) {
-    let (Ok(running), Ok(new)) = (Table::try_from(running), Table::try_from(new)) else { return };
-    let keys = running.keys().chain(new.keys()).collect::<std::collections::BTreeSet<_>>();
-    let changed: Vec<&str> =
-        keys.into_iter().filter(|k| running.get(*k) != new.get(*k)).map(String::as_str).collect();
-    if changed.is_empty() {
+/// Has new workers take in what has changed, and says what they cannot: the ports are open, and without being carried
+/// on, connections would end with the old ones.
+pub(super) fn take_in_changes(node: &Node, running: &NodeConfig, new: &NodeConfig) {
+    let tls_port = |config: &NodeConfig| config.tls.as_ref().map(|tls| tls.listen);
+    let has_ports = (running.listen, tls_port(running)) == (new.listen, tls_port(new));
+    let keys = changed_keys(running, new);
+    if keys.is_empty() {
         tracing::info!("configuration read again");
+    } else if !running.carry_on {
+        tracing::warn!(keys, "changed in the configuration: restart the node for these");
     } else {
-        tracing::warn!(keys = changed.join(", "), "changed in the configuration: restart the node for these");
+        if !has_ports {
+            tracing::warn!("the ports stay as they are: restart the node for others");
+        }
+        match node.replace() {
+            Ok(()) => tracing::info!(keys, "changed in the configuration: new workers take over"),
+            Err(e) => tracing::error!(keys, "changed in the configuration, and nobody takes over: {e}"),
+        }
     }
+}
+
+fn changed_keys(running: &NodeConfig, new: &NodeConfig) -> String {
+    let (running, new) = (Table::try_from(running), Table::try_from(new));
+    let (running, new) = (running.unwrap_or_default(), new.unwrap_or_default());
+    let keys = running.keys().chain(new.keys()).collect::<std::collections::BTreeSet<_>>();
+    let changed = keys.into_iter().filter(|k| running.get(*k) != new.get(*k)).map(String::as_str);
+    changed.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

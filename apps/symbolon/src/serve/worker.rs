@@ -46,7 +46,7 @@ pub(super) fn run(
                     Ok((new, log)) => {
                         reload(log.as_deref());
                         // told once, by the one that leads
-                        node.iter().for_each(|_| settings::tell_changes(&config, &new));
+                        node.iter().for_each(|node| settings::take_in_changes(node, &config, &new));
                     }
                     Err(complaint) => tracing::error!("the configuration stays as it was: {complaint}"),
                 },
