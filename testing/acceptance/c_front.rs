@@ -1,83 +1,14 @@
 //! C, the first step: clients that know nothing of Symbolon reach applications by TLS. `curl`, `openssl s_client`
 //! and `psql` are the distribution's, unchanged.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::{
-    Authority, Finished, Gateway, HttpServer, LIMIT, Machine, Postgres, Running, curl, finish, free_port,
-    program, scenario, step, until,
+    Authority, Finished, Front, HttpServer, LIMIT, Machine, Postgres, Running, finish, free_port, program,
+    scenario, step, until,
 };
-use tempfile::TempDir;
-
-/// A gateway with a port for TLS clients.
-struct Front {
-    gateway: Gateway,
-    port: u16,
-    files: TempDir,
-}
-
-impl Front {
-    fn start(further: &str) -> Result<Self> {
-        let files = tempfile::tempdir()?;
-        let port = free_port()?;
-        let settings = files.path().join("symbolon.toml");
-        std::fs::write(&settings, format!("[tls]\nlisten = \"127.0.0.1:{port}\"\n{further}\n"))?;
-        let arguments = ["--config", &settings.display().to_string()];
-        let gateway = Gateway::with("gw.example", free_port()?, &arguments, &[])?;
-        let front = Self { gateway, port, files };
-        front.openssl(&format!(
-            "x509 -inform DER -in {} -out issuer.pem",
-            front.gateway.dir().join("issuer.crt").display()
-        ))?;
-        Ok(front)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
-    }
-
-    fn openssl(&self, words: &str) -> Result<Finished> {
-        let mut command = Command::new(program("openssl")?);
-        command.args(words.split_whitespace()).current_dir(self.files.path());
-        finish(&mut command, b"", LIMIT)?.success()
-    }
-
-    fn publish(&self, app: &str, target: &str, protocol: &str, tls: &[&str]) -> Result<()> {
-        let words = ["apps", "add", app, target, "--protocol", protocol];
-        self.gateway.admin(&[&words[..], tls].concat()).map(drop)
-    }
-
-    /// Somebody with a certificate of our issuer whose key OpenSSL made.
-    fn person(&self, name: &str) -> Result<()> {
-        self.gateway.admin(&["users", "add", name])?;
-        let user = self.gateway.admin_json(&["users", "show", name])?;
-        let code = user["code"].as_str().context("no code")?.to_owned();
-        self.openssl(&format!(
-            "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} -keyout {name}.key \
-             -outform DER -out {name}.csr -addext subjectAltName=URI:symbolon:person:{code}"
-        ))?;
-        let (request, out) = (self.path(&format!("{name}.csr")), self.path(&format!("{name}.pem")));
-        let (request, out) = (request.display().to_string(), out.display().to_string());
-        self.gateway.admin(&["ca", "issue", "--request", &request, "--out", &out]).map(drop)
-    }
-
-    /// `curl` of a name at the TLS port, with somebody's certificate.
-    fn curl(&self, name: &str, person: Option<&str>, further: &[&str]) -> Result<Finished> {
-        let url = format!("https://{name}:{}/", self.port);
-        let resolve = format!("{name}:{}:127.0.0.1", self.port);
-        let roots = self.path("issuer.pem").display().to_string();
-        let mut words = vec!["--resolve", &resolve, "--cacert", &roots];
-        let own = person.map(|p| [self.path(&format!("{p}.pem")), self.path(&format!("{p}.key"))]);
-        let own = own.map(|files| files.map(|f| f.display().to_string()));
-        if let Some([certificate, key]) = &own {
-            words.extend(["--cert", certificate, "--key", key]);
-        }
-        words.extend(further);
-        curl(&url, &words)
-    }
-}
 
 const GREETING: &str = "hello from behind the gateway";
 
@@ -133,15 +64,8 @@ fn a_right_that_is_withdrawn_ends_the_connection_with_an_alert() -> Result<()> {
     front.person("ann")?;
     let grant = front.gateway.grant("user:ann", "echo")?;
     let talk = || -> Result<(Running, std::process::ChildStdin)> {
-        let mut client = Command::new(program("openssl")?);
-        client.args(["s_client", "-quiet", "-servername", "echo.example", "-connect"]);
-        client.arg(format!("127.0.0.1:{}", front.port)).args([
-            "-CAfile",
-            "issuer.pem",
-            "-verify_return_error",
-        ]);
-        client.args(["-cert", "ann.pem", "-key", "ann.key"]).current_dir(front.files.path());
-        let (running, mut input) = Running::start_with_input("s_client", &mut client)?;
+        let mut client = front.s_client("echo.example", Some("ann"))?;
+        let (running, mut input) = Running::start_with_input("s_client", client.arg("-quiet"))?;
         std::io::Write::write_all(&mut input, b"are you there?\n")?;
         running.wait_line(|line| line == "are you there?")?;
         Ok((running, input))
@@ -208,7 +132,7 @@ fn psql_verifies_the_gateway_and_works_through_it() -> Result<()> {
     let psql = |sql: &str, certificate: bool| -> Result<Finished> {
         let mut command = Postgres::psql(front.port)?;
         // The key is ours alone, or psql does not take it.
-        command.args(["--command", sql, "--host=db.example"]).current_dir(front.files.path());
+        command.args(["--command", sql, "--host=db.example"]).current_dir(front.directory());
         command
             .env("PGHOSTADDR", "127.0.0.1")
             .env("PGSSLMODE", "verify-full")

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use anyhow::Result;
 use symbolon_acceptance::{
-    Behaviour, HttpServer, LIMIT, OddServer, Postgres, Running, Signal, Sshd, Terminal, Via, curl, finish,
-    program, until,
+    Behaviour, HttpServer, LIMIT, OddServer, Postgres, Running, Signal, Sshd, Storage, Terminal, Via, curl,
+    finish, program, sha256, until,
 };
 
 #[test]
@@ -56,6 +56,22 @@ fn curl_reaches_the_web_server() -> Result<()> {
     assert_eq!(curl(&format!("{url}/large"), &[])?.stdout, HttpServer::large());
     assert_eq!(curl(&format!("{url}/nothing"), &[])?.code, Some(22));
     until(LIMIT, "the server's log", || (server.requests() == 3).then_some(()))
+}
+
+#[test]
+fn a_storage_gives_and_takes_files_on_one_connection() -> Result<()> {
+    let storage = Storage::start()?;
+    let film = storage.fill("film", 3_000_001)?;
+    let far = storage.path("far");
+    let url = format!("http://127.0.0.1:{}", storage.port());
+    let back = tempfile::NamedTempFile::new()?;
+    let [film_text, back_text] = [&film, &back.path().to_path_buf()].map(|p| p.display().to_string());
+    let upload = ["--upload-file", &film_text, &format!("{url}/far"), "--next", "--silent"];
+    curl(&format!("{url}/far"), &[&upload[..], &["--output", &back_text]].concat())?.success()?;
+    let sums = sha256(&[&film, &far, back.path()])?;
+    assert!(sums[0] == sums[1] && sums[1] == sums[2], "{sums:?}");
+    assert_eq!((std::fs::metadata(far)?.len(), storage.connections()), (3_000_001, 1));
+    Ok(())
 }
 
 #[test]
@@ -113,6 +129,7 @@ fn odd_applications_are_as_odd_as_they_say() -> Result<()> {
         Ok((server, result))
     };
     assert_eq!(talk(Behaviour::Echo, b"abc")?.1?, b"abc");
+    assert_eq!(talk(Behaviour::LateEcho, b"abc")?.1?, b"abc");
     let (server, heard) = talk(Behaviour::HalfClose, b"abcd")?;
     assert_eq!(heard?, OddServer::GREETING);
     until(LIMIT, "the late bytes", || (server.received() == 4).then_some(()))?;

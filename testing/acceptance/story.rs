@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use symbolon_acceptance::{
     Behaviour, Finished, Gateway, HttpServer, LIMIT, Machine, OddServer, Person, Postgres, Running, Signal,
-    Sshd, Via, curl, finish, free_port, program, scenario, step, transcript, until,
+    Sshd, Via, curl, finish, free_port, program, scenario, sha256, step, transcript, until,
 };
 
 /// More than the buffers of all sockets on the way hold, so that a reader who pauses holds the sender.
@@ -156,9 +156,9 @@ fn chapter_2_a_person_enrols_and_uses_three_unchanged_applications_by_name() -> 
     let (far, back) = (machine.path("far"), machine.path("back"));
     let batch =
         format!("put {} {}\nget {} {}\n", there.display(), far.display(), far.display(), back.display());
-    let mut sftp = sshd.sftp(Via::ProxyCommand(&proxy))?;
+    let mut sftp = sshd.sftp(Via::ProxyCommand(&proxy), &[])?;
     finish(&mut sftp, batch.as_bytes(), LIMIT * 2)?.success()?;
-    let sums = sums(&[&there, &far, &back])?;
+    let sums = sha256(&[&there, &far, &back])?;
     assert!(sums[0] == sums[1] && sums[1] == sums[2], "{sums:?}");
     step!("sha256 {} on all three", sums[0]);
 
@@ -520,9 +520,4 @@ fn curl_to(person: &Person, port: u16, file: &str, rate: &str) -> Result<Running
 /// 20 MB in which a missing, doubled or moved block shows.
 fn film() -> Vec<u8> {
     (0..20 * 1000 * 1000 / 8).flat_map(|n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()).collect()
-}
-
-fn sums(files: &[&std::path::Path]) -> Result<Vec<String>> {
-    let finished = finish(Command::new(program("sha256sum")?).args(files), b"", LIMIT)?.success()?;
-    Ok(finished.text().lines().filter_map(|l| l.split(' ').next().map(str::to_owned)).collect())
 }

@@ -155,6 +155,14 @@ impl Gateway {
         &self.machine
     }
 
+    /// Puts a program of its own on its machine, or replaces that; what runs goes on.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn install_program(&mut self) -> Result<()> {
+        self.machine.install_program()
+    }
+
     /// The TCP port on 127.0.0.1 where clients connect.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -32,6 +32,24 @@ impl Machine {
         Ok(Self { name: name.to_owned(), directory, binary: binary()? })
     }
 
+    /// Puts a copy of the program where this machine has its own; again, it replaces it as an installation does.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn install_program(&mut self) -> Result<()> {
+        let (at, beside) = (self.path("symbolon"), self.path("symbolon.new"));
+        std::fs::copy(&self.binary, &beside)?;
+        std::fs::rename(&beside, &at)?;
+        self.binary = at;
+        Ok(())
+    }
+
+    /// The program that runs here as `symbolon`.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.binary
+    }
+
     /// The home directory.
     #[must_use]
     pub fn home(&self) -> PathBuf {

@@ -14,6 +14,8 @@ use anyhow::Result;
 pub enum Behaviour {
     /// Returns every byte, and the end when the client's end comes.
     Echo,
+    /// Reads to the client's end, and only then returns every byte and its own end.
+    LateEcho,
     /// Says nothing, reads nothing, and keeps the connection.
     Silent,
     /// Sends a greeting and its end at once, then counts what the client still sends.
@@ -91,6 +93,13 @@ fn behave(behaviour: Behaviour, mut socket: TcpStream, received: &AtomicUsize) -
                 received.fetch_add(n, Ordering::SeqCst);
                 socket.write_all(&buffer[..n])?;
             }
+            socket.shutdown(Shutdown::Write)?;
+        }
+        Behaviour::LateEcho => {
+            let mut heard = Vec::new();
+            socket.read_to_end(&mut heard)?;
+            received.fetch_add(heard.len(), Ordering::SeqCst);
+            socket.write_all(&heard)?;
             socket.shutdown(Shutdown::Write)?;
         }
         Behaviour::Silent => loop {

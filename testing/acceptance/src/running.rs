@@ -124,8 +124,16 @@ impl Running {
     /// # Errors
     /// With all output, when it goes on for longer than [`LIMIT`].
     pub fn wait_exit(&mut self) -> Result<ExitStatus> {
+        self.wait_exit_within(LIMIT)
+    }
+
+    /// Waits until the process has ended, for one that is known to take its time.
+    ///
+    /// # Errors
+    /// With all output, when it goes on for longer than `limit`.
+    pub fn wait_exit_within(&mut self, limit: Duration) -> Result<ExitStatus> {
         let (child, name) = (&mut self.child, &self.name);
-        let status = until(LIMIT, &format!("{name} to end"), || child.try_wait().transpose());
+        let status = until(limit, &format!("{name} to end"), || child.try_wait().transpose());
         Ok(status.with_context(|| self.output())??)
     }
 

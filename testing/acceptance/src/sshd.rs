@@ -118,15 +118,15 @@ impl Sshd {
         Ok(command)
     }
 
-    /// `sftp` by the same way and key, with its commands on standard input.
+    /// `sftp` by the same way and key, with further options, and its commands on standard input.
     ///
     /// # Errors
     /// When `sftp` is missing.
-    pub fn sftp(&self, via: Via<'_>) -> Result<Command> {
+    pub fn sftp(&self, via: Via<'_>, further: &[&str]) -> Result<Command> {
         let ssh = self.ssh(via, "")?;
         let options: Vec<_> = ssh.get_args().take_while(|a| *a != "127.0.0.1").collect();
         let mut command = Command::new(program("sftp")?);
-        command.args(options).args(["-b", "-", "127.0.0.1"]);
+        command.args(options).args(further).args(["-b", "-", "127.0.0.1"]);
         Ok(command)
     }
 
