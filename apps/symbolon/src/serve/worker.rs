@@ -1,5 +1,7 @@
 //! A worker of `serve`: the node itself, or the one that is ready to be it.
 
+use std::mem::ManuallyDrop;
+
 use symbolon_server::{Node, NodeConfig, Order, ReadyWorker, Worker};
 
 use super::{ServeArgs, Signals, node_complaint, settings, started};
@@ -17,7 +19,9 @@ pub(super) fn run(
 ) -> Outcome {
     let not_a_worker = |e| Complaint::failure(format!("no holder began this worker: {}", plain(&e)));
     let worker = Worker::begin().map_err(not_a_worker)?;
-    runtime::large()?.block_on(async {
+    // Whatever the end: dropped, its tasks would reset connections that others are to carry on.
+    let runtime = ManuallyDrop::new(runtime::large()?);
+    runtime.block_on(async {
         // A service manager tells all processes of a service to stop; its workers are stopped by the holder, in order.
         let _unheeded = Signals::new()?;
         let paste = Paste::new(global).about(&config.dir);
