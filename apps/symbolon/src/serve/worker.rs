@@ -39,7 +39,10 @@ pub(super) fn run(
                 Some(order) => order,
                 None => tokio::select! {
                     order = worker.next() => order,
-                    failure = failure(node.as_ref()) => return Err(failure),
+                    failure = failure(node.as_ref()) => {
+                        std::mem::forget(node);
+                        return Err(failure);
+                    }
                 },
             };
             match order {
