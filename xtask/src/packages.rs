@@ -32,6 +32,8 @@ const NEEDED: &[Package] = &[
     program("openssh-client", "ssh", "its unchanged client"),
     program("python3", "python3", "a plain HTTP server behind the gateway"),
     program("curl", "curl", "its unchanged client"),
+    program("chromium", "chromium", "an unchanged browser"),
+    program("libnss3-tools", "certutil", "the certificates that it trusts"),
     program("openssl", "openssl", "an outsider that reads our certificates"),
     program("sqlite3", "sqlite3", "an outsider that reads the embedded store"),
     program("util-linux", "setsid", "a terminal of its own for PIN prompts"),
