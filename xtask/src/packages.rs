@@ -34,6 +34,7 @@ const NEEDED: &[Package] = &[
     program("curl", "curl", "its unchanged client"),
     program("chromium", "chromium", "an unchanged browser"),
     program("libnss3-tools", "certutil", "the certificates that it trusts"),
+    program("nghttp2-server", "nghttpd", "an application that speaks HTTP/2"),
     program("openssl", "openssl", "an outsider that reads our certificates"),
     program("sqlite3", "sqlite3", "an outsider that reads the embedded store"),
     program("util-linux", "setsid", "a terminal of its own for PIN prompts"),

@@ -2,9 +2,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
 
-use anyhow::{Result, ensure};
-use symbolon_acceptance::{LIMIT, Postgres, Running, Sshd, Via, scenario, sha256, step, transcript, until};
+use anyhow::{Context, Result, ensure};
+use symbolon_acceptance::{
+    LIMIT, Postgres, Running, Sshd, Via, free_port, program, scenario, sha256, step, transcript, until,
+};
 
 use crate::counts::Counts;
 use crate::killer::through_kills;
@@ -12,6 +16,9 @@ use crate::stage::{Stage, VERSIONS, local};
 
 /// Rows that are copied there and back again and again.
 const ROWS: usize = 100_000;
+
+/// Bytes of a file that is fetched by HTTP/2.
+const FILM: u64 = 20_000_000;
 
 /// Requests on one connection, and bytes of each answer.
 const REQUESTS: usize = 100;
@@ -95,6 +102,40 @@ fn ssh_inside_tls_copies_a_file_there_and_back() -> Result<()> {
         ensure!(sums == [stage.sum.as_str(); 2], "{sums:?}");
         Ok(())
     })
+}
+
+#[test]
+fn files_by_http_2_are_whole_on_one_connection() -> Result<()> {
+    scenario!("A web server that speaks HTTP/2 in clear, and Ann's curl that asks for it");
+    let stage = Stage::start("", FILM)?;
+    let front = &stage.front;
+    let port = free_port()?;
+    let pages = stage.film.parent().context("a file lies somewhere")?;
+    let mut server = Command::new(program("nghttpd")?);
+    server.args(["--no-tls", "--address=127.0.0.1", "--htdocs"]).arg(pages).arg(port.to_string());
+    let _server = Running::start("nghttpd", &mut server)?;
+    until(LIMIT, "nghttpd", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok())?;
+    let served = ["--tls-name", "two.example", "--tls-alpn", "h2,http/1.1"];
+    front.publish("two", &local(port), "http", &served)?;
+    front.gateway.grant("user:ann", "two")?;
+    through_kills(&front.gateway, Counts::of_this_run().few_kills, |kills| {
+        let calm = kills.calm();
+        let got = front.path("by-http-2");
+        let mut curl = Command::new(program("curl")?);
+        curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--http2", "--limit-rate", "10M"]);
+        curl.args(front.curl_words("two.example", front.port, Some("ann"))).arg("--output").arg(&got);
+        curl.args(["--write-out", "%{http_version} %{num_connects}\\n"]);
+        curl.arg(format!("https://two.example:{}/film", front.port)).current_dir(front.directory());
+        let mut running = Running::start("curl", &mut curl)?;
+        until(LIMIT, "the first bytes", || fs::metadata(&got).ok().filter(|m| m.len() > 0).map(drop))?;
+        drop(calm);
+        let status = running.wait_exit_within(LIMIT)?;
+        ensure!(status.success() && running.output().contains("2 1"), "{status}: {}", running.output());
+        ensure!(sha256(&[&got])? == [stage.sum.clone()], "the file is another");
+        fs::remove_file(&got)?;
+        Ok(())
+    })
+    .map(drop)
 }
 
 #[test]
