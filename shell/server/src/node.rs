@@ -197,8 +197,9 @@ impl Prepared {
         );
         // What changed since it was prepared.
         shared.look_for_issuer().await;
-        shared.follow_lists().await;
+        // the directory before the lists, which judge what was taken over by it
         shared.review().await?;
+        shared.follow_lists().await;
         shared.informed.send_replace(true);
         // connections that were taken over before
         shared.review_all();
