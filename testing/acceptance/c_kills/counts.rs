@@ -14,8 +14,9 @@ pub(crate) struct Counts {
     pub(crate) film: u64,
     /// Bytes a second of a client that takes its time over a large file.
     pub(crate) rate: u64,
-    /// TLS connections at once.
+    /// TLS connections at once, and lines a second that they say: what two cores pass on besides all else.
     pub(crate) connections: usize,
+    pub(crate) lines: usize,
     /// Upgrades, and the streams that go on meanwhile.
     pub(crate) upgrades: usize,
     pub(crate) streams: usize,
@@ -34,6 +35,7 @@ impl Counts {
                 film: 1_000_000_000,
                 rate: 3_500_000,
                 connections: 4000,
+                lines: 1000,
                 upgrades: 20,
                 streams: 500,
             }
@@ -45,6 +47,7 @@ impl Counts {
                 film: 60_000_000,
                 rate: 12_000_000,
                 connections: 200,
+                lines: 300,
                 upgrades: 2,
                 streams: 20,
             }

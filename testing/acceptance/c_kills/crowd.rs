@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use symbolon_acceptance::{Front, LIMIT, Running, program, step, until};
 
-/// Lines a second that all of them say together: what two cores pass on in a debug build besides all else.
-const RATE: usize = 300;
+use crate::counts::Counts;
+use crate::killer::last_words;
 
 /// The connections.
 pub(crate) struct Crowd {
@@ -21,12 +21,14 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// Opens so many to places of `crowd.py`, with Ann's certificate; each has said a line and heard it.
     pub(crate) fn start(front: &Front, count: usize, places: &[String]) -> Result<Self> {
+        // lines a second, of all together
+        let rate = Counts::of_this_run().lines;
         let mut python = Command::new(program("python3")?);
-        python.args(["-c", include_str!("crowd.py"), &count.to_string(), &RATE.to_string()]).args(places);
+        python.args(["-c", include_str!("crowd.py"), &count.to_string(), &rate.to_string()]).args(places);
         python.args(["issuer.pem", "ann.pem", "ann.key"]).current_dir(front.directory());
         let (running, input) = Running::start_with_input("crowd", &mut python)?;
         let mut crowd = Self { running, input, count, answers: 0 };
-        crowd.answer("ready")?;
+        crowd.answer("ready").with_context(|| last_words(&front.gateway))?;
         Ok(crowd)
     }
 

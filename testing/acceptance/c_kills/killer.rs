@@ -148,7 +148,8 @@ pub(crate) fn through_kills(
     Ok(())
 }
 
-fn last_words(gateway: &Gateway) -> String {
+/// The end of the gateway's log, for who failed.
+pub(crate) fn last_words(gateway: &Gateway) -> String {
     let log = gateway.log();
     let lines: Vec<&str> = log.lines().collect();
     let told = &lines[lines.len().saturating_sub(TOLD)..];

@@ -121,16 +121,18 @@ fn a_connection_with_one_direction_ended_keeps_the_other() -> Result<()> {
 fn all_of_a_crowd_go_on_after_a_kill() -> Result<()> {
     let counts = Counts::of_this_run();
     scenario!("{} connections at once", counts.connections);
-    let stage = Stage::start("", 0)?;
+    // each is written down before it is let in, which takes its time on a disk that others use
+    let stage = Stage::start("[limits]\nstranger_secs = 60\n", 0)?;
     let echo = OddServer::start(Behaviour::Echo)?;
     stage.publish("echo", echo.port())?;
     let place = format!("tls:{}:echo.example", stage.front.port);
     let mut crowd = Crowd::start(&stage.front, counts.connections, &[place])?;
-    step!("the worker that has them all");
-    kill_leader(&stage.front.gateway)?;
-    crowd.round()?;
-    step!("and more, at any time");
-    through_kills(&stage.front.gateway, counts.few_kills, |_| crowd.round())?;
+    for _ in 0..counts.few_kills.div_ceil(2) {
+        step!("the worker that has them all, and the next while it takes them over");
+        kill_leader(&stage.front.gateway)?;
+        kill_leader(&stage.front.gateway)?;
+        crowd.round()?;
+    }
     ensure!(echo.connections() == counts.connections, "{} connections", echo.connections());
     step!("all of them are listed, also those that were taken over last");
     until(LIMIT, "the list to be whole", || {
