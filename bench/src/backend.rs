@@ -1,4 +1,4 @@
-//! The application behind both: it sends as many bytes as it is told to, or takes them.
+//! The application behind all: it sends as many bytes as it is told to, takes them, or sends back what comes.
 
 use anyhow::{Result, bail};
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 pub(crate) const ORDER: usize = 9;
 const SEND: u8 = b'S';
 const TAKE: u8 = b'T';
+const ECHO: u8 = b'E';
 const CHUNK: usize = 64 << 10;
 
 /// "Send me `count` bytes."
@@ -19,6 +20,11 @@ pub(crate) fn send(count: u64) -> [u8; ORDER] {
 /// "Take `count` bytes and say when you have them."
 pub(crate) fn take(count: u64) -> [u8; ORDER] {
     order(TAKE, count)
+}
+
+/// "Send back what comes."
+pub(crate) fn echo() -> [u8; ORDER] {
+    order(ECHO, 0)
 }
 
 fn order(way: u8, count: u64) -> [u8; ORDER] {
@@ -66,6 +72,12 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
                 left -= count as u64;
             }
         }
+        (ECHO, _) => loop {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                n => stream.write_all(&buffer[..n]).await?,
+            }
+        },
         (_, count) => {
             let mut taken = 0;
             while taken < count {

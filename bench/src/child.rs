@@ -29,9 +29,10 @@ pub(crate) struct Child {
 
 impl Child {
     /// Starts `role` and waits until it is ready.
-    pub(crate) fn start(role: &str, argument: &str) -> Result<Self> {
+    pub(crate) fn start(role: &str, arguments: &[&str]) -> Result<Self> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args([ROLE, role, argument])
+            .args([ROLE, role])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -55,6 +56,11 @@ impl Child {
         input.write_all(b"cpu\n")?;
         input.flush()?;
         Ok(Duration::from_nanos(self.line()?.trim().parse()?))
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// Its resident memory (VmRSS) in KiB.

@@ -146,7 +146,7 @@ struct Theirs<'r> {
 
 impl<'r> Theirs<'r> {
     fn start(runtime: &'r Runtime, application: SocketAddr) -> Result<Self> {
-        let process = Child::start(pipe::ROLE, &application.to_string())?;
+        let process = Child::start(pipe::ROLE, &[&application.to_string()])?;
         let address = process.said("address")?.parse()?;
         let authority: Vec<u8> = serde_json::from_value(process.greeting["authority"].clone())?;
         let client = trusting_client(authority.into(), kx_group::X25519)?;

@@ -18,7 +18,8 @@
 //! stream          opening.rs   opening a stream against a TLS handshake
 //!                 gateway.rs   bytes through a node against a TLS pipe
 //!                 registration.rs
-//! gateway         carried.rs   TLS connections that are carried on
+//! gateway         carried.rs   records of TLS, and taking a connection over
+//!                 front.rs     the TLS port of `serve` beside other programs that terminate TLS
 //! session-memory  memory.rs    what an idle session costs a node
 //! timing          timing.rs    whether the time of a check tells what its answer does not
 //! ```
@@ -32,6 +33,7 @@ mod child;
 mod clock;
 mod context;
 mod credentials;
+mod front;
 mod gateway;
 mod hardware;
 mod id_tokens;
@@ -55,7 +57,7 @@ use anyhow::{Result, bail};
 use report::Report;
 use std::process::ExitCode;
 
-const USAGE: &str = "symbolon-bench context|credentials|stream|gateway|session-memory|timing [--json]";
+const USAGE: &str = "symbolon-bench context|credentials|stream|gateway[-traffic|-waiting|-idle|-stall]|session-memory|timing [--json]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -73,6 +75,7 @@ fn dispatch(words: &[&str]) -> Result<()> {
     match words {
         [child::ROLE, node::ROLE, dir] => node::run(dir)?,
         [child::ROLE, pipe::ROLE, backend] => pipe::run(backend)?,
+        [child::ROLE, pipe::ROLE, backend, certificate, key] => pipe::run_with(backend, certificate, key)?,
         [child::ROLE, hardware::ROLE] => println!("{}", hardware::measure()?),
         [child::ROLE, kerberos::ROLE, keytab] => println!("{}", kerberos::measure(keytab)?),
         [name] => print!("{}", measured(name)?.to_table()),
@@ -102,7 +105,11 @@ fn measured(name: &str) -> Result<Report> {
             gateway::run(&mut report)?;
             registration::run(&mut report)?;
         }
-        "gateway" => carried::run(&mut report)?,
+        "gateway" => {
+            carried::run(&mut report)?;
+            front::run(&mut report)?;
+        }
+        part if part.starts_with("gateway-") => front::part(part, &mut report)?,
         "session-memory" => memory::run(&mut report)?,
         "timing" => timing::run(&mut report)?,
         other => bail!("`{other}` is not a bench\n{USAGE}"),

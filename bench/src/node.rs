@@ -27,7 +27,7 @@ pub(crate) struct NodeChild {
 impl NodeChild {
     pub(crate) fn start() -> Result<Self> {
         let dir = tempfile::tempdir()?;
-        let process = Child::start(ROLE, &dir.path().join("node").to_string_lossy())?;
+        let process = Child::start(ROLE, &[&dir.path().join("node").to_string_lossy()])?;
         let address = process.said("address")?.parse()?;
         let invitation = InvitationLink::parse(process.said("invitation")?)?;
         let admin = process.said("admin")?.into();

@@ -1,11 +1,12 @@
 //! What a gateway's streams are compared with: a process that terminates TLS and copies bytes.
 
 use crate::child::answer_parent;
-use crate::tls::trusted_server;
+use crate::tls::{server_from_files, trusted_server};
 use anyhow::Result;
 use rustls::crypto::aws_lc_rs::kx_group;
 use serde_json::json;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,11 +19,20 @@ const COPY: usize = 64 << 10;
 
 /// The child's side: terminates TLS and copies to and from `backend`.
 pub(crate) fn run(backend: &str) -> Result<()> {
-    let backend: SocketAddr = backend.parse()?;
     let (server, authority) = trusted_server(kx_group::X25519)?;
+    copy(backend, server, authority.as_ref())
+}
+
+/// The same with a certificate of others, and its key, from files.
+pub(crate) fn run_with(backend: &str, certificate: &str, key: &str) -> Result<()> {
+    copy(backend, server_from_files(certificate, key)?, &[])
+}
+
+fn copy(backend: &str, server: Arc<rustls::ServerConfig>, authority: &[u8]) -> Result<()> {
+    let backend: SocketAddr = backend.parse()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
-    let greeting = json!({ "address": listener.local_addr()?.to_string(), "authority": authority.as_ref() });
+    let greeting = json!({ "address": listener.local_addr()?.to_string(), "authority": authority });
     runtime.spawn(async move {
         let acceptor = TlsAcceptor::from(server);
         while let Ok((client, _)) = listener.accept().await {

@@ -2,9 +2,11 @@
 
 use crate::clock::spent;
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
 use rcgen::ExtendedKeyUsagePurpose;
-use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,10 +90,51 @@ const VERSIONS: &[&rustls::SupportedProtocolVersion] = &[&rustls::version::TLS13
 
 /// aws-lc with one group and the cipher that our records have.
 fn provider(group: &'static dyn SupportedKxGroup) -> Arc<CryptoProvider> {
+    provider_of(group, cipher_suite::TLS13_AES_256_GCM_SHA384)
+}
+
+fn provider_of(
+    group: &'static dyn SupportedKxGroup,
+    suite: rustls::SupportedCipherSuite,
+) -> Arc<CryptoProvider> {
     let mut provider = default_provider();
     provider.kx_groups = vec![group];
-    provider.cipher_suites = vec![cipher_suite::TLS13_AES_256_GCM_SHA384];
+    provider.cipher_suites = vec![suite];
     Arc::new(provider)
+}
+
+/// What browsers and gateways agree upon most: X25519, AES-128-GCM.
+fn usual_provider() -> Arc<CryptoProvider> {
+    provider_of(kx_group::X25519, cipher_suite::TLS13_AES_128_GCM_SHA256)
+}
+
+/// A P-256 certificate of [`SERVER_NAME`] and its key as PEM, and a client that trusts it and resumes nothing.
+pub(crate) fn usual_server() -> Result<(String, String, Arc<rustls::ClientConfig>)> {
+    let authority = Authority::new(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+    let (certificate, key) = authority.certify(SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth)?;
+    let mut client = rustls::ClientConfig::builder_with_provider(usual_provider())
+        .with_protocol_versions(VERSIONS)?
+        .with_root_certificates(authority.roots()?)
+        .with_no_client_auth();
+    client.resumption = rustls::client::Resumption::disabled();
+    Ok((pem("CERTIFICATE", &certificate), pem("PRIVATE KEY", key.secret_der()), Arc::new(client)))
+}
+
+/// A server for such clients, of the files.
+pub(crate) fn server_from_files(certificate: &str, key: &str) -> Result<Arc<rustls::ServerConfig>> {
+    let certificate = CertificateDer::from_pem_file(certificate)?;
+    let server = rustls::ServerConfig::builder_with_provider(usual_provider())
+        .with_protocol_versions(VERSIONS)?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::from_pem_file(key)?)?;
+    Ok(Arc::new(server))
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
 }
 
 /// A client without certificate that trusts `authority`.
