@@ -23,7 +23,7 @@ use anyhow::{Result, bail};
 
 /// All of it.
 pub(crate) fn run(report: &mut Report) -> Result<()> {
-    ["gateway-traffic", "gateway-waiting", "gateway-idle", "gateway-stall"]
+    ["gateway-traffic", "gateway-connections", "gateway-waiting", "gateway-idle", "gateway-stall"]
         .into_iter()
         .try_for_each(|name| part(name, report))
 }
@@ -31,7 +31,8 @@ pub(crate) fn run(report: &mut Report) -> Result<()> {
 /// One of the parts by its name.
 pub(crate) fn part(name: &str, report: &mut Report) -> Result<()> {
     match name {
-        "gateway-traffic" => traffic::run(report),
+        "gateway-traffic" => traffic::bytes(report),
+        "gateway-connections" => traffic::connections(report),
         "gateway-waiting" => waiting::run(report),
         "gateway-idle" => idle::run(report),
         "gateway-stall" => stall::run(report),

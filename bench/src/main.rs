@@ -57,7 +57,7 @@ use anyhow::{Result, bail};
 use report::Report;
 use std::process::ExitCode;
 
-const USAGE: &str = "symbolon-bench context|credentials|stream|gateway[-traffic|-waiting|-idle|-stall]|session-memory|timing [--json]";
+const USAGE: &str = "symbolon-bench context|credentials|stream|gateway[-traffic|-connections|-waiting|-idle|-stall]|session-memory|timing [--json]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -49,7 +49,7 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
         kill_process(leader, Signal::KILL)?;
         let goes_on = || {
             let last = arrivals.lock().unwrap_or_else(PoisonError::into_inner).last().copied();
-            (reader.is_finished() || last.is_some_and(|last| last > killed)).then_some(())
+            (reader.is_finished() || last.is_some_and(|last| last > killed + DYING)).then_some(())
         };
         until(LIMIT, "the client to get more", goes_on).with_context(|| last_lines(&gateway.log()))?;
         thread::sleep(QUIET);

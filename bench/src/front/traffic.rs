@@ -19,48 +19,70 @@ const AT_A_TIME: usize = 8;
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Our port and that without carrying on, then the others.
-pub(super) fn run(report: &mut Report) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let site = Site::new()?;
-    let application = || runtime.block_on(backend::start());
-    let ours = Symbolon::start(&site, application()?, "")?.into_server("serve");
-    let alone =
-        Symbolon::start(&site, application()?, "carry_on = false")?.into_server("serve, carry_on = false");
-    let pipe = Server::pipe(&site, application()?)?;
-    let mut others = vec![];
-    for (name, found) in [
-        ("HAProxy", Server::haproxy(&site, application()?)?),
-        ("nginx with its stream module", Server::nginx(&site, application()?)?),
-    ] {
-        match found {
-            Some(server) => others.push(server),
-            None => report.note(format!("{name} is not installed: it is left out.")),
+struct Field {
+    runtime: Runtime,
+    site: Site,
+    servers: Vec<Server>,
+}
+
+impl Field {
+    fn new(report: &mut Report) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let site = Site::new()?;
+        let application = || runtime.block_on(backend::start());
+        let mut servers = vec![
+            Symbolon::start(&site, application()?, "")?.into_server("serve"),
+            Symbolon::start(&site, application()?, "carry_on = false")?
+                .into_server("serve, carry_on = false"),
+            Server::pipe(&site, application()?)?,
+        ];
+        for (name, found) in [
+            ("HAProxy", Server::haproxy(&site, application()?)?),
+            ("nginx with its stream module", Server::nginx(&site, application()?)?),
+        ] {
+            match found {
+                Some(server) => servers.push(server),
+                None => report.note(format!("{name} is not installed: it is left out.")),
+            }
         }
+        Ok(Self { runtime, site, servers })
     }
-    let servers: Vec<&Server> = [&ours, &alone, &pipe].into_iter().chain(&others).collect();
+
+    fn measure<'a>(&'a self, subject: impl Fn(&'a Self, &'a Server) -> Subject<'a>) -> Result<Vec<Costs>> {
+        interleaved_all(self.servers.iter().map(|server| subject(self, server)).collect())
+    }
+}
+
+/// What bytes cost.
+pub(super) fn bytes(report: &mut Report) -> Result<()> {
+    let field = Field::new(report)?;
     for (way, order, up) in [
         ("to the client", backend::send(TRANSFER), 0),
         ("from the client", backend::take(TRANSFER), TRANSFER),
     ] {
-        let subjects = servers.iter().map(|server| transfers(&runtime, &site, server, order, up)).collect();
-        let costs = interleaved_all(subjects)?;
-        for (server, cost) in servers.iter().zip(&costs).skip(1) {
+        let costs = field.measure(|field, server| transfers(field, server, order, up))?;
+        for (server, cost) in field.servers.iter().zip(&costs).skip(1) {
             let target = if server.name.starts_with("serve") { 1.03 } else { 1.0 };
             let name = format!("TLS port ÷ {}, {way}: CPU per GB", server.name);
             report.median(name, &costs[0].server.over(&cost.server), "×", Target::AtMost(target));
         }
-        for (server, cost) in servers.iter().zip(&costs) {
+        for (server, cost) in field.servers.iter().zip(&costs) {
             report.median(format!("{}, {way}", server.name), &cost.server, "s/GB", Target::None);
         }
     }
-    let subjects = servers.iter().map(|server| connections(&runtime, &site, server)).collect();
-    let costs = interleaved_all(subjects)?;
-    for (server, cost) in servers.iter().zip(&costs).skip(1) {
+    Ok(())
+}
+
+/// What connections cost.
+pub(super) fn connections(report: &mut Report) -> Result<()> {
+    let field = Field::new(report)?;
+    let costs = field.measure(handshakes)?;
+    for (server, cost) in field.servers.iter().zip(&costs).skip(1) {
         let target = if server.name == "HAProxy" { Target::AtLeast(1.0) } else { Target::None };
         let name = format!("new TLS connections a second and core ÷ {}", server.name);
         report.median(name, &cost.server.over(&costs[0].server), "×", target);
     }
-    for (server, cost) in servers.iter().zip(&costs) {
+    for (server, cost) in field.servers.iter().zip(&costs) {
         let each = 1e6 / cost.server.median();
         report.value(format!("new TLS connections, {}", server.name), each, "/s/core", Target::None);
     }
@@ -77,16 +99,10 @@ fn interleaved_all(subjects: Vec<Subject<'_>>) -> Result<Vec<Costs>> {
     Ok(costs.into_iter().take(count).collect())
 }
 
-fn transfers<'a>(
-    runtime: &'a Runtime,
-    site: &'a Site,
-    server: &'a Server,
-    order: [u8; backend::ORDER],
-    up: u64,
-) -> Subject<'a> {
+fn transfers<'a>(field: &'a Field, server: &'a Server, order: [u8; backend::ORDER], up: u64) -> Subject<'a> {
     Box::new(move || {
         let before = server.cpu();
-        runtime.block_on(exchange(&site.client, server.address, order, up))?;
+        field.runtime.block_on(exchange(&field.site.client, server.address, order, up))?;
         std::thread::sleep(SETTLE);
         let spent = server.cpu().since(&before);
         Ok(Cost { server: spent.as_secs_f64() * 1e9 / TRANSFER as f64, client: 0.0 })
@@ -94,13 +110,13 @@ fn transfers<'a>(
 }
 
 /// Handshake, nine bytes there, one back, the end.
-fn connections<'a>(runtime: &'a Runtime, site: &'a Site, server: &'a Server) -> Subject<'a> {
+fn handshakes<'a>(field: &'a Field, server: &'a Server) -> Subject<'a> {
     Box::new(move || {
         let before = server.cpu();
-        runtime.block_on(async {
+        field.runtime.block_on(async {
             let mut clients = JoinSet::new();
             for _ in 0..AT_A_TIME {
-                let (config, address) = (site.client.clone(), server.address);
+                let (config, address) = (field.site.client.clone(), server.address);
                 clients.spawn(async move {
                     for _ in 0..CONNECTIONS / AT_A_TIME {
                         exchange(&config, address, backend::send(1), 0).await?;
