@@ -20,18 +20,17 @@ const ATTEMPTS: usize = 10_000;
 /// stand in no ring.
 ///
 /// # Errors
-/// When it is no TCP socket: no other kind counts. What a Unix socket took and gave is counted nowhere
-/// (`SIOCOUTQ` gives memory, not bytes), so such an application is reached through a process that
-/// lives on.
+/// What the kernel says.
 pub fn prepare(socket: BorrowedFd<'_>) -> io::Result<()> {
-    tcp_info(socket)?;
     Ok(rustix::net::sockopt::set_socket_oobinline(socket, true)?)
 }
 
 /// How many bytes were ever written to and read from a TCP socket, ends left out.
 ///
 /// # Errors
-/// When it is no TCP socket, or does not hold still.
+/// When it is no TCP socket, or does not hold still. No other kind counts: what a Unix socket took and gave is
+/// counted nowhere (`SIOCOUTQ` gives memory, not bytes), so such an application is reached through a process that
+/// lives on.
 pub fn counters(socket: BorrowedFd<'_>) -> io::Result<Counters> {
     tcp_counters(socket).map(|counters| counters.counters())
 }
@@ -45,28 +44,25 @@ pub fn tcp_counters(socket: BorrowedFd<'_>) -> io::Result<TcpCounters> {
     let mut before = tcp_info(socket)?;
     let (mut written, mut read) = (None, None);
     for _ in 0..ATTEMPTS {
-        if written.is_none() {
-            let unacknowledged = unacknowledged(socket)?;
-            let after = tcp_info(socket)?;
-            written =
-                (before.bytes_acked == after.bytes_acked).then_some((after.bytes_acked, unacknowledged));
-            before = after;
-        }
-        if read.is_none() {
-            let unread = rustix::io::ioctl_fionread(socket)?;
-            let after = tcp_info(socket)?;
-            read = (before.bytes_received == after.bytes_received).then_some((after.bytes_received, unread));
-            before = after;
-        }
-        if let (Some((bytes_acked, unacknowledged)), Some((bytes_received, unread))) = (written, read) {
-            let error = pending_error(socket)?;
-            let Info { state, .. } = tcp_info(socket)?;
-            if state == before.state {
-                return Ok(TcpCounters { state, bytes_acked, unacknowledged, bytes_received, unread, error });
-            }
+        let (unacknowledged, unread) = (unacknowledged(socket)?, rustix::io::ioctl_fionread(socket)?);
+        let error = pending_error(socket)?;
+        let after = tcp_info(socket)?;
+        if before.state != after.state {
             // an end came, or was acknowledged: it is a byte in one of the counters
             (written, read) = (None, None);
+        } else {
+            if before.bytes_acked == after.bytes_acked {
+                written.get_or_insert((after.bytes_acked, unacknowledged));
+            }
+            if before.bytes_received == after.bytes_received {
+                read.get_or_insert((after.bytes_received, unread));
+            }
+            if let (Some((bytes_acked, unacknowledged)), Some((bytes_received, unread))) = (written, read) {
+                let state = after.state;
+                return Ok(TcpCounters { state, bytes_acked, unacknowledged, bytes_received, unread, error });
+            }
         }
+        before = after;
     }
     Err(io::ErrorKind::TimedOut.into())
 }

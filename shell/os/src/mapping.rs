@@ -29,6 +29,17 @@ impl Region {
         Ok(Self { at, length })
     }
 
+    /// The first `length` bytes of `file`.
+    fn of_file(length: usize, file: BorrowedFd<'_>) -> io::Result<Self> {
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: no address is asked for, so nothing that exists is replaced.
+        let at = unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, protection, flags, file, 0) }?;
+        let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let region = Self { at, length };
+        region.keep_from_others()?;
+        Ok(region)
+    }
+
     /// Puts `length` bytes of `file` from `offset` at `at` of the region.
     fn put(&mut self, at: usize, length: usize, file: BorrowedFd<'_>, offset: usize) -> io::Result<()> {
         assert!(at.checked_add(length).is_some_and(|end| end <= self.length), "inside the region");
@@ -38,9 +49,17 @@ impl Region {
         unsafe {
             let at = self.at.as_ptr().add(at).cast();
             rustix::mm::mmap(at, length, protection, flags, file, offset as u64)?;
-            // never in a core dump, never in a child
-            rustix::mm::madvise(at, length, Advice::LinuxDontDump)?;
-            rustix::mm::madvise(at, length, Advice::LinuxDontFork)?;
+        }
+        Ok(())
+    }
+
+    /// Never in a core dump, never in a child. After the last file was put there.
+    fn keep_from_others(&self) -> io::Result<()> {
+        let at = self.at.as_ptr().cast();
+        // SAFETY: the range is this region; neither changes what is there.
+        unsafe {
+            rustix::mm::madvise(at, self.length, Advice::LinuxDontDump)?;
+            rustix::mm::madvise(at, self.length, Advice::LinuxDontFork)?;
         }
         Ok(())
     }
@@ -63,9 +82,7 @@ impl Words {
     pub(crate) fn map(file: BorrowedFd<'_>, words: usize) -> io::Result<Self> {
         let page = rustix::param::page_size();
         let length = (words * 8).next_multiple_of(page);
-        let mut region = Region::reserve(length)?;
-        region.put(0, length, file, 0)?;
-        Ok(Self(region))
+        Ok(Self(Region::of_file(length, file)?))
     }
 
     /// The word at `word`. All of them are atomics, whoever uses them.
@@ -91,48 +108,66 @@ impl Words {
     }
 }
 
-/// A ring: a part of a file, mapped twice back to back, so that each window up to its size is one
-/// slice.
+/// Two rings that follow each other in a file. Each is mapped twice back to back, so that each window up to its
+/// size is one slice.
 #[derive(Debug)]
-pub(crate) struct Ring {
+pub(crate) struct RingPair {
     region: Region,
-    size: usize,
+    /// Sizes of the first and of the second.
+    sizes: [usize; 2],
 }
 
-impl Ring {
-    /// Maps `size` bytes of `file` from `offset`, a power of two and whole pages, in a file that cannot
+/// One of the two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    First,
+    Second,
+}
+
+impl RingPair {
+    /// Maps rings of `sizes` bytes, powers of two and whole pages, from `offset` of `file`, which cannot
     /// shrink: the caller has seen its seals.
-    pub(crate) fn map(file: BorrowedFd<'_>, offset: usize, size: usize) -> io::Result<Self> {
+    pub(crate) fn map(file: BorrowedFd<'_>, offset: usize, sizes: [usize; 2]) -> io::Result<Self> {
         let page = rustix::param::page_size();
-        if !size.is_power_of_two() || !size.is_multiple_of(page) || !offset.is_multiple_of(page) {
+        let whole = |size: usize| size.is_power_of_two() && size.is_multiple_of(page);
+        if !sizes.into_iter().all(whole) || !offset.is_multiple_of(page) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let mut region = Region::reserve(2 * size)?;
-        region.put(0, size, file, offset)?;
-        region.put(size, size, file, offset)?;
-        Ok(Self { region, size })
+        let [first, second] = sizes;
+        let mut region = Region::reserve(2 * (first + second))?;
+        region.put(0, first, file, offset)?;
+        // the first's second image and the second's first are neighbours in the file too
+        region.put(first, first + second, file, offset)?;
+        region.put(2 * first + second, second, file, offset + first)?;
+        region.keep_from_others()?;
+        Ok(Self { region, sizes })
     }
 
-    fn at(&self, position: u64, length: usize) -> NonNull<u8> {
-        assert!(length <= self.size, "no window is longer than the ring");
-        let offset = position as usize & (self.size - 1);
-        // SAFETY: `offset` is less than `size`, and the region is twice as long.
+    fn at(&self, which: Which, position: u64, length: usize) -> NonNull<u8> {
+        let [first, second] = self.sizes;
+        let (begin, size) = match which {
+            Which::First => (0, first),
+            Which::Second => (2 * first, second),
+        };
+        assert!(length <= size, "no window is longer than the ring");
+        let offset = begin + (position as usize & (size - 1));
+        // SAFETY: both images of the ring lie in the region, and the offset is in the first of them.
         unsafe { self.region.at.add(offset) }
     }
 
     /// The window of `length` bytes at `position`.
-    pub(crate) fn window(&self, position: u64, length: usize) -> &[u8] {
-        // SAFETY: `at` and `length` stay inside the region, which is mapped for as long as `self`
+    pub(crate) fn window(&self, which: Which, position: u64, length: usize) -> &[u8] {
+        // SAFETY: `at` and `length` stay inside the ring's two images, which are mapped for as long as `self`
         // lives, from a file that cannot shrink. It is changed only through `window_mut`, for which
         // `self` is borrowed exclusively: of all processes that have the file only the one that
         // carries the connection maps its rings, the others have been waited for.
-        unsafe { std::slice::from_raw_parts(self.at(position, length).as_ptr(), length) }
+        unsafe { std::slice::from_raw_parts(self.at(which, position, length).as_ptr(), length) }
     }
 
     /// The window of `length` bytes at `position`, to be filled.
-    pub(crate) fn window_mut(&mut self, position: u64, length: usize) -> &mut [u8] {
-        // SAFETY: as for `window`, and `self` is borrowed exclusively. The slice is at most `size`
+    pub(crate) fn window_mut(&mut self, which: Which, position: u64, length: usize) -> &mut [u8] {
+        // SAFETY: as for `window`, and `self` is borrowed exclusively. The slice is at most the ring's size
         // long, so it does not meet its own second image.
-        unsafe { std::slice::from_raw_parts_mut(self.at(position, length).as_ptr(), length) }
+        unsafe { std::slice::from_raw_parts_mut(self.at(which, position, length).as_ptr(), length) }
     }
 }

@@ -1,6 +1,6 @@
 //! The memory file of a carried connection.
 
-use crate::mapping::{Ring, Words};
+use crate::mapping::{RingPair, Which, Words};
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags};
 use rustix::io::Errno;
 use std::io;
@@ -65,7 +65,7 @@ pub struct MemoryFile {
     words: Words,
     geometry: Geometry,
     /// What the client sent, and what the application sent; not mapped while there is nothing.
-    rings: Option<(Ring, Ring)>,
+    rings: Option<RingPair>,
 }
 
 impl MemoryFile {
@@ -147,11 +147,8 @@ impl MemoryFile {
     /// When address space is exhausted.
     pub fn wake(&mut self) -> io::Result<()> {
         if self.rings.is_none() {
-            let (client, application) = (self.geometry.client_ring(), self.geometry.application_ring());
-            self.rings = Some((
-                Ring::map(self.file.as_fd(), RINGS_AT, client)?,
-                Ring::map(self.file.as_fd(), RINGS_AT + client, application)?,
-            ));
+            let sizes = [self.geometry.client_ring(), self.geometry.application_ring()];
+            self.rings = Some(RingPair::map(self.file.as_fd(), RINGS_AT, sizes)?);
         }
         Ok(())
     }
@@ -178,9 +175,7 @@ impl MemoryFile {
     /// # Errors
     /// When the rings rested and cannot be mapped again.
     pub fn client_room(&mut self, position: u64, room: usize) -> io::Result<&mut [u8]> {
-        self.wake()?;
-        let (ring, _) = self.rings.as_mut().ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(ring.window_mut(position, room))
+        self.room(Which::First, position, room)
     }
 
     /// Where up to `room` bytes from the application go.
@@ -188,9 +183,13 @@ impl MemoryFile {
     /// # Errors
     /// When the rings rested and cannot be mapped again.
     pub fn application_room(&mut self, position: u64, room: usize) -> io::Result<&mut [u8]> {
+        self.room(Which::Second, position, room)
+    }
+
+    fn room(&mut self, which: Which, position: u64, room: usize) -> io::Result<&mut [u8]> {
         self.wake()?;
-        let (_, ring) = self.rings.as_mut().ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(ring.window_mut(position, room))
+        let rings = self.rings.as_mut().ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(rings.window_mut(which, position, room))
     }
 
     /// Wipes keys, note and rings when the connection is over, and the holder was told
@@ -244,18 +243,12 @@ impl LedgerMemory for MemoryFile {
 
 impl Rings for MemoryFile {
     fn client(&self, position: u64, length: usize) -> &[u8] {
-        match &self.rings {
-            Some((ring, _)) => ring.window(position, length),
-            // nothing came since they rested
-            None => &[],
-        }
+        // without rings nothing came since they rested
+        self.rings.as_ref().map_or(&[], |rings| rings.window(Which::First, position, length))
     }
 
     fn application(&self, position: u64, length: usize) -> &[u8] {
-        match &self.rings {
-            Some((_, ring)) => ring.window(position, length),
-            None => &[],
-        }
+        self.rings.as_ref().map_or(&[], |rings| rings.window(Which::Second, position, length))
     }
 }
 

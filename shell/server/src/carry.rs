@@ -73,7 +73,6 @@ impl<'a> Carried<'a> {
         first: Option<ControlMessage>,
     ) -> Result<(), Ended> {
         connection.enter_session();
-        connection.keep_alive();
         self.shared.review_session(&self.session);
         let outcome = self.converse(connection, first).await;
         self.session.disconnect(self.connection);

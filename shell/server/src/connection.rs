@@ -56,11 +56,6 @@ impl Connection {
         self.in_session = true;
     }
 
-    /// Has the kernel notice a peer that is gone without a word, within two minutes or so.
-    pub(crate) fn keep_alive(&self) {
-        keep_alive(&self.stream);
-    }
-
     /// Gives the socket up to whatever follows the frames. Nothing was read beyond the last frame.
     pub(crate) fn into_stream(self) -> TcpStream {
         self.stream
@@ -117,17 +112,5 @@ impl Connection {
         let refusal = Refusal { code, time: crate::clock::now(), text: text.to_owned() };
         let _ = self.send(FrameKind::Refusal, refusal.to_bytes()).await;
         let _ = self.stream.shutdown().await;
-    }
-}
-
-/// Has a silent peer asked whether it is there, so that one that vanished is noticed within two minutes.
-pub(crate) fn keep_alive(stream: &TcpStream) {
-    use rustix::net::sockopt;
-    let set = sockopt::set_socket_keepalive(stream, true)
-        .and_then(|()| sockopt::set_tcp_keepidle(stream, Duration::from_secs(60)))
-        .and_then(|()| sockopt::set_tcp_keepintvl(stream, Duration::from_secs(15)))
-        .and_then(|()| sockopt::set_tcp_keepcnt(stream, 4));
-    if let Err(e) = set {
-        tracing::debug!("keepalive: {e}");
     }
 }

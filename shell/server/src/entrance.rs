@@ -84,7 +84,6 @@ impl Shared {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let _ = stream.set_nodelay(true);
                     guests.spawn(welcome(self.clone(), stream, peer));
                 }
                 Err(e) => {

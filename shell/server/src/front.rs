@@ -22,7 +22,6 @@ pub(crate) use sites::Sites;
 pub use sites::{TlsCertificate, TlsSettings};
 
 use crate::clock::now;
-use crate::connection::keep_alive;
 use crate::entrance::Stranger;
 use crate::node::Shared;
 use crate::pipe::{Fresh, Note, Pipe, PipeEnd};
@@ -51,7 +50,6 @@ impl Shared {
 
     async fn tls_client(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
         let source = peer.ip().to_canonical();
-        keep_alive(&stream);
         let Some(mut stranger) = Stranger::enter(&self, peer) else {
             return tracing::debug!(%peer, "too many strangers: closed");
         };
@@ -126,7 +124,11 @@ impl Shared {
             Ok(pipe) => pipe,
             Err(e) => return tracing::error!(app = %app_name, %source, "TLS connection not carried: {e}"),
         };
-        tracing::info!(app = %app_name, user = place.user(), %source, "TLS connection opened");
+        match place.user() {
+            Some(user) => tracing::info!(app = %app_name, user, %source, "TLS connection opened"),
+            // whom nobody knows shall not fill the log
+            None => tracing::debug!(app = %app_name, %source, "TLS connection opened"),
+        }
         self.carry_tls(pipe, place, app_name, source).await;
     }
 

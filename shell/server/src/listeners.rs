@@ -106,6 +106,13 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
+    // What is accepted has these from here. A silent peer is asked whether it is there, so that one that vanished is
+    // noticed within two minutes.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    sockopt::set_socket_keepalive(&socket, true)?;
+    sockopt::set_tcp_keepidle(&socket, Duration::from_secs(60))?;
+    sockopt::set_tcp_keepintvl(&socket, Duration::from_secs(15))?;
+    sockopt::set_tcp_keepcnt(&socket, 4)?;
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, QUEUE)?;
     Ok(socket.into())

@@ -1,6 +1,6 @@
 //! The rest of the handshake, and what it leaves.
 
-use crate::hello::{Hello, closed, tell};
+use crate::hello::{Hello, tell};
 use crate::key_log::Secrets;
 use crate::records::Records;
 use crate::{HandshakeError, Site};
@@ -60,7 +60,7 @@ pub(crate) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
         if !connection.is_handshaking() {
             break;
         }
-        let record = records.next(&mut stream).await?.ok_or_else(closed)?;
+        let record = records.next(&mut stream).await?;
         connection.read_tls(&mut &record[..])?;
         if let Err(e) = connection.process_new_packets() {
             // The alert, if the client is there to read it.
@@ -68,6 +68,10 @@ pub(crate) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
             let _ = stream.shutdown().await;
             return Err(e.into());
         }
+    }
+    if !records.nothing_ahead() {
+        // before it had heard of us
+        return Err(HandshakeError::NotTls);
     }
     let alpn = connection.alpn_protocol().map(<[u8]>::to_vec);
     let certificates =

@@ -4,7 +4,7 @@ use crate::handshake::{Accepted, finish};
 use crate::records::Records;
 use crate::{HandshakeError, Site};
 use rustls::server::{Accepted as Begun, Acceptor};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 /// PostgreSQL's `SSLRequest` (protocol 3.0, §55.2.10): length 8, code 1234 5679.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
@@ -38,18 +38,16 @@ impl<S> std::fmt::Debug for Opening<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
-    /// Takes the ClientHello off `stream`, and nothing more. The caller limits the time.
+    /// Takes the ClientHello off `stream`. The caller limits the time.
     ///
     /// # Errors
     /// [`HandshakeError`]; the client was told where TLS has a word for it.
     pub async fn read(mut stream: S) -> Result<Self, HandshakeError> {
         let mut acceptor = Acceptor::default();
         let mut records = Records::new();
-        let mut front = asked_for_tls(&mut stream).await?;
+        asked_for_tls(&mut records, &mut stream).await?;
         loop {
-            let mut record = records.next(&mut (&front[..]).chain(&mut stream)).await?;
-            front.clear();
-            let record = record.take().ok_or_else(closed)?;
+            let record = records.next(&mut stream).await?;
             acceptor.read_tls(&mut &record[..])?;
             match acceptor.accept() {
                 Ok(None) => {}
@@ -97,30 +95,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     }
 }
 
-/// Answers what a client of PostgreSQL asks before TLS, and returns what was read of TLS meanwhile.
-async fn asked_for_tls<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<Vec<u8>, HandshakeError> {
+/// Answers what a client of PostgreSQL asks before TLS.
+async fn asked_for_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    records: &mut Records,
+    stream: &mut S,
+) -> Result<(), HandshakeError> {
     // Twice at most: encryption by the GSS-API, which is not offered, and then by TLS.
     for _ in 0..2 {
-        let first = stream.read_u8().await?;
-        if first != 0 {
-            return Ok(vec![first]);
+        if records.first(stream).await? != 0 {
+            return Ok(());
         }
         let mut request = [0; 8];
-        stream.read_exact(&mut request[1..]).await?;
+        records.fill(stream, &mut request).await?;
         match request {
             SSL_REQUEST => {
                 stream.write_all(b"S").await?;
-                return Ok(Vec::new());
+                return records.first(stream).await.map(drop);
             }
             GSS_REQUEST => stream.write_all(b"N").await?,
             _ => return Err(HandshakeError::NotTls),
         }
     }
     Err(HandshakeError::NotTls)
-}
-
-pub(crate) fn closed() -> HandshakeError {
-    HandshakeError::Broken(std::io::ErrorKind::UnexpectedEof.into())
 }
 
 /// A last word to a client that may be gone already.

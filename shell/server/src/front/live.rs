@@ -93,9 +93,9 @@ impl TlsPlace {
         self.number
     }
 
-    /// Whose connection it is.
-    pub(super) fn user(&self) -> &str {
-        self.user.as_deref().unwrap_or("anyone")
+    /// Whose connection it is, if that is known.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
     }
 }
 
