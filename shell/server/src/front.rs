@@ -25,7 +25,7 @@ use crate::clock::now;
 use crate::entrance::Stranger;
 use crate::node::Shared;
 use crate::pipe::{Fresh, Note, Pipe, PipeEnd};
-use admit::{Admission, Refusal};
+use admit::{Admission, Refusal, Verdicts};
 use live::Most;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -100,7 +100,8 @@ impl Shared {
         let place = self.tls.enter(&app.name, &admission, source, most).ok_or_else(Refusal::full)?;
         // What was decided before it had a place may be over.
         let snapshot = self.desk.present();
-        self.tls.review_one(place.number(), |connection| self.still_admitted(connection, &snapshot));
+        let mut verdicts = Verdicts::by(&snapshot);
+        self.tls.review_one(place.number(), |connection| self.still_admitted(connection, &mut verdicts));
         Ok((admission, place))
     }
 
@@ -156,7 +157,13 @@ impl Shared {
     /// Ends TLS connections whose right is gone.
     pub(crate) fn review_tls(&self) {
         let snapshot = self.desk.present();
-        self.tls.review(|connection| self.still_admitted(connection, &snapshot));
+        let mut verdicts = Verdicts::by(&snapshot);
+        self.tls.review(|connection| self.still_admitted(connection, &mut verdicts));
+    }
+
+    /// Ends TLS connections whose certificate has come to its end.
+    pub(crate) fn end_untrusted_tls(&self) {
+        self.tls.review(|connection| self.still_trusted(connection));
     }
 
     /// Ends all of them.

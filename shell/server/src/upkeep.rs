@@ -119,8 +119,8 @@ impl Shared {
     }
 
     async fn tick(&self) {
-        // Certificates end by themselves.
-        self.review_tls();
+        // they end by themselves
+        self.end_untrusted_tls();
         match self.gateway.rotate_if_due(now()) {
             Ok(true) => tracing::info!("new context keys"),
             Ok(false) => {}

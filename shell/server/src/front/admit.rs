@@ -7,12 +7,13 @@ use crate::node::Shared;
 use crate::pipe::Owner;
 use crate::refusal::Refused;
 use serde_json::json;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError};
 use symbolon_crypto::VerifiedSubject;
 use symbolon_policy::{AccessRequest, AppName, PathPermitted, Standing, Subject, TokenClass};
 use symbolon_session::EndReason;
-use symbolon_store::{Actor, App, TlsClients, UserId};
+use symbolon_store::{Actor, App, TlsClients, User, UserId};
 use symbolon_tls::Accepted;
 use symbolon_wire::RefusalCode;
 
@@ -184,19 +185,31 @@ impl Shared {
     pub(super) fn still_admitted(
         &self,
         connection: &mut TlsConnection,
-        snapshot: &Snapshot,
+        verdicts: &mut Verdicts<'_>,
     ) -> Option<EndReason> {
+        let snapshot = verdicts.snapshot;
         let served = snapshot.apps.get(&connection.app).and_then(|app| app.tls.as_ref());
         let Some(served) = served else { return Some(EndReason::EntitlementWithdrawn) };
         let Some(user) = connection.user else {
             let open = served.clients == TlsClients::Anyone;
             return (!open).then_some(EndReason::EntitlementWithdrawn);
         };
-        let Some(shown) = &mut connection.shown else { return Some(EndReason::TokenRevoked) };
         let Some(user) = snapshot.users.get(&user) else { return Some(EndReason::UserLocked) };
         if user.subject.standing == Standing::Locked {
             return Some(EndReason::UserLocked);
         }
+        let untrusted = self.still_trusted(connection);
+        connection.user_name = Some(user.subject.name.to_string());
+        if untrusted.is_some() || verdicts.permit(user, &connection.app, connection.source) {
+            return untrusted;
+        }
+        Some(EndReason::EntitlementWithdrawn)
+    }
+
+    /// The same, as far as its certificate is concerned.
+    pub(super) fn still_trusted(&self, connection: &mut TlsConnection) -> Option<EndReason> {
+        connection.user?;
+        let Some(shown) = &mut connection.shown else { return Some(EndReason::TokenRevoked) };
         let as_before = {
             let trust = self.credentials.trust.read().unwrap_or_else(PoisonError::into_inner);
             let is = |seen: &Seen| *trust.state() == seen.trust && now() <= seen.subject.validity().1;
@@ -208,9 +221,24 @@ impl Shared {
                 Err(_) => return Some(EndReason::TokenRevoked),
             }
         }
-        connection.user_name = Some(user.subject.name.to_string());
-        let permitted = decide(snapshot, &user.subject, &connection.app, connection.source);
-        permitted.is_none().then_some(EndReason::EntitlementWithdrawn)
+        None
+    }
+}
+
+/// What was decided in one review: many connections are of one user and come from one place.
+pub(super) struct Verdicts<'a> {
+    snapshot: &'a Snapshot,
+    known: HashMap<(UserId, AppName, IpAddr), bool>,
+}
+
+impl<'a> Verdicts<'a> {
+    pub(super) fn by(snapshot: &'a Snapshot) -> Self {
+        Self { snapshot, known: HashMap::new() }
+    }
+
+    fn permit(&mut self, user: &User, app: &AppName, source: IpAddr) -> bool {
+        let permitted = || decide(self.snapshot, &user.subject, app, source).is_some();
+        *self.known.entry((user.id, app.clone(), source)).or_insert_with(permitted)
     }
 }
 

@@ -4,6 +4,7 @@ use super::admit::{Admission, Shown};
 use crate::clock::now;
 use crate::live::{Adoption, Counters};
 use crate::source::Source;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,10 +70,35 @@ pub(crate) struct TlsPicture {
 
 #[derive(Default)]
 struct Inner {
-    connections: Vec<TlsConnection>,
+    /// By number, which is by age.
+    connections: BTreeMap<u64, TlsConnection>,
+    /// How many come from each source, and how many of all are nobody's.
+    sources: HashMap<Source, usize>,
+    unknown: usize,
     next: u64,
     /// Nobody comes in any more.
     closed: bool,
+}
+
+impl Inner {
+    fn insert(&mut self, connection: TlsConnection) {
+        *self.sources.entry(Source::of(connection.source)).or_default() += 1;
+        self.unknown += usize::from(connection.user.is_none());
+        self.next = self.next.max(connection.number);
+        self.connections.insert(connection.number, connection);
+    }
+
+    fn remove(&mut self, number: u64) {
+        let Some(connection) = self.connections.remove(&number) else { return };
+        self.unknown -= usize::from(connection.user.is_none());
+        let source = Source::of(connection.source);
+        if let Some(count) = self.sources.get_mut(&source) {
+            *count -= 1;
+            if *count == 0 {
+                self.sources.remove(&source);
+            }
+        }
+    }
 }
 
 /// All of them.
@@ -101,7 +127,7 @@ impl TlsPlace {
 
 impl Drop for TlsPlace {
     fn drop(&mut self) {
-        self.all.inner().connections.retain(|c| c.number != self.number);
+        self.all.inner().remove(self.number);
     }
 }
 
@@ -120,19 +146,15 @@ impl TlsConnections {
         most: Most,
     ) -> Option<TlsPlace> {
         let mut inner = self.inner();
-        let count =
-            |which: &dyn Fn(&TlsConnection) -> bool| inner.connections.iter().filter(|c| which(c)).count();
-        let of_source = count(&|c| Source::of(c.source) == Source::of(source));
-        let unknown = admission.user().is_none();
-        let crowded = unknown && count(&|c| c.user.is_none()) >= most.all / 2;
+        let of_source = inner.sources.get(&Source::of(source)).copied().unwrap_or_default();
+        let crowded = admission.user().is_none() && inner.unknown >= most.all / 2;
         if inner.closed || inner.connections.len() >= most.all || of_source >= most.of_source || crowded {
             return None;
         }
-        inner.next += 1;
-        let (number, counters) = (inner.next, Arc::new(Counters::default()));
+        let (number, counters) = (inner.next + 1, Arc::new(Counters::default()));
         let (cut, cut_received) = oneshot::channel();
         let user_name = admission.user_name().map(str::to_owned);
-        inner.connections.push(TlsConnection {
+        inner.insert(TlsConnection {
             number,
             app: app.clone(),
             user: admission.user(),
@@ -153,15 +175,13 @@ impl TlsConnections {
     pub(super) fn readmit(&self, returning: Returning) -> TlsPlace {
         let Returning { number, app, source, since, who, adopted } = returning;
         let mut inner = self.inner();
-        let number =
-            if inner.connections.iter().any(|c| c.number == number) { inner.next + 1 } else { number };
-        inner.next = inner.next.max(number);
+        let number = if inner.connections.contains_key(&number) { inner.next + 1 } else { number };
         let counters = Arc::new(Counters::default());
         let (cut, cut_received) = oneshot::channel();
         let (user, shown) = who.map_or((None, None), |(user, name, shown)| (Some((user, name)), Some(shown)));
         let (user, user_name) = user.unzip();
         let user_name = user_name.flatten();
-        inner.connections.push(TlsConnection {
+        inner.insert(TlsConnection {
             number,
             app,
             user,
@@ -177,10 +197,12 @@ impl TlsConnections {
         TlsPlace { all: self.clone(), number, user: user_name, counters, cut: cut_received }
     }
 
-    /// Ends those for which `verdict` gives a reason.
+    /// Ends those for which `verdict` gives a reason, one after the other: who comes or goes meanwhile does not wait
+    /// for all of them.
     pub(super) fn review(&self, mut verdict: impl FnMut(&mut TlsConnection) -> Option<EndReason>) {
-        for connection in &mut self.inner().connections {
-            connection.review(&mut verdict);
+        let numbers: Vec<u64> = self.inner().connections.keys().copied().collect();
+        for number in numbers {
+            self.review_one(number, &mut verdict);
         }
     }
 
@@ -190,8 +212,7 @@ impl TlsConnections {
         number: u64,
         mut verdict: impl FnMut(&mut TlsConnection) -> Option<EndReason>,
     ) {
-        let mut inner = self.inner();
-        if let Some(connection) = inner.connections.iter_mut().find(|c| c.number == number) {
+        if let Some(connection) = self.inner().connections.get_mut(&number) {
             connection.review(&mut verdict);
         }
     }
@@ -199,8 +220,8 @@ impl TlsConnections {
     /// Ends one of them by its number; false when there is none.
     pub(crate) fn end(&self, number: u64, reason: EndReason) -> bool {
         let mut inner = self.inner();
-        let found = inner.connections.iter_mut().find(|c| c.number == number);
-        found.and_then(|c| c.cut.take()).is_some_and(|cut| cut.send(reason).is_ok())
+        let cut = inner.connections.get_mut(&number).and_then(|c| c.cut.take());
+        cut.is_some_and(|cut| cut.send(reason).is_ok())
     }
 
     /// Lets nobody in any more.
@@ -224,6 +245,6 @@ impl TlsConnections {
             down: c.counters.down.load(Ordering::Relaxed),
             adopted: c.adopted,
         };
-        self.inner().connections.iter().map(picture).collect()
+        self.inner().connections.values().map(picture).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! TLS connections that another worker carried: each has its place again, and is looked at anew.
 
 use super::Shared;
-use super::admit::Shown;
+use super::admit::{Shown, Verdicts};
 use super::live::{Returning, TlsPlace};
 use crate::live::Adoption;
 use crate::pipe::{Note, Owner};
@@ -25,7 +25,8 @@ impl Shared {
         let place = self.tls.readmit(returning);
         if *self.informed.borrow() {
             let snapshot = self.desk.present();
-            self.tls.review_one(place.number(), |connection| self.still_admitted(connection, &snapshot));
+            let mut verdicts = Verdicts::by(&snapshot);
+            self.tls.review_one(place.number(), |connection| self.still_admitted(connection, &mut verdicts));
         }
         Some(place)
     }
