@@ -26,6 +26,8 @@ mod killer;
 mod native;
 #[path = "c_kills/readers.rs"]
 mod readers;
+#[path = "c_kills/relayed.rs"]
+mod relayed;
 #[path = "c_kills/secrets.rs"]
 mod secrets;
 #[path = "c_kills/stage.rs"]

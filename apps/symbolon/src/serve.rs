@@ -3,6 +3,7 @@
 mod complaint;
 mod holder;
 mod issuer;
+mod relay;
 mod settings;
 mod worker;
 
@@ -53,6 +54,9 @@ pub(crate) struct ServeArgs {
     /// Be a worker of the holder at standard input
     #[arg(long, hide = true)]
     worker: bool,
+    /// Be the relay of the holder at standard input
+    #[arg(long, hide = true)]
+    relay: bool,
     /// Go on with what the program before held, whose list is standard input
     #[arg(long, hide = true)]
     held_before: bool,
@@ -151,6 +155,9 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     }
     if args.worker {
         return worker::run(global, args, config, reload);
+    }
+    if args.relay {
+        return relay::run();
     }
     let signals = holder::signals()?;
     let paste = Paste::new(global).about(&config.dir);

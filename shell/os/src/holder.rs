@@ -17,11 +17,13 @@ mod handing;
 mod hearing;
 mod leading;
 mod process;
+mod relay;
 mod staff;
 mod succession;
 mod table;
 
 use self::process::{Letter, Respawn, Stage, Worker};
+use self::relay::Relays;
 use self::table::Table;
 use crate::message::{MAX_CARRIED, ToWorker};
 use crate::{FamilyKey, HeldId};
@@ -36,7 +38,7 @@ use std::time::{Duration, Instant};
 pub use self::breaker::{BreakerRules, Death};
 pub use self::event::{EndedBy, Event};
 
-/// A program that can be a worker.
+/// A program that can be a worker or a relay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerProgram {
     /// Where it is.
@@ -52,6 +54,8 @@ pub struct WorkerProgram {
 pub struct HolderSettings {
     /// The workers' program.
     pub program: WorkerProgram,
+    /// What is begun when somebody asks the relay; nothing where nobody will.
+    pub relay: Option<WorkerProgram>,
     /// How many workers there are; with two or more, one is ready when the leader dies.
     pub workers: usize,
     /// The listening sockets that all workers have, at most 250; the one that leads accepts.
@@ -82,6 +86,7 @@ pub struct Holder {
     family: FamilyKey,
     table: Table,
     workers: BTreeMap<WorkerId, Worker>,
+    relays: Relays,
     /// Who leads, from the letter that says so until it is waited for.
     leader: Option<WorkerId>,
     /// What workers of this family came to be.
@@ -100,8 +105,9 @@ impl Holder {
     ///
     /// # Errors
     /// When descriptors or memory are exhausted.
-    pub fn new(settings: HolderSettings) -> io::Result<Self> {
+    pub fn new(mut settings: HolderSettings) -> io::Result<Self> {
         Ok(Self {
+            relays: Relays::new(settings.relay.take())?,
             settings,
             family: FamilyKey::create()?,
             table: Table::new(1),
@@ -123,17 +129,24 @@ impl Holder {
     /// # Errors
     /// When the kernel does not let it wait: the holder cannot go on.
     pub fn turn(&mut self, wake: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> io::Result<Vec<Event>> {
+        self.dismiss_relays();
         self.stop_old_workers();
         self.begin_workers();
         self.appoint();
         self.hand_over();
         self.send_letters();
-        let (said, dead) = self.wait(wake, limit)?;
+        let Noticed { said, dead, relay_dead, asked } = self.wait(wake, limit)?;
         for id in said {
             self.hear(id);
         }
         for id in dead {
             self.bury(id)?;
+        }
+        if relay_dead {
+            self.bury_relays()?;
+        }
+        if asked {
+            self.begin_relay();
         }
         // at once: to begin the dead one's successor takes longer than all the rest
         self.appoint();
@@ -144,8 +157,12 @@ impl Holder {
 
     /// Replaces all workers by ones of `program`: they are begun, and when all of them are ready the old
     /// ones are told to stop. Those that are not ready yet are told at once.
-    pub fn replace_workers(&mut self, program: WorkerProgram) {
+    ///
+    /// A relay that is there carries what it has to the end, and `relay` is begun when somebody asks next.
+    pub fn replace_workers(&mut self, program: WorkerProgram, relay: Option<WorkerProgram>) {
         self.settings.program = program;
+        self.relays.program = relay;
+        self.relays.respawn = Respawn::default();
         self.generation += 1;
         self.respawn = Respawn::default();
     }
@@ -171,12 +188,25 @@ impl Holder {
     pub fn kill(&mut self) {
         self.stopping = true;
         self.workers.values_mut().for_each(Worker::condemn);
+        self.relays.all.iter_mut().for_each(relay::Relay::condemn);
     }
 
     /// How many workers there are.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// How many processes of the family there are, relays included.
+    #[must_use]
+    pub fn processes(&self) -> usize {
+        self.workers.len() + self.relays.all.len()
+    }
+
+    /// The processes of the relays that live, the newest last.
+    #[must_use]
+    pub fn relays(&self) -> Vec<u32> {
+        self.relays.all.iter().map(|relay| relay.pid).collect()
     }
 
     /// How many connections are held.
@@ -214,12 +244,8 @@ impl Holder {
         self.since.elapsed()
     }
 
-    /// Waits. Which workers said something, and which are dead.
-    fn wait(
-        &mut self,
-        wake: Option<BorrowedFd<'_>>,
-        limit: Option<Duration>,
-    ) -> io::Result<(Vec<WorkerId>, Vec<WorkerId>)> {
+    /// Waits, and tells what there is to do.
+    fn wait(&mut self, wake: Option<BorrowedFd<'_>>, limit: Option<Duration>) -> io::Result<Noticed> {
         let now = self.now();
         let mut limit = if self.events.is_empty() { limit } else { Some(Duration::ZERO) };
         let mut no_longer = |until: Duration| {
@@ -229,7 +255,17 @@ impl Holder {
         if !self.stopping && self.respawn.not_before > now {
             no_longer(self.respawn.not_before);
         }
-        let mut fds = Vec::with_capacity(2 * self.workers.len() + 1);
+        for relay in &self.relays.all {
+            if let relay::Stage::Ends { until } = relay.stage {
+                no_longer(until);
+            }
+        }
+        let listens = self.waits_for_questions();
+        if listens && self.relays.respawn.not_before > now {
+            no_longer(self.relays.respawn.not_before);
+        }
+        let listens = listens && self.relays.respawn.not_before <= now;
+        let mut fds = Vec::with_capacity(2 * self.workers.len() + self.relays.all.len() + 2);
         for worker in self.workers.values() {
             let mut events = PollFlags::IN;
             if !worker.letters.is_empty() {
@@ -245,13 +281,21 @@ impl Holder {
             fds.push(PollFd::from_borrowed_fd(socket.as_fd(), events));
             fds.push(PollFd::from_borrowed_fd(worker.process.as_fd(), PollFlags::IN));
         }
+        let of_relays = fds.len();
+        for relay in &self.relays.all {
+            fds.push(PollFd::from_borrowed_fd(relay.process.as_fd(), PollFlags::IN));
+        }
+        let of_questions = fds.len();
+        if listens {
+            fds.push(PollFd::from_borrowed_fd(self.relays.requests.as_fd(), PollFlags::IN));
+        }
         fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
         let limit = limit.map(|limit| Timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: limit.subsec_nanos().into(),
         });
         match rustix::event::poll(&mut fds, limit.as_ref()) {
-            Err(rustix::io::Errno::INTR) => return Ok((vec![], vec![])),
+            Err(rustix::io::Errno::INTR) => return Ok(Noticed::default()),
             other => other?,
         };
         let readable = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
@@ -267,6 +311,22 @@ impl Holder {
         if wake.is_some() && fds.last().is_some_and(|fd| fd.revents().intersects(readable)) {
             self.events.push(Event::Woken);
         }
-        Ok((said, dead))
+        let is_readable = |fd: &PollFd<'_>| fd.revents().intersects(readable);
+        let relay_dead = fds[of_relays..of_questions].iter().any(is_readable);
+        let asked = listens && is_readable(&fds[of_questions]);
+        Ok(Noticed { said, dead, relay_dead, asked })
     }
+}
+
+/// What there is to do after waiting.
+#[derive(Debug, Default)]
+struct Noticed {
+    /// Workers that said something.
+    said: Vec<WorkerId>,
+    /// Workers that are dead.
+    dead: Vec<WorkerId>,
+    /// A relay is dead.
+    relay_dead: bool,
+    /// Somebody asks for a relay, and there is none.
+    asked: bool,
 }

@@ -34,8 +34,8 @@ pub(crate) enum ToHolder {
 /// The holder speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ToWorker {
-    /// The first: with descriptors of the family's key, of the words that say what is in hand, and of
-    /// the listening sockets.
+    /// The first: with descriptors of the family's key, of the words that say what is in hand, of the
+    /// socket to the relay, and of the listening sockets.
     Begin,
     /// Carry these on: how often the worker of each died, with descriptors of client, application and
     /// memory file of each.
@@ -50,6 +50,8 @@ pub(crate) enum ToWorker {
     Reload,
     /// Lead: accept, and carry what is there. How many did before.
     Lead { before: u64 },
+    /// The first to a relay: with the descriptor on which it is asked.
+    Relay,
 }
 
 impl ToHolder {
@@ -123,6 +125,7 @@ impl ToWorker {
                 w.u8(7);
                 w.u64(*before);
             }
+            Self::Relay => w.u8(8),
         }
         w.into_bytes()
     }
@@ -143,6 +146,7 @@ impl ToWorker {
             5 => Self::Stop { last: r.flag()? },
             6 => Self::Reload,
             7 => Self::Lead { before: r.u64()? },
+            8 => Self::Relay,
             _ => return Err(WireError::BadValue("kind of message")),
         };
         r.finish()?;

@@ -33,6 +33,8 @@ pub enum FromHolder {
         family: FamilyKey,
         /// Says which connections are being worked on.
         in_hand: InHand,
+        /// On which a relay is asked: the holder begins one as soon as something lies there.
+        relay: OwnedFd,
         /// The listening sockets, in the order of the holder's settings; shared with the other workers.
         listeners: Vec<OwnedFd>,
     },
@@ -65,6 +67,11 @@ pub enum FromHolder {
     },
     /// Read the configuration again; connections stay as they are.
     Reload,
+    /// The first message to a relay.
+    Relay {
+        /// On which it is asked, by all workers; an answer goes where the question says.
+        requests: OwnedFd,
+    },
     /// The holder is gone: what this worker carries dies with it. Accept nothing more, close the
     /// listening sockets so that another family can open them, and end with the last connection.
     HolderGone,
@@ -122,11 +129,12 @@ impl HolderLink {
             _ if message.too_long => Err(nonsense()),
             ToWorker::Begin => {
                 let mut descriptors = message.descriptors.into_iter();
-                let (family, in_hand) = (descriptors.next(), descriptors.next());
-                let (family, in_hand) = (family.ok_or_else(nonsense)?, in_hand.ok_or_else(nonsense)?);
+                let mut next = || descriptors.next().ok_or_else(nonsense);
+                let (family, in_hand, relay) = (next()?, next()?, next()?);
                 Ok(FromHolder::Begin {
                     family: FamilyKey::open(family)?,
                     in_hand: InHand::open(&in_hand)?,
+                    relay,
                     listeners: descriptors.collect(),
                 })
             }
@@ -136,6 +144,10 @@ impl HolderLink {
             ToWorker::Stop { last } => Ok(FromHolder::Stop { last }),
             ToWorker::Reload => Ok(FromHolder::Reload),
             ToWorker::Lead { before } => Ok(FromHolder::Lead { before }),
+            ToWorker::Relay => {
+                let requests = message.descriptors.into_iter().next().ok_or_else(nonsense)?;
+                Ok(FromHolder::Relay { requests })
+            }
         }
     }
 

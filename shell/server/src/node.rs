@@ -16,6 +16,7 @@ use crate::notes::Notes;
 use crate::passwords::Passwords;
 use crate::pipe::Keeper;
 use crate::publish::Published;
+use crate::relay::Relay;
 use crate::strangers::Strangers;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     /// Since when this process is the node, once it is.
     pub(crate) leads: OnceLock<Leads>,
     pub(crate) keeper: Arc<Keeper>,
+    /// Who dials applications that it cannot carry on by itself.
+    pub(crate) relay: Relay,
     pub(crate) store: Store,
     pub(crate) node_id: NodeId,
     pub(crate) desk: Desk,
@@ -117,7 +120,11 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// The first in a directory makes issuer, certificates and store.
-    pub(crate) async fn new(config: NodeConfig, keeper: Arc<Keeper>) -> Result<Self, NodeError> {
+    pub(crate) async fn new(
+        config: NodeConfig,
+        keeper: Arc<Keeper>,
+        relay: Relay,
+    ) -> Result<Self, NodeError> {
         let crypto = symbolon_provider::crypto();
         let default_template = TemplateName::parse(&config.template)
             .map_err(|e| NodeError::Config(format!("template = \"{}\": {e}", config.template)))?;
@@ -159,6 +166,7 @@ impl Prepared {
             public_address: OnceLock::new(),
             leads: OnceLock::new(),
             keeper,
+            relay,
             config,
             gateway,
             store,
@@ -242,7 +250,7 @@ impl Node {
     pub async fn start(config: NodeConfig) -> Result<Self, NodeError> {
         let (listeners, directory) = Listeners::open(&config)?;
         let keeper = Arc::new(Keeper::nobody(symbolon_provider::crypto()));
-        Prepared::new(config, keeper).await?.lead(listeners, Some(directory), 0).await
+        Prepared::new(config, keeper, Relay::Here).await?.lead(listeners, Some(directory), 0).await
     }
 
     /// Runs a part that lasts as long as the node.

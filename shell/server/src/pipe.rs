@@ -21,7 +21,6 @@ pub(crate) use keeper::Keeper;
 pub(crate) use note::{Note, Owner};
 
 use crate::live::Counters;
-use crate::stream::Application;
 use keeper::Hold;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
@@ -88,7 +87,7 @@ pub(crate) struct Pipe {
     /// None when it is over.
     memory: Option<MemoryFile>,
     client: TcpStream,
-    application: Application,
+    application: TcpStream,
     keeper: Arc<Keeper>,
     hold: Hold,
     language: Language,
@@ -182,7 +181,7 @@ impl Pipe {
         };
         let application = async {
             match wanted(interest.application_readable, interest.application_writable) {
-                Some(wanted) => self.application.ready(wanted).await,
+                Some(wanted) => drop(self.application.ready(wanted).await),
                 None => std::future::pending().await,
             }
         };
@@ -195,7 +194,7 @@ impl Pipe {
     /// Closes both sockets as the end wants it, then lets go of what was kept.
     async fn farewell(&mut self, ended: Ended) {
         if ended != Ended::Orderly {
-            self.application.reset();
+            reset(&self.application);
         }
         match ended {
             Ended::Orderly => {}
@@ -224,7 +223,7 @@ impl Drop for Pipe {
     fn drop(&mut self) {
         if self.memory.is_some() {
             reset(&self.client);
-            self.application.reset();
+            reset(&self.application);
             self.let_go();
         }
     }

@@ -8,9 +8,8 @@ use crate::live::{LiveSession, StreamPlace};
 use crate::node::Shared;
 use crate::pipe::{Fresh, Note, Owner, Pipe, PipeEnd};
 use crate::refusal::{Ended, Refused};
-use std::io;
+use crate::relay::{Destination, Failure};
 use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use symbolon_policy::{AccessRequest, AppName, PathPermitted};
 use symbolon_provider::SystemEntropy;
@@ -18,61 +17,14 @@ use symbolon_record::{TlsRole, TlsState};
 use symbolon_session::{ClaimedStream, EndReason, Line, Refusal, SessionId, StreamClaimed, StreamError};
 use symbolon_store::Target;
 use symbolon_wire::{FrameKind, RefusalCode};
-use tokio::net::{TcpStream, UnixStream};
-
-/// A connection to an application.
-pub(crate) enum Application {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Application {
-    pub(crate) async fn ready(&self, interest: tokio::io::Interest) {
-        // what is wrong with it is told by the next read or write
-        match self {
-            Self::Tcp(stream) => drop(stream.ready(interest).await),
-            Self::Unix(stream) => drop(stream.ready(interest).await),
-        }
-    }
-
-    pub(crate) fn try_read(&self, room: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(room),
-            Self::Unix(stream) => stream.try_read(room),
-        }
-    }
-
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
-        }
-    }
-
-    /// Has it see a reset instead of an orderly end when it is closed, where the protocol has one.
-    pub(crate) fn reset(&self) {
-        if let Self::Tcp(stream) = self {
-            // one that is not connected any more needs none
-            let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));
-        }
-    }
-}
-
-impl AsFd for Application {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        }
-    }
-}
+use tokio::net::TcpStream;
 
 /// A stream that was accepted.
 pub(crate) struct OpenStream {
     session: SessionId,
     number: u64,
     path: PathPermitted,
-    application: Application,
+    application: TcpStream,
     state: TlsState,
     place: StreamPlace,
 }
@@ -159,32 +111,33 @@ impl Shared {
     }
 
     /// Dials an application that may be reached, as the catalogue has it now.
-    pub(crate) async fn dial(&self, path: &PathPermitted) -> Result<Application, String> {
+    pub(crate) async fn dial(&self, path: &PathPermitted) -> Result<TcpStream, Failure> {
         self.dial_app(path.app()).await
     }
 
     /// The same for one that is for everybody.
-    pub(crate) async fn dial_open(&self, open: &OpenToAll) -> Result<Application, String> {
+    pub(crate) async fn dial_open(&self, open: &OpenToAll) -> Result<TcpStream, Failure> {
         self.dial_app(open.app()).await
     }
 
-    async fn dial_app(&self, app: &AppName) -> Result<Application, String> {
+    async fn dial_app(&self, app: &AppName) -> Result<TcpStream, Failure> {
         let snapshot = self.desk.present();
-        let target = &snapshot.apps.get(app).ok_or("it is not published any more")?.target;
+        let gone = || Failure::unreachable("it is not published any more");
+        let target = &snapshot.apps.get(app).ok_or_else(gone)?.target;
+        let within = Duration::from_secs(self.config.limits.dial_secs);
         let dial = async {
             match target {
                 Target::Tcp { host, port } => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await?;
                     stream.set_nodelay(true)?;
-                    Ok(Application::Tcp(stream))
+                    Ok(stream)
                 }
-                Target::Unix(socket) => Ok(Application::Unix(UnixStream::connect(socket).await?)),
+                Target::Unix(socket) => self.relay.connect(Destination::Unix(socket.clone()), within).await,
             }
         };
-        let within = Duration::from_secs(self.config.limits.dial_secs);
         match tokio::time::timeout(within, dial).await {
-            Ok(result) => result.map_err(|e: std::io::Error| format!("{target}: {e}")),
-            Err(_) => Err(format!("{target}: no answer within {} s", within.as_secs())),
+            Ok(result) => result.map_err(|failure| failure.of(target)),
+            Err(_) => Err(Failure::unreachable(format!("{target}: no answer within {} s", within.as_secs()))),
         }
     }
 }

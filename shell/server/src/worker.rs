@@ -12,6 +12,7 @@ use crate::error::NodeError;
 use crate::listeners::Listeners;
 use crate::node::{Node, Prepared, Shared};
 use crate::pipe::Keeper;
+use crate::relay::Relay;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -41,12 +42,18 @@ pub enum Order {
 }
 
 /// A process that a holder began.
-#[derive(Debug)]
 pub struct Worker {
     link: HolderLink,
     family: FamilyKey,
     in_hand: InHand,
+    relay: Relay,
     listeners: Listeners,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Worker")
+    }
 }
 
 /// A worker that is ready to lead.
@@ -71,13 +78,13 @@ impl Worker {
         forbid_dumps()?;
         Signals::give_back()?;
         let link = HolderLink::from_standard_input()?;
-        let FromHolder::Begin { family, in_hand, listeners } = link.receive()? else {
+        let FromHolder::Begin { family, in_hand, relay, listeners } = link.receive()? else {
             return Err(io::ErrorKind::InvalidData.into());
         };
         let listeners = Listeners::from_descriptors(listeners).ok_or(io::ErrorKind::InvalidData)?;
         // The first random bytes of a process take tens of milliseconds: now, not when somebody waits.
         SystemEntropy.fill(&mut [0; 16]);
-        Ok(Self { link, family, in_hand, listeners })
+        Ok(Self { link, family, in_hand, relay: Relay::Family(relay), listeners })
     }
 
     /// Does all that can be done before it leads.
@@ -85,10 +92,10 @@ impl Worker {
     /// # Errors
     /// [`NodeError`]; the process is of no use then.
     pub async fn prepare(self, config: NodeConfig) -> Result<ReadyWorker, NodeError> {
-        let Self { link, family, in_hand, listeners } = self;
+        let Self { link, family, in_hand, relay, listeners } = self;
         let (to_us, orders) = mpsc::unbounded_channel();
         let keeper = Arc::new(Keeper::holder(crypto(), link, family, in_hand, config.carry_on));
-        let prepared = Prepared::new(config, keeper.clone()).await?;
+        let prepared = Prepared::new(config, keeper.clone(), relay).await?;
         let shared = prepared.shared().clone();
         // A thread of its own: what the holder says is heard however busy the others are.
         let (runtime, ears) = (Handle::current(), keeper.clone());
@@ -155,7 +162,7 @@ fn hear(shared: &Arc<Shared>, keeper: &Keeper, orders: &mpsc::UnboundedSender<Or
             Ok(FromHolder::Reload) => Order::Reload,
             Ok(FromHolder::Stop { last }) => Order::Stop { last },
             Ok(FromHolder::HolderGone) => Order::HolderGone,
-            Ok(FromHolder::Begin { .. }) | Err(_) => {
+            Ok(FromHolder::Begin { .. } | FromHolder::Relay { .. }) | Err(_) => {
                 tracing::error!("the holder cannot be understood");
                 Order::HolderGone
             }

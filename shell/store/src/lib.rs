@@ -56,7 +56,7 @@ pub use invitations::{Invitation, InvitationState, NewInvitation};
 pub use options::{DirectoryLock, Location, Sharing, StoreOptions};
 pub use registering::{CONFIRM_WITHIN_SECS, NewRegistration, RegistrationFor};
 pub use registrations::{KeyedRegistration, Registration, RegistrationState};
-pub use target::{Target, TargetError};
+pub use target::{MAX_ROOTS, Target, TargetError};
 pub use tickets::TicketKey;
 pub use users::{NewUser, User};
 

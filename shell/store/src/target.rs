@@ -9,6 +9,9 @@ const MAX_HOST: usize = 253;
 /// Longest path of a Unix socket on Linux, with its final zero byte (unix(7)).
 const MAX_SOCKET_PATH: usize = 107;
 
+/// The most bytes of certificates (PEM) against which an application's is checked: some dozens.
+pub const MAX_ROOTS: usize = 64 * 1024;
+
 /// Where the gateway dials: `tcp:db.internal:5432`, `tcp:[2001:db8::1]:22` or `unix:/run/app.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {

@@ -32,11 +32,26 @@ pub(crate) fn leader(gateway: &Gateway) -> Result<u32> {
     Ok(u32::try_from(pid)?)
 }
 
-/// All workers: the holder has no other children, and one thread.
+/// All workers: the holder has no other children but relays, and one thread.
 pub(crate) fn workers(gateway: &Gateway) -> Result<Vec<u32>> {
+    Ok(children(gateway)?.into_iter().filter(|&pid| !is_relay(pid)).collect())
+}
+
+/// All relays.
+pub(crate) fn relays(gateway: &Gateway) -> Result<Vec<u32>> {
+    Ok(children(gateway)?.into_iter().filter(|&pid| is_relay(pid)).collect())
+}
+
+fn children(gateway: &Gateway) -> Result<Vec<u32>> {
     let holder = gateway.pid()?;
     let children = std::fs::read_to_string(format!("/proc/{holder}/task/{holder}/children"))?;
     children.split_whitespace().map(|pid| Ok(pid.parse()?)).collect()
+}
+
+fn is_relay(pid: u32) -> bool {
+    // one that has ended is none
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    words.split(|&byte| byte == 0).any(|word| word == b"--relay")
 }
 
 /// `kill -9`.

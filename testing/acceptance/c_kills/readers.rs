@@ -84,6 +84,11 @@ fn a_connection_with_one_direction_ended_keeps_the_other() -> Result<()> {
     let (late, half) = (OddServer::start(Behaviour::LateEcho)?, OddServer::start(Behaviour::HalfClose)?);
     stage.publish("late", late.port())?;
     stage.publish("half", half.port())?;
+    halves_through_kills(&stage, &late, &half)
+}
+
+/// Clients with one direction ended, of `late.example` and `half.example`, while workers are killed.
+pub(crate) fn halves_through_kills(stage: &Stage, late: &OddServer, half: &OddServer) -> Result<()> {
     let start = |mode: &str, name: &str, version: &str| -> Result<_> {
         let mut python = Command::new(program("python3")?);
         let place = [stage.front.port.to_string(), format!("{name}.example")];

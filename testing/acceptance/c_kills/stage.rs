@@ -28,9 +28,21 @@ pub(crate) struct Stage {
 impl Stage {
     /// With these lines of configuration, and a file of so many bytes.
     pub(crate) fn start(configuration: &str, film: u64) -> Result<Self> {
-        let front = Front::with(configuration, "")?;
         let storage = Storage::start()?;
-        front.publish("files", &local(storage.port()), "http", &["--tls-name", FILES])?;
+        let target = local(storage.port());
+        Self::before(storage, &target, &[], configuration, film)
+    }
+
+    /// The same in front of a storage at this target, which is added with these words.
+    pub(crate) fn before(
+        storage: Storage,
+        target: &str,
+        words: &[&str],
+        configuration: &str,
+        film: u64,
+    ) -> Result<Self> {
+        let front = Front::with(configuration, "")?;
+        front.publish("files", target, "http", &[&["--tls-name", FILES], words].concat())?;
         front.person("ann")?;
         front.gateway.grant("user:ann", "files")?;
         let film = storage.fill("film", film)?;
@@ -40,7 +52,13 @@ impl Stage {
 
     /// Publishes an application by TCP, which Ann may use, under `NAME.example`.
     pub(crate) fn publish(&self, name: &str, port: u16) -> Result<String> {
-        self.front.publish(name, &local(port), "tcp", &["--tls-name", &format!("{name}.example")])?;
+        self.publish_at(name, &local(port), &[])
+    }
+
+    /// The same at any target, with further words.
+    pub(crate) fn publish_at(&self, name: &str, target: &str, words: &[&str]) -> Result<String> {
+        let tls_name = format!("{name}.example");
+        self.front.publish(name, target, "tcp", &[&["--tls-name", &tls_name], words].concat())?;
         self.front.gateway.grant("user:ann", name)
     }
 

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -45,6 +47,23 @@ impl OddServer {
     pub fn start(behaviour: Behaviour) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = listener.local_addr()?.port();
+        Ok(Self::behaving(behaviour, port, move || Ok(listener.accept()?.0)))
+    }
+
+    /// Starts the server on a Unix socket; its port is 0.
+    ///
+    /// # Errors
+    /// When the path cannot be had.
+    pub fn at_unix_socket(path: &Path, behaviour: Behaviour) -> Result<Self> {
+        let listener = UnixListener::bind(path)?;
+        Ok(Self::behaving(behaviour, 0, move || Ok(listener.accept()?.0)))
+    }
+
+    fn behaving<S: Socket>(
+        behaviour: Behaviour,
+        port: u16,
+        mut next: impl FnMut() -> Result<S> + Send + 'static,
+    ) -> Self {
         let server = Self {
             port,
             connections: Arc::new(AtomicUsize::new(0)),
@@ -52,14 +71,14 @@ impl OddServer {
         };
         let (connections, received) = (Arc::clone(&server.connections), Arc::clone(&server.received));
         thread::spawn(move || {
-            for socket in listener.incoming().map_while(Result::ok) {
+            while let Ok(socket) = next() {
                 connections.fetch_add(1, Ordering::SeqCst);
                 let received = Arc::clone(&received);
                 // The client sees an error of ours as the end of its connection.
                 thread::spawn(move || behave(behaviour, socket, &received).ok());
             }
         });
-        Ok(server)
+        server
     }
 
     /// The TCP port.
@@ -81,7 +100,36 @@ impl OddServer {
     }
 }
 
-fn behave(behaviour: Behaviour, mut socket: TcpStream, received: &AtomicUsize) -> Result<()> {
+/// A connection of the server's.
+trait Socket: Read + Write + Send + 'static {
+    /// Ends what the server says.
+    fn end(&mut self) -> Result<()>;
+    /// Has the client see a reset when this is closed, with something unread.
+    fn reset(&mut self) -> Result<()>;
+}
+
+impl Socket for TcpStream {
+    fn end(&mut self) -> Result<()> {
+        Ok(self.shutdown(Shutdown::Write)?)
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        Ok(rustix::net::sockopt::set_socket_linger(self, Some(Duration::ZERO))?)
+    }
+}
+
+impl Socket for UnixStream {
+    fn end(&mut self) -> Result<()> {
+        Ok(self.shutdown(Shutdown::Write)?)
+    }
+
+    /// What is unread is enough (`unix(7)`).
+    fn reset(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn behave(behaviour: Behaviour, mut socket: impl Socket, received: &AtomicUsize) -> Result<()> {
     let mut buffer = [0; 4096];
     match behaviour {
         Behaviour::Echo => {
@@ -93,35 +141,35 @@ fn behave(behaviour: Behaviour, mut socket: TcpStream, received: &AtomicUsize) -
                 received.fetch_add(n, Ordering::SeqCst);
                 socket.write_all(&buffer[..n])?;
             }
-            socket.shutdown(Shutdown::Write)?;
+            socket.end()?;
         }
         Behaviour::LateEcho => {
             let mut heard = Vec::new();
             socket.read_to_end(&mut heard)?;
             received.fetch_add(heard.len(), Ordering::SeqCst);
             socket.write_all(&heard)?;
-            socket.shutdown(Shutdown::Write)?;
+            socket.end()?;
         }
         Behaviour::Silent => loop {
             thread::park();
         },
         Behaviour::HalfClose => {
             socket.write_all(OddServer::GREETING)?;
-            socket.shutdown(Shutdown::Write)?;
+            socket.end()?;
             count(&mut socket, &mut buffer, received, Duration::ZERO)?;
         }
         Behaviour::Reset => {
             socket.write_all(OddServer::GREETING)?;
             // Closing with zero linger sends a reset in place of an orderly end; the greeting must have left first.
             socket.read_exact(&mut buffer[..1])?;
-            rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+            socket.reset()?;
         }
         Behaviour::SlowReader => count(&mut socket, &mut buffer, received, Duration::from_millis(20))?,
     }
     Ok(())
 }
 
-fn count(socket: &mut TcpStream, buffer: &mut [u8], received: &AtomicUsize, pause: Duration) -> Result<()> {
+fn count(socket: &mut impl Socket, buffer: &mut [u8], received: &AtomicUsize, pause: Duration) -> Result<()> {
     loop {
         let n = socket.read(buffer)?;
         if n == 0 {

@@ -1,9 +1,14 @@
 """A web server that gives the files of a directory and takes others (PUT), by HTTP/1.1 with connections that are kept.
 
+    storage.py DIRECTORY [unix PATH | tls CERTIFICATE KEY]
+
 Each connection is told on standard output. One that breaks off in the middle of a file leaves what came.
 """
 
 import http.server
+import socket
+import socketserver
+import ssl
 import sys
 
 
@@ -39,7 +44,22 @@ class Server(http.server.ThreadingHTTPServer):
         """A client that is gone is no news."""
 
 
-handler = lambda *arguments: Handler(*arguments, directory=sys.argv[1])
-with Server(("127.0.0.1", 0), handler) as server:
+class UnixServer(Server):
+    address_family = socket.AF_UNIX
+    server_bind = socketserver.TCPServer.server_bind
+
+
+directory, *place = sys.argv[1:]
+handler = lambda *arguments: Handler(*arguments, directory=directory)
+if place[:1] == ["unix"]:
+    server = UnixServer(place[1], handler)
+    print("at port 0", flush=True)
+else:
+    server = Server(("127.0.0.1", 0), handler)
+    if place[:1] == ["tls"]:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*place[1:])
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     print("at port", server.server_address[1], flush=True)
+with server:
     server.serve_forever()

@@ -1,5 +1,6 @@
 //! A web server that keeps what it is sent.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -24,9 +25,30 @@ impl Storage {
     /// # Errors
     /// When `python3` is missing or does not start.
     pub fn start() -> Result<Self> {
+        Self::placed(tempfile::tempdir()?, &[])
+    }
+
+    /// The same at a Unix socket, `socket` in its directory; the port is 0.
+    ///
+    /// # Errors
+    /// As [`Storage::start`].
+    pub fn at_unix_socket() -> Result<Self> {
         let directory = tempfile::tempdir()?;
+        let socket = directory.path().join("socket");
+        Self::placed(directory, &[OsStr::new("unix"), socket.as_os_str()])
+    }
+
+    /// The same, and it speaks TLS with this certificate and key.
+    ///
+    /// # Errors
+    /// As [`Storage::start`].
+    pub fn behind_tls(certificate: &Path, key: &Path) -> Result<Self> {
+        Self::placed(tempfile::tempdir()?, &[OsStr::new("tls"), certificate.as_os_str(), key.as_os_str()])
+    }
+
+    fn placed(directory: TempDir, place: &[&OsStr]) -> Result<Self> {
         let mut command = Command::new(program("python3")?);
-        command.args(["-c", include_str!("storage.py")]).arg(directory.path());
+        command.args(["-c", include_str!("storage.py")]).arg(directory.path()).args(place);
         let running = Running::start("storage", &mut command)?;
         let port = running.wait_value(|line| line.strip_prefix("at port ")?.parse().ok())?;
         Ok(Self { running, directory, port })

@@ -21,9 +21,10 @@ const WORKERS: usize = 2;
 /// How long a worker may take to tell its clients that the node stops: longer than it lets streams go on.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
 
-/// Said to a program that is begun in the place of a holder, and to one that is begun as a worker.
+/// Said to a program that is begun in the place of a holder, to one that is begun as a worker, and to a relay.
 const AGAIN: &str = "--held-before";
 const WORKER: &str = "--worker";
+const RELAY: &str = "--relay";
 /// Asked of a program before it is begun in the place of this one: one that ends at once takes everything along.
 const CAN_GO_ON: &str = "--can-go-on";
 
@@ -37,6 +38,7 @@ pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste, signals: 
     let program = program()?;
     let settings = HolderSettings {
         program: worker(program.clone()),
+        relay: Some(relay(program.clone())),
         workers: WORKERS,
         listeners: listeners.into_descriptors(),
         breaker: BreakerRules::default(),
@@ -58,7 +60,7 @@ pub(super) fn go_on(global: &Global, config: &NodeConfig, paste: &Paste, signals
         "a new program holds them"
     );
     let program = program()?;
-    holder.replace_workers(worker(program.clone()));
+    holder.replace_workers(worker(program.clone()), Some(relay(program.clone())));
     notify::ready("a new program leads");
     Turning { holder, program, signals, global, _directory: directory, proved: true, stopping: false }.run()
 }
@@ -83,8 +85,16 @@ fn allow_descriptors() {
 
 /// This program as it was called, as a worker.
 fn worker(path: PathBuf) -> WorkerProgram {
-    let mut arguments = arguments();
-    arguments.push(WORKER.into());
+    called(path, WORKER)
+}
+
+/// The same as a relay.
+fn relay(path: PathBuf) -> WorkerProgram {
+    called(path, RELAY)
+}
+
+fn called(path: PathBuf, role: &str) -> WorkerProgram {
+    let arguments = arguments().into_iter().chain([role.into()]).collect();
     WorkerProgram { path, arguments, environment: Vec::new() }
 }
 
@@ -143,7 +153,7 @@ impl Turning<'_> {
                     self.obey()?;
                 }
             }
-            if self.stopping && self.holder.workers() == 0 {
+            if self.stopping && self.holder.processes() == 0 {
                 return Ok(());
             }
         }
@@ -194,7 +204,10 @@ impl Turning<'_> {
     fn tell(&mut self, event: &Event) -> Outcome {
         match event {
             Event::Begun { worker, pid } => tracing::debug!(?worker, pid, "worker begun"),
-            Event::NotBegun(why) => tracing::error!("no worker can be begun: {why}"),
+            Event::NotBegun(why) => tracing::error!("no process can be begun: {why}"),
+            Event::RelayBegun { pid } => tracing::debug!(pid, "relay begun"),
+            Event::RelayDied { pid, death: Death::Ended } => tracing::debug!(pid, "relay ended"),
+            Event::RelayDied { pid, death } => tracing::error!(pid, "relay died, {}", how(*death)),
             Event::Ready(worker) => {
                 tracing::debug!(?worker, "worker ready");
                 if !self.proved {

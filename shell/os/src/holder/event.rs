@@ -22,7 +22,19 @@ pub enum Event {
         /// Its process.
         pid: u32,
     },
-    /// No worker could be begun; it is tried again.
+    /// A relay was begun: somebody asked.
+    RelayBegun {
+        /// Its process.
+        pid: u32,
+    },
+    /// A relay is dead, and what it still carried is reset.
+    RelayDied {
+        /// Its process.
+        pid: u32,
+        /// How.
+        death: Death,
+    },
+    /// No worker or relay could be begun; it is tried again.
     NotBegun(String),
     /// A worker is ready.
     Ready(WorkerId),

@@ -8,7 +8,7 @@ use rustix::net::SendFlags;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -59,34 +59,18 @@ impl Worker {
         program: &WorkerProgram,
         generation: u32,
         family: &FamilyKey,
+        relay: BorrowedFd<'_>,
         listeners: &[OwnedFd],
     ) -> io::Result<Self> {
         let (socket, theirs) = pass::pair()?;
         let in_hand = InHand::file()?;
-        let mut shared = vec![family.descriptor(), in_hand.as_fd()];
+        let mut shared = vec![family.descriptor(), in_hand.as_fd(), relay];
         shared.extend(listeners.iter().map(AsFd::as_fd));
         // into the empty socket, so it cannot block
         pass::send(socket.as_fd(), &ToWorker::Begin.to_bytes(), &shared, SendFlags::DONTWAIT)?;
-        let mut child = Command::new(&program.path)
-            .args(&program.arguments)
-            .envs(program.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::from(theirs))
-            // so that Ctrl-C at a terminal reaches the holder alone, which lets them end in order
-            .process_group(0)
-            .spawn()?;
-        // it is not waited for before this holder does, so the number is still its own
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL);
-        let process = match pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
-            Ok(process) => process,
-            Err(error) => {
-                // nobody else would wait for it; it may be dead already
-                let _ = child.kill();
-                child.wait()?;
-                return Err(error.into());
-            }
-        };
+        let (pid, process) = spawn(program, theirs)?;
         Ok(Self {
-            pid: child.id(),
+            pid,
             generation,
             stage: Stage::Starting,
             proved: false,
@@ -114,30 +98,55 @@ impl Worker {
     /// How it died, if it is dead. It is gone for good after this: the fence behind which its
     /// connections are another's.
     pub(super) fn wait(&self) -> io::Result<Option<Death>> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        let status = match rustix::process::waitid(WaitId::PidFd(self.process.as_fd()), options) {
-            Ok(None) => return Ok(None),
-            Ok(Some(status)) => status,
-            // somebody has waited for it, or the kernel did: it is dead, and nobody knows how
-            Err(Errno::CHILD) => return Ok(Some(Death::Crashed { status: None, signal: None })),
-            Err(error) => return Err(error.into()),
-        };
-        let signal = status.terminating_signal();
-        let asked = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw);
-        Ok(Some(match (status.exit_status(), signal) {
-            (Some(0), _) => Death::Ended,
-            // it is we who killed it then, with a reason
-            (_, Some(signal)) if asked.contains(&signal) && self.stage != Stage::Condemned => {
-                Death::Killed { signal }
-            }
-            (status, signal) => Death::Crashed { status, signal },
-        }))
+        wait(self.process.as_fd(), self.stage == Stage::Condemned)
     }
 
     /// Whether it can be given connections.
     pub(super) fn is_ready(&self) -> bool {
         self.stage == Stage::Ready
     }
+}
+
+/// Begins a process with `standard_input`: its number, and itself.
+pub(super) fn spawn(program: &WorkerProgram, standard_input: OwnedFd) -> io::Result<(u32, OwnedFd)> {
+    let mut child = Command::new(&program.path)
+        .args(&program.arguments)
+        .envs(program.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::from(standard_input))
+        // so that Ctrl-C at a terminal reaches the holder alone, which lets them end in order
+        .process_group(0)
+        .spawn()?;
+    // it is not waited for before this holder does, so the number is still its own
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::INVAL);
+    match pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty())) {
+        Ok(process) => Ok((child.id(), process)),
+        Err(error) => {
+            // nobody else would wait for it; it may be dead already
+            let _ = child.kill();
+            child.wait()?;
+            Err(error.into())
+        }
+    }
+}
+
+/// How a process died, if it is dead. One that was condemned was killed by us, with a reason.
+pub(super) fn wait(process: BorrowedFd<'_>, condemned: bool) -> io::Result<Option<Death>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let status = match rustix::process::waitid(WaitId::PidFd(process), options) {
+        Ok(None) => return Ok(None),
+        Ok(Some(status)) => status,
+        // somebody has waited for it, or the kernel did: it is dead, and nobody knows how
+        Err(Errno::CHILD) => return Ok(Some(Death::Crashed { status: None, signal: None })),
+        Err(error) => return Err(error.into()),
+    };
+    let signal = status.terminating_signal();
+    let asked = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP].map(Signal::as_raw);
+    Ok(Some(match (status.exit_status(), signal) {
+        (Some(0), _) => Death::Ended,
+        // it is we who killed it then, with a reason
+        (_, Some(signal)) if asked.contains(&signal) && !condemned => Death::Killed { signal },
+        (status, signal) => Death::Crashed { status, signal },
+    }))
 }
 
 /// How soon the next worker is begun.

@@ -5,6 +5,7 @@ use super::{EndedBy, Event, Holder, WorkerId};
 use crate::InHand;
 use crate::message::ToWorker;
 use std::io;
+use std::os::fd::AsFd;
 
 impl Holder {
     /// Begins a worker if there are fewer of the present program than there should be, and all that live
@@ -25,7 +26,8 @@ impl Holder {
         if present >= settings.workers {
             return;
         }
-        match Worker::begin(&settings.program, self.generation, &self.family, &settings.listeners) {
+        let relay = self.relays.asking.as_fd();
+        match Worker::begin(&settings.program, self.generation, &self.family, relay, &settings.listeners) {
             Ok(worker) => {
                 let id = WorkerId(self.next_worker);
                 self.next_worker += 1;

@@ -2,6 +2,7 @@
 
 use super::breaker::Blame;
 use super::process::{Letter, Respawn, Stage, Worker};
+use super::relay::{self, Relay, Relays};
 use super::table::{Held, Table};
 use super::{Holder, HolderSettings, Past, WorkerId, WorkerProgram};
 use crate::inherited::{close_on_exec, inherit, keep};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 use symbolon_wire::{Reader, WireError, Writer};
 
 /// The version of the list; a program refuses what it does not know, and the former goes on.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Holder {
     /// Replaces this program by `command` in the same process, which finds the list of what is held as
@@ -61,6 +62,10 @@ impl Holder {
         for worker in self.workers.values() {
             all.extend([worker.process.as_fd(), worker.socket.as_fd(), worker.in_hand.as_fd()]);
         }
+        all.extend([self.relays.requests.as_fd(), self.relays.asking.as_fd()]);
+        for relay in &self.relays.all {
+            all.extend([relay.process.as_fd(), relay.socket.as_fd()]);
+        }
         all.extend(self.table.iter().flat_map(|(_, held)| held.descriptors()));
         all
     }
@@ -93,6 +98,7 @@ impl Holder {
             w.u32(id.0);
             worker.encode(&mut w)?;
         }
+        self.relays.encode(&mut w)?;
         count(&mut w, self.table.len());
         for (id, held) in self.table.iter() {
             w.u64(id.0);
@@ -134,6 +140,7 @@ impl Holder {
         for _ in 0..r.u32()? {
             workers.insert(WorkerId(r.u32()?), Worker::decode(r, stop_within)?);
         }
+        let relays = Relays::decode(r, stop_within)?;
         for _ in 0..r.u32()? {
             let id = HeldId(r.u64()?);
             let carrier = read_worker(r)?;
@@ -148,7 +155,8 @@ impl Holder {
         if leader.is_some_and(|leader| !workers.contains_key(&leader)) {
             return Err(WireError::BadValue("a leader that is no worker").into());
         }
-        let settings = HolderSettings { program, workers: wanted, listeners, breaker, stop_within };
+        let settings =
+            HolderSettings { program, relay: None, workers: wanted, listeners, breaker, stop_within };
         let (respawn, since) = (Respawn::default(), Instant::now());
         let events = Vec::new();
         Ok(Self {
@@ -156,6 +164,7 @@ impl Holder {
             family,
             table,
             workers,
+            relays,
             leader,
             past,
             generation,
@@ -214,6 +223,51 @@ impl WorkerProgram {
         let environment =
             (0..r.u32()?).map(|_| Ok((read_text(r)?, read_text(r)?))).collect::<Result<_, WireError>>()?;
         Ok(Self { path, arguments, environment })
+    }
+}
+
+impl Relays {
+    fn encode(&self, w: &mut Writer) -> io::Result<()> {
+        w.flag(self.program.is_some());
+        if let Some(program) = &self.program {
+            program.encode(w);
+        }
+        w.u32(keep(self.requests.as_fd())?);
+        w.u32(keep(self.asking.as_fd())?);
+        count(w, self.all.len());
+        for relay in &self.all {
+            w.u32(relay.pid);
+            w.u32(relay.generation);
+            w.u8(match relay.stage {
+                relay::Stage::Serves => 0,
+                relay::Stage::Leaves => 1,
+                relay::Stage::Ends { .. } => 2,
+                relay::Stage::Condemned => 3,
+            });
+            w.u32(keep(relay.process.as_fd())?);
+            w.u32(keep(relay.socket.as_fd())?);
+        }
+        Ok(())
+    }
+
+    fn decode(r: &mut Reader<'_>, stop: Duration) -> Result<Self, ListError> {
+        let program = if r.flag()? { Some(WorkerProgram::decode(r)?) } else { None };
+        let (requests, asking) = (inherit(r.u32()?)?, inherit(r.u32()?)?);
+        let mut all = Vec::new();
+        for _ in 0..r.u32()? {
+            let (pid, generation) = (r.u32()?, r.u32()?);
+            let stage = match r.u8()? {
+                0 => relay::Stage::Serves,
+                1 => relay::Stage::Leaves,
+                // the time begins anew
+                2 => relay::Stage::Ends { until: stop },
+                3 => relay::Stage::Condemned,
+                _ => return Err(WireError::BadValue("stage of a relay").into()),
+            };
+            let (process, socket) = (inherit(r.u32()?)?, inherit(r.u32()?)?);
+            all.push(Relay { pid, generation, stage, since: Duration::ZERO, process, socket });
+        }
+        Ok(Self { program, requests, asking, all, respawn: Respawn::default() })
     }
 }
 

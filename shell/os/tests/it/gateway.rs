@@ -61,7 +61,7 @@ struct Worker {
 pub(crate) fn run() {
     forbid_dumps().unwrap();
     let link = HolderLink::from_standard_input().unwrap();
-    let FromHolder::Begin { family, in_hand, listeners } = link.receive().unwrap() else {
+    let FromHolder::Begin { family, in_hand, listeners, .. } = link.receive().unwrap() else {
         panic!("the first message")
     };
     let family = crypto().aes256_gcm(&family.secret());
@@ -145,7 +145,7 @@ impl Worker {
                 self.alone = true;
                 self.listener = None;
             }
-            FromHolder::Reload => {}
+            FromHolder::Reload | FromHolder::Relay { .. } => {}
             FromHolder::Begin { .. } => panic!("begun before"),
         }
         true

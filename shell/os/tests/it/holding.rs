@@ -39,7 +39,7 @@ fn connections_go_to_the_next_worker_only_when_the_former_is_dead_and_waited_for
 fn a_connection_that_crashes_its_workers_is_ended_and_the_others_live() {
     let mut offered = with_connections(3);
     let ids = offered.ids.clone();
-    offered.holder.replace_workers(worker("keeps", &[("POISON", ids[0].to_string())]));
+    offered.holder.replace_workers(worker("keeps", &[("POISON", ids[0].to_string())]), None);
     let (mut crashes, mut ended, mut carried) = (0, vec![], vec![]);
     turn_until(&mut offered.holder, |event| {
         match event {
@@ -65,7 +65,7 @@ fn a_connection_that_crashes_its_workers_is_ended_and_the_others_live() {
 fn what_each_thread_of_a_dead_worker_had_in_hand_is_blamed() {
     let mut offered = with_connections(4);
     let ids = offered.ids.clone();
-    offered.holder.replace_workers(worker("two hands", &[]));
+    offered.holder.replace_workers(worker("two hands", &[]), None);
     let (mut crashes, mut ended, mut carried) = (0, vec![], 0);
     turn_until(&mut offered.holder, |event| {
         match event {
@@ -91,7 +91,7 @@ fn kills_are_held_against_a_connection_only_while_it_does_not_go_forward() {
     let breaker = BreakerRules { fruitless_kills: 3, ..BreakerRules::default() };
     for (works, lives) in [("forward", true), ("in vain", false)] {
         let mut offered = Offered::new(1, 1, "keeps", breaker);
-        offered.holder.replace_workers(worker("keeps", &[("WORKS", works.into())]));
+        offered.holder.replace_workers(worker("keeps", &[("WORKS", works.into())]), None);
         for kills in 1..=6 {
             let mut ended = false;
             turn_until(&mut offered.holder, |event| {
@@ -130,7 +130,7 @@ fn a_worker_that_talks_nonsense_is_replaced_and_its_connections_go_on() {
         let environment = [(OTHER_ENDS, address), ("NONSENSE", kind.into())];
         let mut holder = Holder::new(settings(worker("babbles", &environment), 1)).unwrap();
         turn_until(&mut holder, |event| matches!(event, Event::Nonsense { .. }));
-        holder.replace_workers(worker("keeps", &[]));
+        holder.replace_workers(worker("keeps", &[]), None);
         let (mut carries, mut deaths, mut ready) = (0, 0, false);
         turn_until(&mut holder, |event| {
             match event {
@@ -173,7 +173,7 @@ fn another_program_is_ready_before_the_former_stops() {
     let mut offered = with_connections(30);
     let (former, _) = offered.carrier();
     // without the offers
-    offered.holder.replace_workers(worker("keeps", &offered.environment[..1]));
+    offered.holder.replace_workers(worker("keeps", &offered.environment[..1]), None);
     let (mut ready, mut carried): (Option<WorkerId>, usize) = (None, 0);
     turn_until(&mut offered.holder, |event| {
         match event {
@@ -197,7 +197,7 @@ fn another_program_is_ready_before_the_former_stops() {
 fn what_nobody_is_able_to_carry_is_reset() {
     for role in ["refuses", "is full"] {
         let mut offered = with_connections(2);
-        offered.holder.replace_workers(worker(role, &[]));
+        offered.holder.replace_workers(worker(role, &[]), None);
         let mut ended = vec![];
         turn_until(&mut offered.holder, |event| {
             if let Event::Ended { id, why } = event {
@@ -238,13 +238,12 @@ fn workers_that_die_young_are_begun_less_and_less_often() {
     }
     assert!((2..=7).contains(&times), "begun {times} times");
     // and a program that is not there does not end the holder
-    holder.replace_workers(symbolon_os::WorkerProgram {
-        path: "/nonexistent".into(),
-        arguments: vec![],
-        environment: vec![],
-    });
+    holder.replace_workers(
+        symbolon_os::WorkerProgram { path: "/nonexistent".into(), arguments: vec![], environment: vec![] },
+        None,
+    );
     turn_until(&mut holder, |event| matches!(event, Event::NotBegun(_)));
-    holder.replace_workers(worker("keeps", &[]));
+    holder.replace_workers(worker("keeps", &[]), None);
     turn_until(&mut holder, |event| matches!(event, Event::Ready(_)));
 }
 

@@ -59,7 +59,7 @@ fn with_a_spare(connections: usize, diaries: &Path) -> (Offered, WorkerId, Worke
     let mut offered = Offered::new(connections, 2, "keeps", BreakerRules::default());
     let (former, _) = offered.carrier();
     assert_eq!(offered.holder.leader(), Some(former));
-    offered.holder.replace_workers(worker("keeps", &[(DIARIES, path(diaries))]));
+    offered.holder.replace_workers(worker("keeps", &[(DIARIES, path(diaries))]), None);
     let (mut ready, mut carried) = (vec![], 0);
     turn_until(&mut offered.holder, |event| {
         if let Event::Ready(worker) = event {
@@ -123,7 +123,9 @@ fn what_the_leader_does_not_know_a_worker_of_another_program_carries_beside_it()
     let directory = tempfile::tempdir().unwrap();
     let (mut offered, leader, spare) = with_a_spare(2, directory.path());
     // not all of these will be ready, so the former ones stay
-    offered.holder.replace_workers(worker("one refuses, one is never ready", &[first(directory.path())]));
+    offered
+        .holder
+        .replace_workers(worker("one refuses, one is never ready", &[first(directory.path())]), None);
     let happened = until_ready(&mut offered.holder, 1);
     let Some(Event::Ready(newest)) = happened.last() else { panic!("{happened:?}") };
     kill(offered.holder.pid(leader).unwrap());
@@ -203,7 +205,7 @@ fn a_worker_that_is_never_ready_does_not_keep_another_program_from_its_start() {
     let mut holder = Holder::new(settings(worker("is never ready", &[]), 2)).unwrap();
     turn_until(&mut holder, |event| matches!(event, Event::Begun { .. }));
     let never = holder.leader().unwrap();
-    holder.replace_workers(worker("keeps", &[]));
+    holder.replace_workers(worker("keeps", &[]), None);
     let happened = until_ready(&mut holder, 2);
     let at = |is: &dyn Fn(&Event) -> bool| happened.iter().position(is).unwrap();
     let died = at(
@@ -229,9 +231,9 @@ fn that_a_program_never_came_to_be_ready_is_told_with_its_status() {
     };
     assert_eq!(next(&mut holder), (panicked, true));
     assert_eq!(next(&mut holder), (panicked, true));
-    holder.replace_workers(worker("keeps", &[]));
+    holder.replace_workers(worker("keeps", &[]), None);
     until_ready(&mut holder, 2);
-    holder.replace_workers(worker("dies young", &[]));
+    holder.replace_workers(worker("dies young", &[]), None);
     assert_eq!(next(&mut holder), (panicked, false));
 }
 
@@ -242,7 +244,7 @@ fn who_was_told_to_stop_is_told_again_when_the_family_ends() {
     let mut holder = Holder::new(settings(worker("keeps", &environment), 1)).unwrap();
     until_ready(&mut holder, 1);
     let former = holder.leader();
-    holder.replace_workers(worker("keeps", &[]));
+    holder.replace_workers(worker("keeps", &[]), None);
     let begun = Instant::now();
     while diaries(directory.path()) != [["lead as the first", "stop"]] {
         assert!(begun.elapsed() < Duration::from_secs(20));

@@ -16,6 +16,7 @@ mod leading;
 mod memory;
 mod offering;
 mod passing;
+mod relaying;
 mod roles;
 mod succeeding;
 mod toy;

@@ -24,6 +24,8 @@ fn the_role_that_another_test_gave() {
         "two hands" => two_hands(),
         "one refuses, one is never ready" if crate::offering::is_first() => keeps(Some(Unable::Layout)),
         "one refuses, one is never ready" | "is never ready" => is_never_ready(),
+        "asks" => crate::relaying::asks(),
+        "relays" => crate::relaying::relays(),
         "refuses" => keeps(Some(Unable::Layout)),
         "is full" => keeps(Some(Unable::Exhausted)),
         "dies young" => panic!("before it is ready"),
@@ -60,6 +62,7 @@ pub(crate) fn command(role: &str) -> Command {
 pub(crate) fn settings(program: WorkerProgram, workers: usize) -> HolderSettings {
     HolderSettings {
         program,
+        relay: None,
         workers,
         listeners: vec![],
         breaker: symbolon_os::BreakerRules::default(),
@@ -106,7 +109,10 @@ fn keeps(refuses: Option<Unable>) {
             FromHolder::Stop { .. } | FromHolder::HolderGone => return,
             // as a sign to the test
             FromHolder::Reload => return,
-            FromHolder::Begin { .. } | FromHolder::Held { .. } | FromHolder::NotHeld { .. } => {}
+            FromHolder::Begin { .. }
+            | FromHolder::Relay { .. }
+            | FromHolder::Held { .. }
+            | FromHolder::NotHeld { .. } => {}
         }
     }
 }

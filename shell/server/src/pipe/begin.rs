@@ -4,7 +4,6 @@ use super::keeper::Keeper;
 use super::note::Note;
 use super::{Language, Pipe};
 use crate::draw::draw;
-use crate::stream::Application;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -14,8 +13,7 @@ use symbolon_provider::{SystemEntropy, crypto};
 use symbolon_record::{TlsState, TlsSuite};
 use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{
-    Carrier, Counters, Geometry, KeySeal, Ledger, LedgerError, Lost, Opened, Standing, Step, TlsProtection,
-    Truncation,
+    Carrier, Geometry, KeySeal, Ledger, LedgerError, Lost, Opened, Step, TlsProtection, Truncation,
 };
 use symbolon_wire::WireError;
 use tokio::net::TcpStream;
@@ -40,7 +38,7 @@ pub(crate) enum NotBegun {
 pub(crate) struct Fresh<'a> {
     pub(crate) state: &'a TlsState,
     pub(crate) client: TcpStream,
-    pub(crate) application: Application,
+    pub(crate) application: TcpStream,
     pub(crate) note: Note,
 }
 
@@ -52,9 +50,6 @@ pub(crate) struct Adopted {
     pub(crate) times: u32,
 }
 
-/// A socket of which the kernel counts nothing.
-const UNCOUNTED: Counters = Counters { written: 0, read: 0, standing: Standing::Live };
-
 impl Pipe {
     /// Carries a new connection; the holder has it from here on, if there is one.
     ///
@@ -63,22 +58,16 @@ impl Pipe {
     pub(crate) fn begin(keeper: &Arc<Keeper>, fresh: Fresh<'_>) -> Result<Self, NotBegun> {
         let Fresh { state, client, application, mut note } = fresh;
         let of_client = counters(client.as_fd())?;
-        let of_application = match &application {
-            Application::Tcp(stream) => {
-                prepare(stream.as_fd())?;
-                Some(counters(stream.as_fd())?)
-            }
-            Application::Unix(_) => None,
-        };
-        let counted = of_application.unwrap_or(UNCOUNTED);
-        note.base = (counted.written, counted.read);
+        prepare(application.as_fd())?;
+        let of_application = counters(application.as_fd())?;
+        note.base = (of_application.written, of_application.read);
         let bytes = note.to_bytes();
-        let can_be_held = of_application.is_some() && bytes.len() <= MAX_NOTE;
+        let can_be_held = bytes.len() <= MAX_NOTE;
         let geometry = Geometry::new(ConnectionId(draw()), RING, RING).ok_or(LedgerError::Damaged);
         let geometry = geometry.map_err(MemoryFileError::from)?;
         let (mut memory, ledger) = MemoryFile::create(geometry, if can_be_held { &bytes } else { &[] })?;
         let protection = TlsProtection::new(crypto(), state);
-        let mut carrier = Carrier::begin(ledger, protection, Truncation::Reset, of_client, counted);
+        let mut carrier = Carrier::begin(ledger, protection, Truncation::Reset, of_client, of_application);
         while carrier.next(&memory) == Step::Commit {
             carrier.commit(&mut memory, &mut KeySeal::new(keeper.key(), &mut SystemEntropy));
         }
@@ -148,7 +137,7 @@ impl Pipe {
             carrier,
             memory: Some(memory),
             client: stream(client)?,
-            application: Application::Tcp(stream(application)?),
+            application: stream(application)?,
             keeper: keeper.clone(),
             hold: Keeper::held_already(id),
             language,
