@@ -25,6 +25,7 @@ use crate::clock::now;
 use crate::entrance::Stranger;
 use crate::node::Shared;
 use crate::pipe::{Fresh, Note, Pipe, PipeEnd};
+use crate::stream::Unreached;
 use admit::{Admission, Refusal, Verdicts};
 use live::Most;
 use std::net::{IpAddr, SocketAddr};
@@ -108,15 +109,15 @@ impl Shared {
     async fn serve(&self, received: Received, source: IpAddr) {
         let Received { accepted, app, admission, place } = received;
         let application = match &admission {
-            Admission::Entitled { path, .. } => self.dial(path).await,
-            Admission::Anyone(open) => self.dial_open(open).await,
+            Admission::Entitled { path, .. } => self.dial(path, accepted.alpn.as_deref()).await,
+            Admission::Anyone(open) => self.dial_open(open, accepted.alpn.as_deref()).await,
         };
         let app_name = &app.name;
         let application = match application {
             Ok(application) => application,
-            Err(reason) => {
-                tracing::warn!(app = %app_name, "application not reached: {reason}");
-                return page::show(accepted, &app, &Refusal::unreachable()).await;
+            Err(Unreached { target, failure }) => {
+                tracing::warn!(app = %app_name, target, "application not reached: {failure}");
+                return page::show(accepted, &app, &Refusal::unreachable(&failure)).await;
             }
         };
         let note = Note::new(app.name.clone(), source, now(), admission.owner(place.number()));

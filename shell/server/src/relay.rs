@@ -19,8 +19,9 @@ mod pair;
 mod process;
 mod tls;
 
-pub(crate) use message::{Destination, Failure};
+pub(crate) use message::{Destination, Failure, FailureKind};
 pub use process::RelayProcess;
+pub(crate) use tls::{check_roots, is_certificate_name};
 
 use message::{Answer, Request};
 use rustix::net::{RecvFlags, SendFlags};

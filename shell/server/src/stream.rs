@@ -8,7 +8,7 @@ use crate::live::{LiveSession, StreamPlace};
 use crate::node::Shared;
 use crate::pipe::{Fresh, Note, Owner, Pipe, PipeEnd};
 use crate::refusal::{Ended, Refused};
-use crate::relay::{Destination, Failure};
+use crate::relay::{Destination, Failure, FailureKind};
 use std::net::IpAddr;
 use std::time::Duration;
 use symbolon_policy::{AccessRequest, AppName, PathPermitted};
@@ -70,11 +70,19 @@ impl Shared {
         else {
             return refuse(connection, claimed, EndReason::TooMany).await;
         };
-        let application = match self.dial(&path).await {
+        let application = match self.dial(&path, None).await {
             Ok(application) => application,
-            Err(reason) => {
-                tracing::warn!(session = %id, %app, "application not reached: {reason}");
-                return refuse(connection, claimed, EndReason::ApplicationUnreachable).await;
+            Err(failure) => {
+                let Unreached { target, failure } = failure;
+                tracing::warn!(session = %id, %app, target, "application not reached: {failure}");
+                let detail = match failure.kind {
+                    FailureKind::Certificate => {
+                        Line::lossy(&format!("The application is not trusted: {failure}"))
+                    }
+                    FailureKind::Unreachable => Line::default(),
+                };
+                let reason = EndReason::ApplicationUnreachable;
+                return refuse_with(connection, claimed, Refusal { reason, detail }).await;
             }
         };
         if let Ok(reason) = place.cut.try_recv() {
@@ -110,36 +118,59 @@ impl Shared {
         snapshot.policy.decide(&request).permitted().is_some()
     }
 
-    /// Dials an application that may be reached, as the catalogue has it now.
-    pub(crate) async fn dial(&self, path: &PathPermitted) -> Result<TcpStream, Failure> {
-        self.dial_app(path.app()).await
+    /// Dials an application that may be reached, as the catalogue has it now. One that wants TLS is told the protocol
+    /// that its client agreed on (ALPN).
+    pub(crate) async fn dial(
+        &self,
+        path: &PathPermitted,
+        alpn: Option<&[u8]>,
+    ) -> Result<TcpStream, Unreached> {
+        self.dial_app(path.app(), alpn).await
     }
 
     /// The same for one that is for everybody.
-    pub(crate) async fn dial_open(&self, open: &OpenToAll) -> Result<TcpStream, Failure> {
-        self.dial_app(open.app()).await
+    pub(crate) async fn dial_open(
+        &self,
+        open: &OpenToAll,
+        alpn: Option<&[u8]>,
+    ) -> Result<TcpStream, Unreached> {
+        self.dial_app(open.app(), alpn).await
     }
 
-    async fn dial_app(&self, app: &AppName) -> Result<TcpStream, Failure> {
+    async fn dial_app(&self, app: &AppName, alpn: Option<&[u8]>) -> Result<TcpStream, Unreached> {
         let snapshot = self.desk.present();
-        let gone = || Failure::unreachable("it is not published any more");
-        let target = &snapshot.apps.get(app).ok_or_else(gone)?.target;
-        let within = Duration::from_secs(self.config.limits.dial_secs);
-        let dial = async {
-            match target {
-                Target::Tcp { host, port } => {
-                    let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                    stream.set_nodelay(true)?;
-                    Ok(stream)
-                }
-                Target::Unix(socket) => self.relay.connect(Destination::Unix(socket.clone()), within).await,
-            }
+        let Some(app) = snapshot.apps.get(app) else {
+            let failure = Failure::unreachable("it is not published any more");
+            return Err(Unreached { target: String::new(), failure });
         };
-        match tokio::time::timeout(within, dial).await {
-            Ok(result) => result.map_err(|failure| failure.of(target)),
-            Err(_) => Err(Failure::unreachable(format!("{target}: no answer within {} s", within.as_secs()))),
-        }
+        let within = Duration::from_secs(self.config.limits.dial_secs);
+        let dialled = tokio::time::timeout(within, async {
+            match Destination::of(app, alpn) {
+                Some(destination) => self.relay.connect(destination, within).await,
+                None => direct(&app.target).await,
+            }
+        });
+        let late = |_| Err(Failure::unreachable(format!("no answer within {} s", within.as_secs())));
+        let dialled = dialled.await.unwrap_or_else(late);
+        dialled.map_err(|failure| Unreached { target: app.target.to_string(), failure })
     }
+}
+
+/// An application was not reached.
+pub(crate) struct Unreached {
+    /// For the operator alone.
+    pub(crate) target: String,
+    /// Why, for the client, too, where it is about a certificate.
+    pub(crate) failure: Failure,
+}
+
+async fn direct(target: &Target) -> Result<TcpStream, Failure> {
+    let Target::Tcp { host, port } = target else {
+        return Err(Failure::unreachable("it is reached by a relay alone"));
+    };
+    let stream = TcpStream::connect((host.as_str(), *port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 impl OpenStream {
@@ -169,7 +200,14 @@ async fn refuse(
     claimed: StreamClaimed,
     reason: EndReason,
 ) -> Result<Option<OpenStream>, Ended> {
-    let refusal = Refusal { reason, detail: Line::default() };
+    refuse_with(connection, claimed, Refusal { reason, detail: Line::default() }).await
+}
+
+async fn refuse_with(
+    connection: &mut Connection,
+    claimed: StreamClaimed,
+    refusal: Refusal,
+) -> Result<Option<OpenStream>, Ended> {
     let body = claimed.refuse(&refusal, &mut SystemEntropy).map_err(internal)?;
     connection.send(FrameKind::StreamReply, body).await?;
     Ok(None)

@@ -143,6 +143,16 @@ pub struct TlsEntry {
     pub alpn: Option<Alpn>,
 }
 
+/// What the certificate of an application that speaks TLS itself ([`Target::Tls`]) must be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnCertificate {
+    /// For whom it is, when not for the target's host.
+    pub name: Option<String>,
+    /// Certificates (PEM, at most [`MAX_ROOTS`](crate::MAX_ROOTS) bytes) to which it must chain; those that the node's
+    /// system trusts when absent. The store does not read them.
+    pub roots: Option<String>,
+}
+
 /// A published application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -150,6 +160,8 @@ pub struct App {
     pub name: AppName,
     /// Where the gateway dials.
     pub target: Target,
+    /// What its own certificate must be, if it speaks TLS itself.
+    pub certificate: OwnCertificate,
     /// What it speaks.
     pub protocol: Protocol,
     /// One line for people.
@@ -196,11 +208,13 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO apps
-             (name, target, protocol, description, template, enabled, tls_name, tls_clients, tls_alpn)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             (name, target, protocol, description, template, enabled, tls_name, tls_clients, tls_alpn,
+             app_name, app_ca)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
              ON CONFLICT (name) DO UPDATE SET target = excluded.target, protocol = excluded.protocol,
              description = excluded.description, template = excluded.template, enabled = excluded.enabled,
-             tls_name = excluded.tls_name, tls_clients = excluded.tls_clients, tls_alpn = excluded.tls_alpn",
+             tls_name = excluded.tls_name, tls_clients = excluded.tls_clients, tls_alpn = excluded.tls_alpn,
+             app_name = excluded.app_name, app_ca = excluded.app_ca",
         )
         .bind(app.name.as_str())
         .bind(target.as_str())
@@ -211,12 +225,17 @@ impl Store {
         .bind(tls_name)
         .bind(tls_clients)
         .bind(tls_alpn.as_deref())
+        .bind(app.certificate.name.as_deref())
+        .bind(app.certificate.roots.as_deref())
         .execute(change.conn())
         .await?;
         change.alters_decisions().await?;
+        let roots =
+            app.certificate.roots.as_ref().map(|roots| hex::encode(self.guard().sha256(&[roots.as_bytes()])));
         let detail = json!({
             "target": target, "protocol": app.protocol.as_str(), "template": template, "enabled": enabled,
             "tls": tls_name, "tls clients": tls_clients, "tls alpn": tls_alpn,
+            "app name": app.certificate.name, "app ca": roots,
         });
         change.commit("app.put", app.name.as_str(), &detail).await
     }
@@ -402,6 +421,10 @@ fn read_app(row: &AnyRow) -> Result<App> {
         tls,
         name: row.parsed("name")?,
         target: row.parsed("target")?,
+        certificate: OwnCertificate {
+            name: row.maybe_string("app_name")?,
+            roots: row.maybe_string("app_ca")?,
+        },
         protocol: row.parsed("protocol")?,
         description: row.string("description")?,
         template: row.maybe_parsed("template")?,

@@ -42,7 +42,8 @@ mod users;
 
 pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
 pub use catalogue::{
-    Alpn, App, NotAProtocol, NotAlpn, NotTlsClients, Protocol, Publication, Template, TlsClients, TlsEntry,
+    Alpn, App, NotAProtocol, NotAlpn, NotTlsClients, OwnCertificate, Protocol, Publication, Template,
+    TlsClients, TlsEntry,
 };
 pub use certificates::{
     CertificateState, NewCertificate, RegisteredCertificate, RevokedGateway, WaitingRequest,

@@ -14,7 +14,9 @@ pub(crate) struct Schema {
 /// What must survive a loss of power.
 pub(crate) const DURABLE: Schema = Schema {
     name: "schema durable",
-    migrations: &[DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5, DURABLE_6, DURABLE_7, DURABLE_8],
+    migrations: &[
+        DURABLE_1, DURABLE_2, DURABLE_3, DURABLE_4, DURABLE_5, DURABLE_6, DURABLE_7, DURABLE_8, DURABLE_9,
+    ],
 };
 /// What may be lost with the machine, never with the process.
 pub(crate) const HOT: Schema = Schema { name: "schema hot", migrations: &[HOT_1, HOT_2] };
@@ -103,6 +105,10 @@ const DURABLE_7: &[&str] = &[
 
 /// What an application says that it speaks behind TLS (ALPN).
 const DURABLE_8: &[&str] = &["ALTER TABLE apps ADD COLUMN tls_alpn TEXT"];
+
+/// What the certificate of an application that speaks TLS itself must be.
+const DURABLE_9: &[&str] =
+    &["ALTER TABLE apps ADD COLUMN app_name TEXT", "ALTER TABLE apps ADD COLUMN app_ca TEXT"];
 
 const HOT_1: &[&str] = &[
     "CREATE TABLE sessions (

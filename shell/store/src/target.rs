@@ -12,11 +12,19 @@ const MAX_SOCKET_PATH: usize = 107;
 /// The most bytes of certificates (PEM) against which an application's is checked: some dozens.
 pub const MAX_ROOTS: usize = 64 * 1024;
 
-/// Where the gateway dials: `tcp:db.internal:5432`, `tcp:[2001:db8::1]:22` or `unix:/run/app.sock`.
+/// Where the gateway dials: `tcp:db.internal:5432`, `tcp:[2001:db8::1]:22`, `tls:wiki.internal:443` or
+/// `unix:/run/app.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// A TCP port of a host.
     Tcp {
+        /// A name or an address, without brackets.
+        host: String,
+        /// 1 to 65,535.
+        port: u16,
+    },
+    /// A TCP port of a host that speaks TLS, and whose certificate is for it.
+    Tls {
         /// A name or an address, without brackets.
         host: String,
         /// 1 to 65,535.
@@ -29,8 +37,8 @@ pub enum Target {
 /// What is wrong with the text of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Neither of the two forms.
-    #[error("use tcp:HOST:PORT or unix:/PATH")]
+    /// None of the three forms.
+    #[error("use tcp:HOST:PORT, tls:HOST:PORT or unix:/PATH")]
     Form,
     /// The host is empty, too long or has characters that no host has.
     #[error("the host is not a name or an address (an IPv6 address stands in brackets)")]
@@ -46,10 +54,19 @@ pub enum TargetError {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp:[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp:{host}:{port}"),
+            Self::Tcp { host, port } => write!(f, "tcp:{}:{port}", Bracketed(host)),
+            Self::Tls { host, port } => write!(f, "tls:{}:{port}", Bracketed(host)),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
+    }
+}
+
+/// A host as it stands before a port.
+struct Bracketed<'a>(&'a str);
+
+impl fmt::Display for Bracketed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
     }
 }
 
@@ -58,7 +75,8 @@ impl FromStr for Target {
 
     fn from_str(s: &str) -> Result<Self, TargetError> {
         match s.split_once(':') {
-            Some(("tcp", rest)) => tcp(rest),
+            Some(("tcp", rest)) => place(rest).map(|(host, port)| Self::Tcp { host, port }),
+            Some(("tls", rest)) => place(rest).map(|(host, port)| Self::Tls { host, port }),
             Some(("unix", path)) => {
                 let whole = path.starts_with('/')
                     && path.len() <= MAX_SOCKET_PATH
@@ -70,7 +88,7 @@ impl FromStr for Target {
     }
 }
 
-fn tcp(text: &str) -> Result<Target, TargetError> {
+fn place(text: &str) -> Result<(String, u16), TargetError> {
     let (host, port) = text.rsplit_once(':').ok_or(TargetError::Form)?;
     let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
     let port = port.parse().ok().filter(|&p: &u16| digits && p > 0).ok_or(TargetError::Port)?;
@@ -85,7 +103,7 @@ fn tcp(text: &str) -> Result<Target, TargetError> {
     if !fits {
         return Err(TargetError::Host);
     }
-    Ok(Target::Tcp { host: bracketed.unwrap_or(host).to_owned(), port })
+    Ok((bracketed.unwrap_or(host).to_owned(), port))
 }
 
 #[cfg(test)]
@@ -94,8 +112,8 @@ mod tests {
 
     #[test]
     fn a_target_reads_what_it_prints() {
-        for text in ["tcp:db.internal:5432", "tcp:127.0.0.1:22", "tcp:[2001:db8::1]:22", "unix:/run/app.sock"]
-        {
+        let tcp = ["tcp:db.internal:5432", "tcp:127.0.0.1:22", "tcp:[2001:db8::1]:22"];
+        for text in tcp.into_iter().chain(["tls:wiki:443", "tls:[2001:db8::1]:8443", "unix:/run/app.sock"]) {
             assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
         }
     }
@@ -112,6 +130,10 @@ mod tests {
             ("tcp:db:0", TargetError::Port),
             ("tcp:db:+22", TargetError::Port),
             ("tcp:db:65536", TargetError::Port),
+            ("tls:wiki", TargetError::Form),
+            ("tls:wi/ki:443", TargetError::Host),
+            ("tls:wiki:", TargetError::Port),
+            ("ssl:wiki:443", TargetError::Form),
             ("unix:run/app.sock", TargetError::Path),
         ] {
             assert_eq!(text.parse::<Target>(), Err(error), "{text}");

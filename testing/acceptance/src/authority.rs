@@ -62,6 +62,31 @@ impl Authority {
         Ok((self.path(&format!("{file}.pem")), self.path(&format!("{file}.key"))))
     }
 
+    /// For a server of these names (`DNS:app.example,IP:127.0.0.1`).
+    ///
+    /// # Errors
+    /// As [`Authority::issue`].
+    pub fn issue_to_server(&self, file: &str, names: &str) -> Result<(PathBuf, PathBuf)> {
+        self.issue(file, "ec -pkeyopt ec_paramgen_curve:P-256", "serverAuth", names)
+    }
+
+    /// A certificate like one that this authority has issued to a `file`, good for one day of 2020.
+    ///
+    /// # Errors
+    /// When `openssl` refuses.
+    pub fn issue_for_the_past(&self, file: &str) -> Result<PathBuf> {
+        let text = "[ca]\ndefault_ca = past\n[past]\ndatabase = index.txt\nserial = serial\nnew_certs_dir = .\n\
+                    default_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n";
+        std::fs::write(self.path("past.conf"), text)?;
+        std::fs::write(self.path("index.txt"), "")?;
+        std::fs::write(self.path("serial"), "7E57\n")?;
+        self.openssl(&format!(
+            "ca -batch -notext -config past.conf -startdate 20200101000000Z -enddate 20200102000000Z -in {file}.csr \
+             -cert authority.pem -keyfile authority.key -extfile extensions.conf -out past.pem"
+        ))?;
+        Ok(self.path("past.pem"))
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }

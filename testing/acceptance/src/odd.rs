@@ -10,6 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// What the application does with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,26 @@ impl OddServer {
     pub fn at_unix_socket(path: &Path, behaviour: Behaviour) -> Result<Self> {
         let listener = UnixListener::bind(path)?;
         Ok(Self::behaving(behaviour, 0, move || Ok(listener.accept()?.0)))
+    }
+
+    /// Starts the server on a free port; it speaks TLS with a certificate and key (PEM), and these protocols (ALPN).
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    pub fn behind_tls(certificate: &Path, key: &Path, alpn: &[&str], behaviour: Behaviour) -> Result<Self> {
+        let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<Vec<_>, _>>()?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let config = Arc::new(config);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let port = listener.local_addr()?.port();
+        Ok(Self::behaving(behaviour, port, move || {
+            Ok(StreamOwned::new(ServerConnection::new(Arc::clone(&config))?, listener.accept()?.0))
+        }))
     }
 
     fn behaving<S: Socket>(
@@ -115,6 +138,17 @@ impl Socket for TcpStream {
 
     fn reset(&mut self) -> Result<()> {
         Ok(rustix::net::sockopt::set_socket_linger(self, Some(Duration::ZERO))?)
+    }
+}
+
+impl Socket for StreamOwned<ServerConnection, TcpStream> {
+    fn end(&mut self) -> Result<()> {
+        self.conn.send_close_notify();
+        Ok(self.flush()?)
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.sock.reset()
     }
 }
 

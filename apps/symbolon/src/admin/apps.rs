@@ -1,5 +1,7 @@
 //! `admin apps`: under which name the gateway reaches what.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use symbolon_policy::{AppName, TemplateName};
@@ -44,7 +46,7 @@ pub(crate) enum AppsCommand {
 pub(crate) struct AddArgs {
     /// Under which name people open it: `db`, `db.office`
     name: AppName,
-    /// Where the gateway dials: HOST:PORT, tcp:HOST:PORT or unix:/PATH
+    /// Where the gateway dials: HOST:PORT, tcp:HOST:PORT, tls:HOST:PORT if it wants TLS, or unix:/PATH
     target: String,
     /// What it speaks, a hint for people and tools [default: by the target's port]
     #[arg(long)]
@@ -64,6 +66,12 @@ pub(crate) struct AddArgs {
     /// What it speaks behind TLS, best first, for instance h2,http/1.1 (ALPN) [default: by its protocol]
     #[arg(long, value_name = "NAMES", requires = "tls_name")]
     tls_alpn: Option<String>,
+    /// For whom the certificate of an application at tls:HOST:PORT is [default: HOST]
+    #[arg(long, value_name = "NAME")]
+    app_name: Option<String>,
+    /// Certificates (PEM) to which that one must chain; they are stored [default: those that the system trusts]
+    #[arg(long, value_name = "FILE")]
+    app_ca: Option<PathBuf>,
     /// Publish it, but let nobody open it yet
     #[arg(long)]
     disabled: bool,
@@ -95,6 +103,7 @@ impl Protocol {
     /// What listens on a port as a rule.
     fn of_target(target: &str) -> Self {
         match target.rsplit_once(':').map(|(_, port)| port) {
+            Some("443" | "8443") if target.starts_with("tls:") => Self::Http,
             Some("22") => Self::Ssh,
             Some("80" | "3000" | "8000" | "8080") => Self::Http,
             Some("5432") => Self::Postgresql,
@@ -134,10 +143,13 @@ pub(super) async fn run(desk: &Desk<'_>, command: AppsCommand) -> Outcome {
 async fn add(desk: &Desk<'_>, args: AddArgs) -> Outcome {
     let target = full_target(&args.target);
     let protocol = args.protocol.unwrap_or_else(|| Protocol::of_target(&target)).as_str();
+    let roots =
+        args.app_ca.as_ref().map(|file| std::fs::read_to_string(file).map_err(|e| Complaint::file(file, &e)));
     let body = json!({
         "target": target, "protocol": protocol, "description": args.description,
         "template": args.template, "enabled": !args.disabled,
         "tls_name": args.tls_name, "tls_clients": args.tls_clients, "tls_alpn": args.tls_alpn,
+        "app_name": args.app_name, "app_ca": roots.transpose()?,
     });
     let answer = desk.node.put(&path(APPS, [args.name.as_str()]), &body).await?;
     let next = desk.paste.node(["admin", "entitlements", "grant", "/people", args.name.as_str()]);
@@ -171,7 +183,7 @@ async fn find(desk: &Desk<'_>, name: &AppName) -> Outcome<Value> {
 
 /// `HOST:PORT` is short for `tcp:HOST:PORT`.
 fn full_target(target: &str) -> String {
-    if target.starts_with("tcp:") || target.starts_with("unix:") {
+    if ["tcp:", "tls:", "unix:"].iter().any(|form| target.starts_with(form)) {
         target.to_owned()
     } else {
         format!("tcp:{target}")
@@ -188,6 +200,7 @@ mod tests {
             ("127.0.0.1:5432", "tcp:127.0.0.1:5432"),
             ("tcp:db:22", "tcp:db:22"),
             ("[::1]:80", "tcp:[::1]:80"),
+            ("tls:wiki:443", "tls:wiki:443"),
             ("unix:/run/app.sock", "unix:/run/app.sock"),
         ] {
             assert_eq!(full_target(typed), meant);
@@ -198,6 +211,8 @@ mod tests {
     fn the_protocol_is_guessed_from_well_known_ports_alone() {
         assert_eq!(Protocol::of_target("tcp:db:5432"), Protocol::Postgresql);
         assert_eq!(Protocol::of_target("tcp:[::1]:22"), Protocol::Ssh);
+        assert_eq!(Protocol::of_target("tls:wiki:443"), Protocol::Http);
+        assert_eq!(Protocol::of_target("tcp:wiki:443"), Protocol::Tcp);
         assert_eq!(Protocol::of_target("unix:/run/app.sock"), Protocol::Tcp);
     }
 }

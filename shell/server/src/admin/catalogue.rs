@@ -1,6 +1,7 @@
 use super::error::ApiError;
 use super::{Answer, DONE, Done, Node, administrator, at, done};
 use crate::draw::draw;
+use crate::relay::{check_roots, is_certificate_name};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,9 @@ use symbolon_policy::{
     AccessRequest, AppName, CanonName, Conditions, Entitlement, EntitlementId, Explanation, Grantee,
     TemplateName, TokenClass, parse_time,
 };
-use symbolon_store::{Alpn, App, NotAlpn, NotTlsClients, Protocol, Publication, TlsClients, TlsEntry};
+use symbolon_store::{
+    Alpn, App, NotAlpn, NotTlsClients, OwnCertificate, Protocol, Publication, Target, TlsClients, TlsEntry,
+};
 use symbolon_token::RegistrationTemplate;
 
 #[derive(Serialize)]
@@ -23,6 +26,8 @@ pub(super) struct AppView {
     tls_name: Option<String>,
     tls_clients: Option<&'static str>,
     tls_alpn: Option<String>,
+    app_name: Option<String>,
+    app_ca: Option<String>,
     enabled: bool,
 }
 
@@ -37,6 +42,8 @@ impl From<App> for AppView {
             tls_clients: app.tls.as_ref().map(|tls| tls.clients.as_str()),
             tls_alpn: app.tls.as_ref().and_then(|tls| tls.alpn.as_ref()).map(Alpn::to_string),
             tls_name: app.tls.map(|tls| tls.name.to_string()),
+            app_name: app.certificate.name,
+            app_ca: app.certificate.roots,
             enabled: app.publication == Publication::Enabled,
         }
     }
@@ -57,10 +64,40 @@ pub(super) struct AppBody {
     tls_name: Option<String>,
     tls_clients: Option<String>,
     tls_alpn: Option<String>,
+    app_name: Option<String>,
+    app_ca: Option<String>,
     enabled: Option<bool>,
 }
 
 impl AppBody {
+    /// What the certificate of an application that speaks TLS itself must be.
+    fn certificate(&self, target: &Target) -> Result<OwnCertificate, ApiError> {
+        let certificate = OwnCertificate { name: self.app_name.clone(), roots: self.app_ca.clone() };
+        let Target::Tls { host, .. } = target else {
+            return match certificate == OwnCertificate::default() {
+                true => Ok(certificate),
+                false => Err(ApiError::invalid(
+                    format!("an application at {target} shows no certificate"),
+                    "leave out its name and authority, or use tls:HOST:PORT",
+                )),
+            };
+        };
+        let name = certificate.name.as_ref().unwrap_or(host);
+        if !is_certificate_name(name) {
+            return Err(ApiError::invalid(
+                format!("no certificate can be for \"{name}\""),
+                "give the name or address that stands in the application's certificate",
+            ));
+        }
+        if let Some(Err(e)) = certificate.roots.as_deref().map(check_roots) {
+            return Err(ApiError::invalid(
+                format!("no certificate can be checked against these: {e}"),
+                "give certificates of authorities, as PEM",
+            ));
+        }
+        Ok(certificate)
+    }
+
     fn tls(&self) -> Result<Option<TlsEntry>, ApiError> {
         let Some(name) = &self.tls_name else { return Ok(None) };
         let name = GatewayName::parse(name)
@@ -85,9 +122,13 @@ pub(super) async fn put_app(
     Path(name): Path<String>,
     Json(body): Json<AppBody>,
 ) -> Answer<AppView> {
-    let target = body.target.parse().map_err(|e: symbolon_store::TargetError| {
-        ApiError::invalid(format!("target \"{}\": {e}", body.target), "tcp:HOST:PORT or unix:/PATH")
+    let target: Target = body.target.parse().map_err(|e: symbolon_store::TargetError| {
+        ApiError::invalid(
+            format!("target \"{}\": {e}", body.target),
+            "tcp:HOST:PORT, tls:HOST:PORT or unix:/PATH",
+        )
     })?;
+    let certificate = body.certificate(&target)?;
     let protocol = match body.protocol.as_deref() {
         None => Protocol::Tcp,
         Some(text) => text.parse().map_err(|_| {
@@ -103,6 +144,7 @@ pub(super) async fn put_app(
         tls,
         name: AppName::parse(&name)?,
         target,
+        certificate,
         protocol,
         description,
         template: body.template,

@@ -6,6 +6,7 @@ use crate::desk::Snapshot;
 use crate::node::Shared;
 use crate::pipe::Owner;
 use crate::refusal::Refused;
+use crate::relay::{Failure, FailureKind};
 use serde_json::json;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -101,6 +102,8 @@ pub(super) enum RefusalKind {
     NoCertificate,
     NotPermitted,
     Unreachable,
+    /// The application's own certificate does not fit; the reason is for the person, too.
+    Distrusted,
     Full,
     Failed,
 }
@@ -114,8 +117,12 @@ impl Refusal {
         Self { reason: "there are too many connections".to_owned(), kind: RefusalKind::Full }
     }
 
-    pub(super) fn unreachable() -> Self {
-        Self { reason: "the application does not answer".to_owned(), kind: RefusalKind::Unreachable }
+    pub(super) fn unreachable(failure: &Failure) -> Self {
+        let kind = match failure.kind {
+            FailureKind::Unreachable => RefusalKind::Unreachable,
+            FailureKind::Certificate => RefusalKind::Distrusted,
+        };
+        Self { reason: failure.to_string(), kind }
     }
 }
 

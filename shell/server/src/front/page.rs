@@ -17,7 +17,7 @@ pub(super) async fn show(accepted: Accepted<TcpStream>, app: &App, refusal: &Ref
     // Of ALPN only HTTP/1.1 and its absence are ours to answer; a client of HTTP/2 sees the end.
     let speaks = app.protocol == Protocol::Http && alpn.as_deref().is_none_or(|alpn| alpn == b"http/1.1");
     let told = speaks
-        .then(|| answer(app, refusal.kind))
+        .then(|| answer(app, refusal))
         .map_or(Ok(()), |answer| session.send(Outgoing::Data, answer.as_bytes(), &mut out))
         .and_then(|()| session.send(Outgoing::Alert(Alert::CloseNotify), &[], &mut out));
     if let Err(e) = told {
@@ -34,8 +34,8 @@ pub(super) async fn show(accepted: Accepted<TcpStream>, app: &App, refusal: &Ref
     let _ = tokio::time::timeout(PATIENCE, farewell).await;
 }
 
-fn answer(app: &App, kind: RefusalKind) -> String {
-    let (status, title, text) = match kind {
+fn answer(app: &App, refusal: &Refusal) -> String {
+    let (status, title, text) = match refusal.kind {
         RefusalKind::NoCertificate => (
             "403 Forbidden",
             "A certificate is needed",
@@ -63,6 +63,16 @@ fn answer(app: &App, kind: RefusalKind) -> String {
             "The application does not answer",
             "The gateway works, but the application behind it does not answer. Try again in a minute.",
         ),
+        RefusalKind::Distrusted => (
+            "502 Bad Gateway",
+            "The application is not trusted",
+            "The gateway reached the application, which did not prove who it is, and sent it nothing. Whoever runs it \
+             can put that right.",
+        ),
+    };
+    let why = match refusal.kind {
+        RefusalKind::Distrusted => format!("<p>{}</p>", escaped(&refusal.reason)),
+        _ => String::new(),
     };
     // The name is letters, digits, dots and hyphens: nothing in it means anything in HTML.
     let body = format!(
@@ -70,7 +80,7 @@ fn answer(app: &App, kind: RefusalKind) -> String {
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\n\
          <style>body{{font:1.05rem/1.6 system-ui,sans-serif;max-width:34rem;margin:16vh auto;padding:0 1.5rem;\
          color:#1d2733;background:#f6f7f9}}h1{{font-size:1.5rem}}code{{background:#e8ebef;padding:.1em .4em;\
-         border-radius:.3em}}</style></head>\n<body><h1>{title}</h1><p>{text}</p><p><code>{}</code></p></body></html>\n",
+         border-radius:.3em}}</style></head>\n<body><h1>{title}</h1><p>{text}</p>{why}<p><code>{}</code></p></body></html>\n",
         app.name
     );
     format!(
@@ -79,4 +89,9 @@ fn answer(app: &App, kind: RefusalKind) -> String {
          Connection: close\r\n\r\n{body}",
         body.len()
     )
+}
+
+/// Text that means nothing in HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

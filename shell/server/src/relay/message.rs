@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::time::Duration;
+use symbolon_store::{App, OwnCertificate, Target};
 use symbolon_wire::{Reader, WireError, Writer};
 
 const VERSION: u8 = 1;
@@ -40,6 +41,26 @@ pub(crate) struct TlsDestination {
 }
 
 impl Destination {
+    /// Where a relay dials for an application; nothing when none is needed. `alpn` is the protocol that its client
+    /// agreed on.
+    pub(crate) fn of(app: &App, alpn: Option<&[u8]>) -> Option<Self> {
+        match &app.target {
+            Target::Tcp { .. } => None,
+            Target::Unix(path) => Some(Self::Unix(path.clone())),
+            Target::Tls { host, port } => {
+                let OwnCertificate { name, roots } = app.certificate.clone();
+                let (host, port, alpn) = (host.clone(), *port, alpn.map(<[u8]>::to_vec));
+                Some(Self::Tls(TlsDestination {
+                    name: name.unwrap_or_else(|| host.clone()),
+                    host,
+                    port,
+                    roots,
+                    alpn,
+                }))
+            }
+        }
+    }
+
     pub(super) fn roots(&self) -> Option<&str> {
         match self {
             Self::Tls(tls) => tls.roots.as_deref(),
@@ -82,11 +103,6 @@ impl Failure {
 
     pub(crate) fn unreachable(sentence: impl Into<String>) -> Self {
         Self::new(FailureKind::Unreachable, sentence)
-    }
-
-    /// With the application's address before it.
-    pub(crate) fn of(self, target: &impl std::fmt::Display) -> Self {
-        Self::new(self.kind, format!("{target}: {}", self.sentence))
     }
 }
 

@@ -1,7 +1,7 @@
 //! TLS to an application, whose certificate must fit.
 
-use super::message::{Failure, FailureKind, TlsDestination};
-use rustls::{ClientConfig, RootCertStore};
+use super::message::{Failure, FailureKind, MAX_ROOTS, TlsDestination};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::path::{Path, PathBuf};
@@ -40,23 +40,37 @@ pub(super) async fn connect(
     let name = ServerName::try_from(destination.name.clone())
         .map_err(|_| Failure::unreachable(format!("no certificate can be for \"{}\"", destination.name)))?;
     let connected = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    let stream = connected.map_err(|e| failure(&e))?;
+    let stream = connected.map_err(|e| failure(&e, destination))?;
     let spoken = stream.get_ref().1.alpn_protocol();
     // HTTP/1.1 is what is spoken where nothing is said
     match &destination.alpn {
         Some(agreed) if spoken != Some(agreed) && !(spoken.is_none() && agreed == b"http/1.1") => {
-            let agreed = String::from_utf8_lossy(agreed);
-            Err(Failure::unreachable(format!("it does not speak {agreed} (ALPN), which its client does")))
+            Err(other_protocol(destination))
         }
         _ => Ok(stream),
     }
 }
 
+fn other_protocol(destination: &TlsDestination) -> Failure {
+    let agreed = destination.alpn.as_deref().unwrap_or_default();
+    let agreed = String::from_utf8_lossy(agreed);
+    Failure::unreachable(format!("it does not speak \"{agreed}\" (ALPN), which its client does"))
+}
+
 /// What is wrong, by whose fault it is.
-fn failure(e: &std::io::Error) -> Failure {
+fn failure(e: &std::io::Error, destination: &TlsDestination) -> Failure {
     match e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(rustls::Error::InvalidCertificate(why)) => {
+            let why = match why {
+                CertificateError::UnknownIssuer => {
+                    "it does not come from an authority that is trusted".to_owned()
+                }
+                why => why.to_string(),
+            };
             Failure::new(FailureKind::Certificate, format!("its certificate is not accepted: {why}"))
+        }
+        Some(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+            other_protocol(destination)
         }
         Some(e) => Failure::unreachable(format!("TLS: {e}")),
         None => Failure::unreachable(format!("TLS: {e}")),
@@ -84,6 +98,36 @@ fn roots(pem: &[u8], unreadable: Unreadable) -> Result<RootCertStore, Failure> {
         }
     }
     if roots.is_empty() { Err(wrong(&"there is none")) } else { Ok(roots) }
+}
+
+/// Certificates against which no other can be checked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotRoots {
+    /// They are too long.
+    #[error("they have more than {MAX_ROOTS} bytes")]
+    Long,
+    /// A key that is nobody's business.
+    #[error("there is a private key among them")]
+    PrivateKey,
+    /// They cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Whether an application's certificate can be checked against these (PEM).
+pub(crate) fn check_roots(pem: &str) -> Result<(), NotRoots> {
+    if pem.len() > MAX_ROOTS {
+        return Err(NotRoots::Long);
+    }
+    if pem.contains("PRIVATE KEY") {
+        return Err(NotRoots::PrivateKey);
+    }
+    roots(pem.as_bytes(), Unreadable::Refuse).map(drop).map_err(|e| NotRoots::Unreadable(e.to_string()))
+}
+
+/// Whether a certificate can be for this: a host's name, or an address.
+pub(crate) fn is_certificate_name(name: &str) -> bool {
+    name.len() <= 253 && ServerName::try_from(name).is_ok()
 }
 
 /// A file's roots as they were read last.

@@ -4,14 +4,15 @@ use crate::home::{Home, NOW, admin, groups, invitation, name, person};
 use symbolon_crypto::{GatewayName, SecretBytes};
 use symbolon_policy::{AppName, Conditions, Entitlement, EntitlementId, Standing, TemplateName};
 use symbolon_store::{
-    App, CodeHash, InvitationRefusal, InvitationState, NewInvitation, Protocol, Publication, StoreError,
-    TlsClients, TlsEntry, What,
+    App, CodeHash, InvitationRefusal, InvitationState, NewInvitation, OwnCertificate, Protocol, Publication,
+    StoreError, TlsClients, TlsEntry, What,
 };
 
 fn app(named: &str) -> App {
     App {
         name: named.parse().unwrap(),
         target: "tcp:10.0.0.5:5432".parse().unwrap(),
+        certificate: OwnCertificate::default(),
         protocol: Protocol::Postgresql,
         description: "orders and stock".into(),
         template: Some("person".parse().unwrap()),
@@ -39,8 +40,15 @@ pub(crate) async fn applications_are_published_changed_and_withdrawn(home: Home)
         template: None,
         ..app("db")
     };
-    store.put_app(&admin(), &changed, NOW).await.unwrap();
-    assert_eq!(store.app(&changed.name).await.unwrap(), changed);
+    let with_tls = App {
+        target: "tls:db.internal:5433".parse().unwrap(),
+        certificate: OwnCertificate { name: Some("db.example".into()), roots: Some("-----BEGIN".into()) },
+        ..app("db")
+    };
+    for changed in [&with_tls, &changed] {
+        store.put_app(&admin(), changed, NOW).await.unwrap();
+        assert_eq!(store.app(&changed.name).await.unwrap(), *changed);
+    }
     assert_eq!(store.apps().await.unwrap(), [changed.clone(), app("db.office")]);
     store.remove_app(&admin(), &changed.name, NOW).await.unwrap();
     let gone = StoreError::NotFound { what: What::App };

@@ -79,7 +79,7 @@ pub(crate) async fn changes_of_two_nodes_make_one_chain(home: Home) {
 pub(crate) async fn a_store_of_a_newer_program_is_refused_and_left_alone(home: Home) {
     home.open().await.close().await;
     for (intruder, name, known) in
-        [(home.intruder().await, "schema durable", 8), (home.hot_intruder().await, "schema hot", 2)]
+        [(home.intruder().await, "schema durable", 9), (home.hot_intruder().await, "schema hot", 2)]
     {
         let set = "UPDATE meta SET number = number + $1 WHERE name = $2 RETURNING number";
         let newer: i64 = sqlx::query(set).bind(5_i64).bind(name).fetch_one(&intruder).await.unwrap().get(0);
