@@ -23,6 +23,9 @@ pub struct Running {
     farewell: Signal,
 }
 
+/// How long the last lines of a process that has ended may be on their way.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
 #[derive(Debug, Default)]
 struct Log {
     state: Mutex<LogState>,
@@ -134,7 +137,9 @@ impl Running {
     pub fn wait_exit_within(&mut self, limit: Duration) -> Result<ExitStatus> {
         let (child, name) = (&mut self.child, &self.name);
         let status = until(limit, &format!("{name} to end"), || child.try_wait().transpose());
-        Ok(status.with_context(|| self.output())??)
+        let status = status.with_context(|| self.output())??;
+        self.log.wait_whole();
+        Ok(status)
     }
 
     /// Whether the process is still there.
@@ -208,6 +213,13 @@ impl Drop for Running {
 impl Log {
     fn state(&self) -> std::sync::MutexGuard<'_, LogState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until all is read that the process has written. Others may have its outputs too and go on: they are not
+    /// waited for long.
+    fn wait_whole(&self) {
+        let going_on = |state: &mut LogState| state.ended < 2;
+        let _ = self.changed.wait_timeout_while(self.state(), LAST_LINES, going_on);
     }
 
     fn fill(&self, pipe: impl Read) {
