@@ -26,13 +26,13 @@ use crate::entrance::Stranger;
 use crate::node::Shared;
 use crate::pipe::{Fresh, Note, Pipe, PipeEnd};
 use crate::stream::Unreached;
-use admit::{Admission, Refusal, Verdicts};
+use admit::{Admission, Refusal, RefusalKind, Verdicts};
 use live::Most;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use symbolon_policy::AppName;
 use symbolon_session::EndReason;
-use symbolon_tls::{Accepted, HandshakeError, Opening};
+use symbolon_tls::{Accepted, HandshakeError, NotServed, Opening};
 use tokio::net::{TcpListener, TcpStream};
 
 /// A client that may go on, and has a place.
@@ -74,14 +74,22 @@ impl Shared {
         let name = opening.hello().server_name.clone().unwrap_or_default();
         let Some((app, site)) = self.site_of(&name) else {
             tracing::debug!(name, "no application is served under this name");
-            opening.refuse().await;
+            opening.refuse(NotServed::UnknownName).await;
+            return Ok(None);
+        };
+        let Some(site) = site else {
+            opening.refuse(NotServed::OurFault).await;
             return Ok(None);
         };
         let accepted = opening.accept(&site).await?;
         match self.enter_tls(&accepted, &app, source).await {
             Ok((admission, place)) => Ok(Some(Received { accepted, app, admission, place })),
             Err(refusal) => {
-                tracing::debug!(app = %app.name, %source, "TLS client refused: {}", refusal.reason);
+                if refusal.kind == RefusalKind::Failed {
+                    tracing::error!(app = %app.name, %source, "TLS client refused: {}", refusal.reason);
+                } else {
+                    tracing::debug!(app = %app.name, %source, "TLS client refused: {}", refusal.reason);
+                }
                 self.audit_refusal(&source.to_string(), &refusal.reason).await;
                 page::show(accepted, &app, &refusal).await;
                 Ok(None)

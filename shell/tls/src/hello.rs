@@ -11,8 +11,25 @@ const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 /// Its `GSSENCRequest`, which some clients send first: code 1234 5680.
 const GSS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 
-/// An alert of TLS in the clear: the name is none of ours (RFC 6066 §3).
-const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+/// Why a name is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotServed {
+    /// It is none of ours (RFC 6066 §3).
+    UnknownName,
+    /// It should be.
+    OurFault,
+}
+
+impl NotServed {
+    /// An alert of TLS in the clear.
+    const fn alert(self) -> [u8; 7] {
+        let description = match self {
+            Self::UnknownName => 112,
+            Self::OurFault => 80,
+        };
+        [21, 3, 3, 0, 2, 2, description]
+    }
+}
 
 /// What a client said of where it wants to go. Nothing of it is proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +98,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Opening<S> {
     }
 
     /// There is no site of that name: tells the client so.
-    pub async fn refuse(mut self) {
-        tell(&mut self.stream, &UNRECOGNIZED_NAME).await;
+    pub async fn refuse(mut self, why: NotServed) {
+        tell(&mut self.stream, &why.alert()).await;
     }
 
     /// Does the handshake for `site`.

@@ -26,7 +26,7 @@ mod tickets;
 
 pub use error::{HandshakeError, SiteError};
 pub use handshake::Accepted;
-pub use hello::{Hello, Opening};
+pub use hello::{Hello, NotServed, Opening};
 pub use site::{Clients, Site};
 pub use tickets::{TicketKeys, TicketMemory};
 

@@ -126,16 +126,16 @@ impl Sites {
 }
 
 impl Shared {
-    /// The application that TLS clients reach under a name, and how they are met.
-    pub(super) fn site_of(&self, name: &str) -> Option<(App, Site)> {
+    /// The application that TLS clients reach under a name, and how they are met: nothing when there is no
+    /// certificate for it, and the log says why.
+    pub(super) fn site_of(&self, name: &str) -> Option<(App, Option<Site>)> {
         let name = GatewayName::parse(name).ok()?;
         let snapshot = self.desk.present();
         let app = snapshot.apps.values().find(|app| app.tls.as_ref().is_some_and(|tls| tls.name == name))?;
         let wanted = Wanted::of(app)?;
-        Some((app.clone(), self.site(&name, &wanted)?))
+        Some((app.clone(), self.site(&name, &wanted)))
     }
 
-    /// Nothing when there is no certificate for it; the log says why.
     fn site(&self, name: &GatewayName, wanted: &Wanted) -> Option<Site> {
         let issuer = self.issuer().fingerprint();
         let files = self.sites.files.get(name);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use symbolon_crypto::{Secret, SecretBytes};
 use symbolon_provider::crypto;
 use symbolon_record::{Alert, Outgoing, TlsEvent, TlsSession, TlsState};
-use symbolon_tls::{Accepted, Clients, HandshakeError, Opening, Site, TicketKeys};
+use symbolon_tls::{Accepted, Clients, HandshakeError, NotServed, Opening, Site, TicketKeys};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -58,7 +58,7 @@ pub(crate) async fn take(listener: &TcpListener, site: &Site) -> Came {
     let (stream, _) = listener.accept().await.unwrap();
     let opening = Opening::read(stream).await?;
     if opening.hello().server_name.as_deref() != Some(NAME) {
-        opening.refuse().await;
+        opening.refuse(NotServed::UnknownName).await;
         return Err(HandshakeError::NotTls);
     }
     opening.accept(site).await
