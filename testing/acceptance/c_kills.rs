@@ -18,6 +18,8 @@ mod applications;
 mod counts;
 #[path = "c_kills/crowd.rs"]
 mod crowd;
+#[path = "c_kills/faults.rs"]
+mod faults;
 #[path = "c_kills/holder.rs"]
 mod holder;
 #[path = "c_kills/killer.rs"]
