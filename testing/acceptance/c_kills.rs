@@ -9,7 +9,7 @@
 //! SYMBOLON_ACCEPTANCE_FULL=1 cargo xtask acceptance c
 //! ```
 //!
-//! which takes half an hour on two cores, and 20,000 open files (`ulimit -n`). The instants are random; each run says
+//! which takes twenty minutes on two cores, and 20,000 open files (`ulimit -n`). The instants are random; each run says
 //! its seed, and `SYMBOLON_ACCEPTANCE_SEED` repeats the pauses and the choice of victims.
 
 #[path = "c_kills/applications.rs"]
