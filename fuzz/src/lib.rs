@@ -19,6 +19,7 @@ mod gateway;
 mod gss_tokens;
 mod jwt;
 mod kerberos;
+mod ledgers;
 mod mutator;
 mod record_and_wrapped;
 mod registration_messages;
@@ -55,6 +56,7 @@ pub const TARGETS: &[Target] = &[
     jwt::TARGET,
     kerberos::TARGET,
     tls_records::TARGET,
+    ledgers::TARGET,
 ];
 
 /// Feeds `data` to the target called `name`; for the wrappers of cargo-fuzz.

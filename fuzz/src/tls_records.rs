@@ -21,7 +21,7 @@ const CONTENTS: u8 = 1;
 /// A state out of a ledger.
 const STATE: u8 = 2;
 
-const SAID: [&[u8]; 3] = [b"GET / HTTP/1.1\r\n\r\n", b"and a body", b"after a change of keys"];
+pub(crate) const SAID: [&[u8]; 3] = [b"GET / HTTP/1.1\r\n\r\n", b"and a body", b"after a change of keys"];
 
 /// Towards the server and towards the client.
 const SECRETS: [u8; 2] = [5, 6];
@@ -62,7 +62,7 @@ fn keys(suite: TlsSuite, secret: u8) -> (Vec<u8>, [u8; 12], Option<Vec<u8>>) {
     }
 }
 
-fn session(suite: TlsSuite, role: TlsRole) -> TlsSession {
+pub(crate) fn session(suite: TlsSuite, role: TlsRole) -> TlsSession {
     let directions = SECRETS.map(|secret| keys(suite, secret));
     let [up, down] = [0, 1].map(|n| {
         let (key, iv, secret) = &directions[n];
@@ -168,7 +168,7 @@ fn state(bytes: &[u8]) {
     succeeded(&session);
 }
 
-fn conversation(suite: TlsSuite) -> Vec<u8> {
+pub(crate) fn conversation(suite: TlsSuite) -> Vec<u8> {
     let mut client = session(suite, TlsRole::Client);
     let mut bytes = Vec::new();
     for (n, said) in SAID.iter().enumerate() {
