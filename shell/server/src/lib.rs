@@ -63,4 +63,5 @@ pub use front::{TlsCertificate, TlsSettings};
 pub use listeners::{Directory, Listeners};
 pub use node::{Node, is_node_dir};
 pub use relay::RelayProcess;
+pub use symbolon_store::MAX_ROOTS;
 pub use worker::{Order, ReadyWorker, Worker};

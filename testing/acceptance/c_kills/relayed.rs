@@ -129,7 +129,10 @@ fn a_reset_of_an_application_that_wants_tls_is_no_end_in_order() -> Result<()> {
     let own = Own::new()?;
     let stage = own.stage(0)?;
     own.odd(&stage, "resets", Behaviour::Reset)?;
-    demand_reset(&stage, "resets.example")
+    demand_reset(&stage, "resets.example")?;
+    step!("and one that closes without a close_notify, which anybody on the way could have done");
+    own.odd(&stage, "breaks", Behaviour::BreaksOff)?;
+    demand_reset(&stage, "breaks.example")
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub enum Behaviour {
     HalfClose,
     /// Sends a greeting, then resets the connection.
     Reset,
+    /// Sends a greeting, hears something, and closes without the end that TLS wants.
+    BreaksOff,
     /// Reads 4 KiB every 20 ms and answers nothing, so that the sender must be held back.
     SlowReader,
 }
@@ -197,6 +199,11 @@ fn behave(behaviour: Behaviour, mut socket: impl Socket, received: &AtomicUsize)
             // Closing with zero linger sends a reset in place of an orderly end; the greeting must have left first.
             socket.read_exact(&mut buffer[..1])?;
             socket.reset()?;
+        }
+        Behaviour::BreaksOff => {
+            socket.write_all(OddServer::GREETING)?;
+            // what is left unread would make a reset of it
+            socket.read(&mut buffer).map(drop)?;
         }
         Behaviour::SlowReader => count(&mut socket, &mut buffer, received, Duration::from_millis(20))?,
     }

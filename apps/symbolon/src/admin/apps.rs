@@ -1,10 +1,11 @@
 //! `admin apps`: under which name the gateway reaches what.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use symbolon_policy::{AppName, TemplateName};
+use symbolon_server::MAX_ROOTS;
 
 use super::listing::{Details, Done, Listing, rows};
 use super::{Desk, path};
@@ -143,13 +144,12 @@ pub(super) async fn run(desk: &Desk<'_>, command: AppsCommand) -> Outcome {
 async fn add(desk: &Desk<'_>, args: AddArgs) -> Outcome {
     let target = full_target(&args.target);
     let protocol = args.protocol.unwrap_or_else(|| Protocol::of_target(&target)).as_str();
-    let roots =
-        args.app_ca.as_ref().map(|file| std::fs::read_to_string(file).map_err(|e| Complaint::file(file, &e)));
+    let roots = args.app_ca.as_deref().map(read_roots).transpose()?;
     let body = json!({
         "target": target, "protocol": protocol, "description": args.description,
         "template": args.template, "enabled": !args.disabled,
         "tls_name": args.tls_name, "tls_clients": args.tls_clients, "tls_alpn": args.tls_alpn,
-        "app_name": args.app_name, "app_ca": roots.transpose()?,
+        "app_name": args.app_name, "app_ca": roots,
     });
     let answer = desk.node.put(&path(APPS, [args.name.as_str()]), &body).await?;
     let next = desk.paste.node(["admin", "entitlements", "grant", "/people", args.name.as_str()]);
@@ -159,6 +159,17 @@ async fn add(desk: &Desk<'_>, args: AddArgs) -> Outcome {
     );
     desk.global.output().report(&Done::new(answer, sentence).next(next));
     Ok(())
+}
+
+/// Certificates of a file, of which there may be some dozens.
+fn read_roots(file: &Path) -> Outcome<String> {
+    let length = std::fs::metadata(file).map_err(|e| Complaint::file(file, &e))?.len();
+    if length > MAX_ROOTS as u64 {
+        let name = file.display();
+        let complaint = format!("{name} has {length} bytes, and there may be {MAX_ROOTS}");
+        return Err(Complaint::failure(complaint).fix("give the authority of this application alone"));
+    }
+    std::fs::read_to_string(file).map_err(|e| Complaint::file(file, &e))
 }
 
 async fn switch(desk: &Desk<'_>, name: &AppName, enabled: bool, what: &str) -> Outcome {

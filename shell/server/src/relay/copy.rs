@@ -231,3 +231,94 @@ impl AsyncWrite for Side<'_> {
         Poll::Ready(rustix::net::shutdown(self.0, rustix::net::Shutdown::Write).map_err(Into::into))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::pair::pair;
+    use super::*;
+    use std::io::Read as _;
+    use std::os::unix::net::UnixStream as Socket;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+
+    /// More than all buffers on the way hold.
+    const MUCH: usize = 24 << 20;
+
+    /// The worker's end of a connection, and the application's.
+    async fn relayed() -> (TcpStream, Socket) {
+        let (worker, theirs) = pair().await.unwrap();
+        let (application, dialled) = Socket::pair().unwrap();
+        dialled.set_nonblocking(true).unwrap();
+        tokio::spawn(carry(theirs, Application::Unix(UnixStream::from_std(dialled).unwrap())));
+        (worker, application)
+    }
+
+    /// An application that says much, and is closed with something unread or not.
+    async fn says_much(first: &[u8]) -> (usize, io::Result<usize>) {
+        let (mut worker, mut application) = relayed().await;
+        worker.write_all(first).await.unwrap();
+        let unread = !first.is_empty();
+        let says = tokio::task::spawn_blocking(move || {
+            if unread {
+                application.read_exact(&mut [0]).unwrap();
+            }
+            io::Write::write_all(&mut application, &vec![7; MUCH]).unwrap();
+        });
+        // nothing is read before the relay has much to wait for
+        while symbolon_os::tcp_counters(worker.as_fd()).unwrap().unread == 0 {
+            tokio::task::yield_now().await;
+        }
+        let (mut all, mut part) = (0, vec![0; 1 << 16]);
+        let end = loop {
+            match worker.read(&mut part).await {
+                Ok(0) => break Ok(0),
+                Ok(count) => all += count,
+                Err(e) => break Err(e),
+            }
+        };
+        says.await.unwrap();
+        (all, end)
+    }
+
+    #[tokio::test]
+    async fn all_that_was_said_comes_before_the_end_and_before_a_reset() {
+        let (all, end) = says_much(b"").await;
+        assert_eq!((all, end.unwrap()), (MUCH, 0));
+        let (all, end) = says_much(b"two").await;
+        assert_eq!((all, end.unwrap_err().kind()), (MUCH, ErrorKind::ConnectionReset));
+    }
+
+    #[tokio::test]
+    async fn an_application_sees_that_its_client_broke_off_also_while_it_reads_nothing() {
+        let (mut worker, mut application) = relayed().await;
+        let much = vec![7; MUCH];
+        let sends = tokio::time::timeout(Duration::from_millis(300), worker.write_all(&much));
+        assert!(sends.await.is_err(), "nobody reads");
+        super::super::pair::reset_when_closed(&worker).unwrap();
+        drop(worker);
+        let writes = tokio::task::spawn_blocking(move || {
+            let begun = std::time::Instant::now();
+            while io::Write::write_all(&mut application, b"still there?").is_ok() {
+                assert!(begun.elapsed() < Duration::from_secs(20), "it never sees it");
+                std::thread::yield_now();
+            }
+        });
+        writes.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_end_of_one_direction_leaves_the_other() {
+        let (mut worker, mut application) = relayed().await;
+        worker.write_all(b"all of it").await.unwrap();
+        worker.shutdown().await.unwrap();
+        let answers = tokio::task::spawn_blocking(move || {
+            let mut heard = String::new();
+            application.read_to_string(&mut heard).unwrap();
+            io::Write::write_all(&mut application, heard.to_uppercase().as_bytes()).unwrap();
+        });
+        let mut heard = String::new();
+        worker.read_to_string(&mut heard).await.unwrap();
+        answers.await.unwrap();
+        assert_eq!(heard, "ALL OF IT");
+    }
+}
