@@ -10,6 +10,7 @@ use symbolon_acceptance::{
 };
 
 use crate::counts::Counts;
+use crate::crowd::Crowd;
 use crate::killer::{kill, kill_leader, last_words, leader, relays, through_kills};
 use crate::readers::halves_through_kills;
 use crate::stage::{FILES, Stage, Transfer};
@@ -373,6 +374,43 @@ fn a_relay_ends_when_its_holder_is_killed() -> Result<()> {
 /// Whether a process runs; one that waits to be waited for does not.
 fn is_there(pid: u32) -> bool {
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty())
+}
+
+#[test]
+fn connections_on_which_nothing_moves_cost_a_relay_little() -> Result<()> {
+    let counts = Counts::of_this_run();
+    scenario!("{} connections to an application that wants TLS have talked, and rest", counts.connections);
+    let own = Own::new()?;
+    let stage = Stage::before(
+        Storage::behind_tls(&own.certificate, &own.key)?,
+        "tls:127.0.0.1:1",
+        &own.words().each_ref().map(String::as_str),
+        "[limits]\nstranger_secs = 60\n",
+        0,
+    )?;
+    let echo = own.odd(&stage, "echo", Behaviour::Echo)?;
+    let mut first = Talk::by_tls(&stage.front, "echo.example", &["-quiet"])?;
+    let relay = relays(&stage.front.gateway)?.pop().context("no relay")?;
+    let before = resident(relay)?;
+    let place = format!("tls:{}:echo.example", stage.front.port);
+    let mut crowd = Crowd::start(&stage.front, counts.connections, &[place])?;
+    crowd.round()?;
+    let each = resident(relay)?.saturating_sub(before) / counts.connections;
+    step!("{each} KiB each");
+    ensure!(each < MOST_AT_REST, "{each} KiB for a connection that rests");
+    first.say()?;
+    ensure!(echo.connections() == counts.connections + 1, "{} connections", echo.connections());
+    crowd.stop()
+}
+
+/// KiB of a connection at rest: its TLS session, mostly, and less than one of the two buffers that others have.
+const MOST_AT_REST: usize = 48;
+
+/// KiB of a process that are in memory.
+fn resident(pid: u32) -> Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    line.split_whitespace().next().context("no figure")?.parse().context("VmRSS")
 }
 
 #[test]
