@@ -1,6 +1,6 @@
 //! Many clients at once, and one that waits for an answer.
 
-use super::client::{AT_ONCE, connect, connect_here};
+use super::client::{AT_ONCE, connect_here};
 use super::servers::{Server, Site, Symbolon};
 use crate::backend;
 use crate::measure::{ROUNDS, Samples};
@@ -8,11 +8,11 @@ use crate::report::{Report, Target};
 use anyhow::Result;
 use rustls::ClientConfig;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// Clients that download at once, for how long, and how long before that.
 const CLIENTS: usize = 64;
@@ -26,11 +26,11 @@ const ECHO: usize = 100;
 pub(super) fn run(report: &mut Report) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let site = Site::new()?;
-    let application = runtime.block_on(backend::start())?;
+    let application = pours()?;
     let ours = Symbolon::start(&site, application, "")?.into_server("TLS port");
     let pipe = Server::pipe(&site, application)?;
     for (server, target) in [(&ours, Target::AtMost(20.0)), (&pipe, Target::None)] {
-        let shares = runtime.block_on(shares(&site.client, server.address))?;
+        let shares = shares(&site.client, server.address)?;
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
         let furthest = shares.iter().map(|share| (share / mean - 1.0).abs()).fold(0.0, f64::max);
         let name = format!("{CLIENTS} downloads at once, {}: share furthest from the mean", server.name);
@@ -38,29 +38,51 @@ pub(super) fn run(report: &mut Report) -> Result<()> {
         let rate = mean * shares.len() as f64 / DOWNLOAD.as_secs_f64() / 1e6;
         report.value(format!("the same, {}: all together", server.name), rate, "MB/s", Target::None);
     }
+    drop((ours, pipe));
+    let application = runtime.block_on(backend::start())?;
+    let ours = Symbolon::start(&site, application, "")?.into_server("TLS port");
+    let pipe = Server::pipe(&site, application)?;
     echoes(report, &site, application, [&ours, &pipe])
 }
 
-/// How many bytes each got in the same time.
-async fn shares(config: &Arc<ClientConfig>, address: SocketAddr) -> Result<Vec<f64>> {
+/// How many bytes each got in the same time. Clients and application have a thread for each connection, so that the
+/// kernel shares the processors among them: who is unfair is the server.
+fn shares(config: &Arc<ClientConfig>, address: SocketAddr) -> Result<Vec<f64>> {
     let counts: Vec<Arc<AtomicU64>> = (0..CLIENTS).map(|_| Arc::default()).collect();
-    let mut clients = tokio::task::JoinSet::new();
+    let over = Arc::new(AtomicBool::new(false));
     for count in &counts {
-        let count = count.clone();
-        let mut tls = connect(config, address).await?;
-        tls.write_all(&backend::send(u64::MAX)).await?;
-        clients.spawn(async move {
+        let (count, over) = (count.clone(), over.clone());
+        let mut tls = connect_here(config, address)?;
+        tls.flush()?;
+        thread::spawn(move || {
             let mut buffer = vec![0; AT_ONCE];
-            while let Ok(got @ 1..) = tls.read(&mut buffer).await {
+            while let Ok(got @ 1..) = tls.read(&mut buffer) {
                 count.fetch_add(got as u64, Ordering::Relaxed);
+                if over.load(Ordering::Relaxed) {
+                    return;
+                }
             }
         });
     }
     let now = || counts.iter().map(|count| count.load(Ordering::Relaxed)).collect::<Vec<_>>();
-    tokio::time::sleep(BEFORE).await;
+    thread::sleep(BEFORE);
     let before = now();
-    tokio::time::sleep(DOWNLOAD).await;
-    Ok(now().iter().zip(before).map(|(after, before)| (after - before) as f64).collect())
+    thread::sleep(DOWNLOAD);
+    let after = now();
+    over.store(true, Ordering::Relaxed);
+    Ok(after.iter().zip(before).map(|(after, before)| (after - before) as f64).collect())
+}
+
+/// An application that sends without end to who comes.
+fn pours() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        for mut client in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || while client.write_all(&[7; AT_ONCE]).is_ok() {});
+        }
+    });
+    Ok(address)
 }
 
 /// Direct, through us, and through the others in turn.
