@@ -22,9 +22,10 @@ pub(crate) use note::{Note, Owner};
 
 use crate::live::Counters;
 use keeper::Hold;
+use std::num::NonZero;
 use std::os::fd::AsFd as _;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use symbolon_os::MemoryFile;
 use symbolon_record::Alert;
@@ -32,7 +33,7 @@ use symbolon_session::EndReason;
 use symbolon_session::ledger::{Carrier, Ended, Interest, STREAM_END, TlsProtection};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 use turn::Turn;
 
@@ -45,6 +46,14 @@ const HALF_CLOSED: Duration = Duration::from_secs(60);
 
 /// After how much silence the memory of the rings is given back. To map it again costs as much as some records.
 const REST_AFTER: Duration = Duration::from_secs(1);
+
+/// As many connections that have more to do are worked on at once as there are threads, and they have their turns one
+/// after the other, whichever thread they are on: each thread shares its time fairly, but one has more connections than
+/// another.
+static TURNS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Semaphore::new(threads)
+});
 
 /// How a connection ended.
 pub(crate) enum PipeEnd {
@@ -107,6 +116,7 @@ impl Pipe {
     ) -> PipeEnd {
         let mut told = None;
         let mut patience = None;
+        let mut has_more = false;
         let ended = loop {
             if told.is_none() {
                 match cut.try_recv() {
@@ -118,12 +128,19 @@ impl Pipe {
                     }
                 }
             }
-            let turn = self.turn();
+            let turn = {
+                let _in_turn = if has_more { Some(TURNS.acquire().await) } else { None };
+                self.turn()
+            };
             self.count(counters);
             match turn {
                 Turn::Ended(ended) => break ended,
-                Turn::Busy => tokio::task::yield_now().await,
+                Turn::Busy => {
+                    has_more = true;
+                    tokio::task::yield_now().await;
+                }
                 Turn::Waits(interest) => {
+                    has_more = false;
                     let cut = async {
                         match told {
                             None => (&mut *cut).await.unwrap_or(EndReason::InternalError),
