@@ -62,6 +62,8 @@ pub struct HolderSettings {
     pub listeners: Vec<OwnedFd>,
     /// When a connection is ended that kills its workers.
     pub breaker: BreakerRules,
+    /// How long a worker may take until it is ready.
+    pub start_within: Duration,
     /// How long a worker that was told to stop may take.
     pub stop_within: Duration,
 }
@@ -273,7 +275,9 @@ impl Holder {
                 // room may also come of other processes' taking their descriptors
                 no_longer(now + Duration::from_millis(10));
             }
-            if let Stage::Stopping { until } | Stage::Silent { until } = worker.stage {
+            if let Stage::Starting { until } | Stage::Stopping { until } | Stage::Silent { until } =
+                worker.stage
+            {
                 no_longer(until);
             }
             // a socket that hung up would wake us again and again

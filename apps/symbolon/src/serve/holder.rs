@@ -18,6 +18,9 @@ use crate::{interrupt, notify};
 /// One that leads, and one that is ready to.
 const WORKERS: usize = 2;
 
+/// How long a worker may take until it is ready: a large store's schema may have to be changed first.
+const START_WITHIN: Duration = Duration::from_secs(300);
+
 /// How long a worker may take to tell its clients that the node stops: longer than it lets streams go on.
 const STOP_WITHIN: Duration = Duration::from_secs(12);
 
@@ -42,6 +45,7 @@ pub(super) fn run(global: &Global, config: &NodeConfig, paste: &Paste, signals: 
         workers: WORKERS,
         listeners: listeners.into_descriptors(),
         breaker: BreakerRules::default(),
+        start_within: START_WITHIN,
         stop_within: STOP_WITHIN,
     };
     let holder = Holder::new(settings).map_err(|e| no_holder(&e))?;
@@ -219,6 +223,7 @@ impl Turning<'_> {
                 tracing::debug!(?worker, before, pid = self.holder.pid(*worker), "worker leads");
             }
             Event::Nonsense { worker, what } => tracing::error!(?worker, "a worker says nonsense: {what}"),
+            Event::DidNotStart(worker) => tracing::warn!(?worker, "a worker is not ready in time: killed"),
             Event::DidNotStop(worker) => tracing::warn!(?worker, "a worker does not stop: killed"),
             Event::Died { worker, death, connections, .. } => {
                 self.died(*death)?;

@@ -52,6 +52,8 @@ pub enum Event {
         /// What was wrong.
         what: &'static str,
     },
+    /// A worker was not ready in time, and is killed.
+    DidNotStart(WorkerId),
     /// A worker did not stop in time, and is killed.
     DidNotStop(WorkerId),
     /// A worker is dead, and so many connections wait for the next.

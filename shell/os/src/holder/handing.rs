@@ -36,7 +36,7 @@ impl Holder {
     /// Whether a worker that is there, or will be, may carry what others were unable to.
     pub(super) fn somebody_may_be_able(&self, id: HeldId) -> bool {
         let Some(held) = self.table.get(id) else { return false };
-        let waiting = |worker: &Worker| matches!(worker.stage, Stage::Starting | Stage::Ready);
+        let waiting = |worker: &Worker| matches!(worker.stage, Stage::Starting { .. } | Stage::Ready);
         self.workers.iter().any(|(number, worker)| waiting(worker) && held.can(*number, worker.generation))
             || self.workers.len() < self.settings.workers && held.can(WorkerId(u32::MAX), self.generation)
     }

@@ -60,7 +60,7 @@ impl Holder {
                 self.past.ready = true;
                 self.past.leaders += u64::from(self.leader == Some(from));
                 // one that was told to stop meanwhile will
-                if worker.stage == Stage::Starting {
+                if matches!(worker.stage, Stage::Starting { .. }) {
                     worker.stage = Stage::Ready;
                     self.respawn.succeeded();
                     self.events.push(Event::Ready(from));
@@ -93,7 +93,7 @@ impl Holder {
     /// long as it lives, so nobody else was ever told that it may.
     pub(super) fn hold(&mut self, from: WorkerId, token: u64, message: Message) -> Result<(), &'static str> {
         let Some(worker) = self.workers.get_mut(&from) else { return Ok(()) };
-        if worker.stage == Stage::Starting {
+        if matches!(worker.stage, Stage::Starting { .. }) {
             return Err("a connection before it was ready");
         }
         if self.leader != Some(from) {

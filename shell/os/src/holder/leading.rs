@@ -18,7 +18,7 @@ impl Holder {
         let may = self
             .workers
             .iter_mut()
-            .filter(|(_, worker)| matches!(worker.stage, Stage::Starting | Stage::Ready));
+            .filter(|(_, worker)| matches!(worker.stage, Stage::Starting { .. } | Stage::Ready));
         let next = may.min_by_key(|(id, worker)| (Reverse((worker.is_ready(), worker.generation)), **id));
         if let Some((&id, worker)) = next {
             let before = self.past.leaders;

@@ -16,8 +16,8 @@ use std::time::Duration;
 /// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// It was begun and did not say anything.
-    Starting,
+    /// It was begun and did not say anything; after this time since the holder began it is killed.
+    Starting { until: Duration },
     /// It leads, or waits until it does.
     Ready,
     /// It was told to stop; after this time since the holder began it is killed.
@@ -61,6 +61,7 @@ impl Worker {
         family: &FamilyKey,
         relay: BorrowedFd<'_>,
         listeners: &[OwnedFd],
+        until: Duration,
     ) -> io::Result<Self> {
         let (socket, theirs) = pass::pair()?;
         let in_hand = InHand::file()?;
@@ -72,7 +73,7 @@ impl Worker {
         Ok(Self {
             pid,
             generation,
-            stage: Stage::Starting,
+            stage: Stage::Starting { until },
             proved: false,
             load: 0,
             letters: VecDeque::new(),

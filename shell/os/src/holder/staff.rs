@@ -19,7 +19,7 @@ impl Holder {
         // one that is dying is replaced when it is dead: only then is it known how
         let is_present = |worker: &&Worker| {
             worker.generation == self.generation
-                && matches!(worker.stage, Stage::Starting | Stage::Ready | Stage::Silent { .. })
+                && matches!(worker.stage, Stage::Starting { .. } | Stage::Ready | Stage::Silent { .. })
         };
         let present = self.workers.values().filter(is_present).count();
         let settings = &self.settings;
@@ -27,7 +27,9 @@ impl Holder {
             return;
         }
         let relay = self.relays.asking.as_fd();
-        match Worker::begin(&settings.program, self.generation, &self.family, relay, &settings.listeners) {
+        let until = now + settings.start_within;
+        let (program, listeners) = (&settings.program, &settings.listeners);
+        match Worker::begin(program, self.generation, &self.family, relay, listeners, until) {
             Ok(worker) => {
                 let id = WorkerId(self.next_worker);
                 self.next_worker += 1;
@@ -51,11 +53,15 @@ impl Holder {
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             match worker.stage {
-                Stage::Starting if worker.generation != generation => self.tell_to_stop(id, false),
+                Stage::Starting { .. } if worker.generation != generation => self.tell_to_stop(id, false),
                 Stage::Ready if enough && worker.generation != generation => self.tell_to_stop(id, false),
                 Stage::Stopping { until } | Stage::Silent { until } if until <= now => {
                     worker.condemn();
                     self.events.push(Event::DidNotStop(id));
+                }
+                Stage::Starting { until } if until <= now => {
+                    worker.condemn();
+                    self.events.push(Event::DidNotStart(id));
                 }
                 _ => {}
             }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use symbolon_wire::{Reader, WireError, Writer};
 
 /// The version of the list; a program refuses what it does not know, and the former goes on.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 impl Holder {
     /// Replaces this program by `command` in the same process, which finds the list of what is held as
@@ -83,7 +83,9 @@ impl Holder {
         w.u64(self.past.leaders);
         self.settings.program.encode(&mut w);
         w.u32(u32::try_from(self.settings.workers).unwrap_or(u32::MAX));
-        w.u64(u64::try_from(self.settings.stop_within.as_millis()).unwrap_or(u64::MAX));
+        for time in [self.settings.start_within, self.settings.stop_within] {
+            w.u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        }
         let breaker = self.settings.breaker;
         w.u32(breaker.crashes);
         w.u64(u64::try_from(breaker.within.as_millis()).unwrap_or(u64::MAX));
@@ -125,6 +127,7 @@ impl Holder {
         let past = Past { ready: r.flag()?, leaders: r.u64()? };
         let program = WorkerProgram::decode(r)?;
         let wanted = r.u32()? as usize;
+        let start_within = Duration::from_millis(r.u64()?);
         let stop_within = Duration::from_millis(r.u64()?);
         let breaker = super::BreakerRules {
             crashes: r.u32()?,
@@ -138,7 +141,7 @@ impl Holder {
         }
         let mut workers = BTreeMap::new();
         for _ in 0..r.u32()? {
-            workers.insert(WorkerId(r.u32()?), Worker::decode(r, stop_within)?);
+            workers.insert(WorkerId(r.u32()?), Worker::decode(r, start_within, stop_within)?);
         }
         let relays = Relays::decode(r, stop_within)?;
         for _ in 0..r.u32()? {
@@ -155,8 +158,15 @@ impl Holder {
         if leader.is_some_and(|leader| !workers.contains_key(&leader)) {
             return Err(WireError::BadValue("a leader that is no worker").into());
         }
-        let settings =
-            HolderSettings { program, relay: None, workers: wanted, listeners, breaker, stop_within };
+        let settings = HolderSettings {
+            program,
+            relay: None,
+            workers: wanted,
+            listeners,
+            breaker,
+            start_within,
+            stop_within,
+        };
         let (respawn, since) = (Respawn::default(), Instant::now());
         let events = Vec::new();
         Ok(Self {
@@ -276,7 +286,7 @@ impl Worker {
         w.u32(self.pid);
         w.u32(self.generation);
         w.u8(match self.stage {
-            Stage::Starting => 0,
+            Stage::Starting { .. } => 0,
             Stage::Ready => 1,
             Stage::Stopping { .. } => 2,
             Stage::Silent { .. } => 3,
@@ -298,12 +308,12 @@ impl Worker {
         Ok(())
     }
 
-    fn decode(r: &mut Reader<'_>, stop: Duration) -> Result<Self, ListError> {
+    fn decode(r: &mut Reader<'_>, start: Duration, stop: Duration) -> Result<Self, ListError> {
         let (pid, generation) = (r.u32()?, r.u32()?);
         let stage = match r.u8()? {
-            0 => Stage::Starting,
-            1 => Stage::Ready,
             // the time begins anew
+            0 => Stage::Starting { until: start },
+            1 => Stage::Ready,
             2 => Stage::Stopping { until: stop },
             3 => Stage::Silent { until: stop },
             4 => Stage::Condemned,

@@ -228,6 +228,25 @@ fn a_worker_that_does_not_stop_or_only_hangs_up_is_killed() {
 }
 
 #[test]
+fn a_worker_that_is_not_ready_in_time_is_killed_and_the_next_is_begun() {
+    let mut settings = settings(worker("is never ready", &[]), 1);
+    settings.start_within = Duration::from_millis(50);
+    let mut holder = Holder::new(settings).unwrap();
+    let mut told = vec![];
+    turn_until(&mut holder, |event| {
+        match event {
+            Event::Begun { .. } => told.push("begun"),
+            Event::DidNotStart(_) => told.push("not ready"),
+            Event::Died { never_ready: true, .. } => told.push("dead"),
+            _ => {}
+        }
+        told.len() == 4
+    });
+    assert_eq!(told, ["begun", "not ready", "dead", "begun"]);
+    holder.kill();
+}
+
+#[test]
 fn workers_that_die_young_are_begun_less_and_less_often() {
     let mut holder = Holder::new(settings(worker("dies young", &[]), 1)).unwrap();
     let (begun, mut times) = (Instant::now(), 0);

@@ -66,6 +66,7 @@ pub(crate) fn settings(program: WorkerProgram, workers: usize) -> HolderSettings
         workers,
         listeners: vec![],
         breaker: symbolon_os::BreakerRules::default(),
+        start_within: std::time::Duration::from_secs(10),
         stop_within: std::time::Duration::from_secs(10),
     }
 }
