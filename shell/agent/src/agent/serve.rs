@@ -75,7 +75,10 @@ async fn command(shared: &Arc<Shared>, stream: UnixStream) -> std::io::Result<()
         }
         let result = match line.request {
             Request::Status => Ok(Reply::Status(Box::new(shared.status()))),
-            Request::Ls => Ok(Reply::Destinations(shared.destinations())),
+            Request::Ls => {
+                shared.configuration_on_its_way().await;
+                Ok(Reply::Destinations(shared.destinations()))
+            }
             Request::WhoAmI => shared.whoami().map(|who| Reply::WhoAmI(Box::new(who))),
             Request::StreamEnd { stream } => shared.stream_end(stream).await.map(|()| Reply::Done),
             Request::Place { place } => report::place(&place).map(|place| {
@@ -160,6 +163,7 @@ async fn listen(
     address: Option<SocketAddr>,
 ) -> Result<(AppName, TcpListener, SocketAddr), AgentError> {
     let app = app_name(app)?;
+    shared.configuration_on_its_way().await;
     shared.check_destination(&app)?;
     let address = address.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
     if !address.ip().is_loopback() {

@@ -25,6 +25,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Problems that are remembered for `status`.
 const MAX_PROBLEMS: usize = 16;
 
+/// How long the first configuration may take after a sign-in.
+const CONFIGURATION_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long a stream waits for the session to be there and for a number.
 const NUMBER_PATIENCE: Duration = Duration::from_secs(15);
 
@@ -294,6 +297,14 @@ impl Shared {
             if changed.changed().await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Waits for the configuration that follows a sign-in at once; not for a gateway that is away.
+    pub(crate) async fn configuration_on_its_way(&self) {
+        if self.state().link == Link::Connected {
+            // without it the gateway decides when a stream is opened
+            let _ = timeout(CONFIGURATION_PATIENCE, self.first_configuration()).await;
         }
     }
 
