@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::{
-    Authority, Finished, Front, HttpServer, LIMIT, Machine, Postgres, Running, finish, free_port, program,
-    scenario, step, until,
+    Authority, Finished, Front, HttpServer, LIMIT, Machine, Postgres, Running, curl, finish, free_port,
+    program, scenario, step, until,
 };
 
 const GREETING: &str = "hello from behind the gateway";
@@ -99,6 +99,36 @@ fn a_right_that_is_withdrawn_ends_the_connection_with_an_alert() -> Result<()> {
     }
     let open = front.gateway.admin_json(&["connections", "list"])?;
     ensure!(open["connections"].as_array().is_some_and(Vec::is_empty), "{open}");
+    Ok(())
+}
+
+#[test]
+fn the_node_tells_how_it_is() -> Result<()> {
+    scenario!("an operator's curl asks for metrics before and after Ann's, and a worker is killed");
+    let port = free_port()?;
+    let front = Front::start(&format!("[metrics]\nlisten = \"127.0.0.1:{port}\""))?;
+    let web = HttpServer::start()?;
+    let target = format!("127.0.0.1:{}", web.port());
+    front.publish("web", &target, "http", &["--tls-name", "app.example", "--tls-clients", "anyone"])?;
+    let ask = |path: &str| curl(&format!("http://127.0.0.1:{port}{path}"), &["--fail"]);
+    let told = |name: &str| -> Option<f64> {
+        let text = ask("/metrics").ok()?.text();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+    };
+    for path in ["/healthz", "/readyz"] {
+        ensure!(ask(path)?.success()?.text() == "ok", "{path}");
+    }
+    ensure!(told("symbolon_tls_connections_total") == Some(0.0), "{}", ask("/metrics")?.text());
+    let answer = front.curl("app.example", None, &[])?.success()?.text();
+    let down = "symbolon_traffic_bytes_total{direction=\"down\"}";
+    until(LIMIT, "the answer to be counted", || (told(down)? >= answer.len() as f64).then_some(()))?;
+    ensure!(told("symbolon_tls_connections_total") == Some(1.0) && told("symbolon_apps") == Some(1.0));
+    ensure!(told("process_open_fds").is_some_and(|open| open > 10.0), "{}", ask("/metrics")?.text());
+    ensure!(ask("/metrics")?.text().ends_with("# EOF"), "OpenMetrics has an end");
+    step!("the next worker tells it");
+    front.gateway.admin(&["upgrade"])?;
+    until(LIMIT, "the next worker", || told("symbolon_successions").filter(|&n| n >= 1.0))?;
+    ensure!(ask("/readyz")?.success()?.text() == "ok");
     Ok(())
 }
 

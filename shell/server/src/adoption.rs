@@ -19,6 +19,7 @@ impl Shared {
     /// Carries a connection on that the holder handed over.
     pub(crate) fn adopt(self: &Arc<Self>, held: HeldConnection) {
         let Some(Adopted { pipe, note, times }) = Pipe::adopt(&self.keeper, held) else { return };
+        self.metrics.adopted.inc();
         let adopted = Adoption { times, at: now() };
         tracing::info!(app = %note.app, source = %note.source, times, "connection goes on");
         let shared = self.clone();
@@ -44,7 +45,7 @@ impl Shared {
     ) {
         let (cut, mut cut_received) = oneshot::channel();
         let counters = Arc::new(Counters::default());
-        let running = pipe.run(&mut cut_received, &counters);
+        let running = pipe.run(&mut cut_received, &counters, &self.metrics.traffic);
         tokio::pin!(running);
         let app = note.app.clone();
         let returning =

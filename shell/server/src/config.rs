@@ -1,5 +1,6 @@
 use crate::credentials::CredentialSettings;
 use crate::front::TlsSettings;
+use crate::metrics::MetricsSettings;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,9 @@ pub struct NodeConfig {
     /// The port for TLS clients that know nothing of ours; they are not served without.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
+    /// Where the node tells how it is; it does not without.
+    #[serde(default)]
+    pub metrics: Option<MetricsSettings>,
     /// Whether connections outlive the process that carries them. Their keys lie in memory that the processes of this
     /// node share, sealed; without, they end with their process.
     #[serde(default = "default_carry_on")]
@@ -77,6 +81,7 @@ impl NodeConfig {
             publish_key_sets: None,
             credentials: CredentialSettings::default(),
             tls: None,
+            metrics: None,
             carry_on: default_carry_on(),
             limits: Limits::default(),
         }

@@ -105,6 +105,7 @@ impl Shared {
 
     /// Writes down that somebody at `source` was refused; of a flood only so many a second.
     pub(crate) async fn audit_refusal(&self, source: &str, reason: &str) {
+        self.metrics.refusals.inc();
         if self.refusals.exceeds(now()) {
             self.refusals_unwritten.fetch_add(1, Ordering::Relaxed);
             return;

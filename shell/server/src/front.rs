@@ -134,6 +134,7 @@ impl Shared {
             Ok(pipe) => pipe,
             Err(e) => return tracing::error!(app = %app_name, %source, "TLS connection not carried: {e}"),
         };
+        self.metrics.tls_connections.inc();
         match place.user() {
             Some(user) => tracing::info!(app = %app_name, user, %source, "TLS connection opened"),
             // whom nobody knows shall not fill the log
@@ -150,7 +151,7 @@ impl Shared {
         app_name: &AppName,
         source: IpAddr,
     ) {
-        match pipe.run(&mut place.cut, &place.counters).await {
+        match pipe.run(&mut place.cut, &place.counters, &self.metrics.traffic).await {
             PipeEnd::Finished => tracing::debug!(app = %app_name, %source, "TLS connection finished"),
             PipeEnd::Cut(reason) => {
                 tracing::info!(app = %app_name, %source, ?reason, "TLS connection cut");

@@ -34,6 +34,7 @@ mod lapsed;
 mod listeners;
 mod live;
 mod meter;
+mod metrics;
 mod node;
 mod notes;
 mod passwords;
@@ -61,6 +62,7 @@ pub use credentials::{
 pub use error::NodeError;
 pub use front::{TlsCertificate, TlsSettings};
 pub use listeners::{Directory, Listeners};
+pub use metrics::MetricsSettings;
 pub use node::{Node, is_node_dir};
 pub use relay::RelayProcess;
 pub use symbolon_store::MAX_ROOTS;

@@ -12,6 +12,7 @@ use crate::keys::NodeKeys;
 use crate::listeners::{self, Directory, Listeners};
 use crate::live::LiveSessions;
 use crate::meter::Meter;
+use crate::metrics::{self, Metrics};
 use crate::notes::Notes;
 use crate::passwords::Passwords;
 use crate::pipe::Keeper;
@@ -80,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) informed: watch::Sender<bool>,
     /// The part of the node that stopped unasked, and why.
     pub(crate) failure: watch::Sender<Option<(&'static str, String)>>,
+    pub(crate) metrics: Metrics,
     pub(crate) notes: Notes,
     pub(crate) published: Published,
     /// The statement that another issuer follows.
@@ -128,6 +130,7 @@ impl Prepared {
         let crypto = symbolon_provider::crypto();
         let default_template = TemplateName::parse(&config.template)
             .map_err(|e| NodeError::Config(format!("template = \"{}\": {e}", config.template)))?;
+        metrics::check(config.metrics.as_ref())?;
         let keys = NodeKeys::load_or_make(&config, now())?;
         let (first_start, node_id) = (keys.first_start, keys.node_id);
         let options = StoreOptions::shared(config.home().join("store"));
@@ -160,6 +163,7 @@ impl Prepared {
             informed: watch::Sender::new(false),
             failure: watch::Sender::new(None),
             notes: Notes::default(),
+            metrics: Metrics::new(),
             published: Published::default(),
             issuer_change: RwLock::default(),
             revocation_list: RwLock::default(),
@@ -234,6 +238,9 @@ impl Prepared {
         if let Some((address, listener)) = tls {
             tracing::info!(%address, "TLS clients are served");
             node.run_part("the TLS port", shared.clone().serve_tls(listener));
+        }
+        if let Some(metrics) = &shared.config.metrics {
+            node.run_part("metrics", shared.clone().tell_metrics(metrics.listen));
         }
         node.run_part("the door", shared.clone().accept(clients));
         node.run_part("upkeep", shared.clone().look_after());

@@ -21,6 +21,7 @@ pub(crate) use keeper::Keeper;
 pub(crate) use note::{Note, Owner};
 
 use crate::live::Counters;
+use crate::metrics::Traffic;
 use keeper::Hold;
 use std::num::NonZero;
 use std::os::fd::AsFd as _;
@@ -113,7 +114,10 @@ impl Pipe {
         mut self,
         cut: &mut oneshot::Receiver<EndReason>,
         counters: &Counters,
+        traffic: &Traffic,
     ) -> PipeEnd {
+        // what passed before this worker had it
+        self.count(counters);
         let mut told = None;
         let mut patience = None;
         let mut has_more = false;
@@ -132,7 +136,9 @@ impl Pipe {
                 let _in_turn = if has_more { Some(TURNS.acquire().await) } else { None };
                 self.turn()
             };
-            self.count(counters);
+            let (up, down) = self.count(counters);
+            traffic.up.inc_by(up);
+            traffic.down.inc_by(down);
             match turn {
                 Turn::Ended(ended) => break ended,
                 Turn::Busy => {
@@ -173,10 +179,14 @@ impl Pipe {
         }
     }
 
-    fn count(&self, counters: &Counters) {
+    /// Says how much passed, and returns how much since the last time: up, down.
+    fn count(&self, counters: &Counters) -> (u64, u64) {
         let entry = self.carrier.entry();
-        counters.up.store(entry.to_application.written.wrapping_sub(self.base.0), Ordering::Relaxed);
-        counters.down.store(entry.to_client.taken.wrapping_sub(self.base.1), Ordering::Relaxed);
+        let up = entry.to_application.written.wrapping_sub(self.base.0);
+        let down = entry.to_client.taken.wrapping_sub(self.base.1);
+        let before = (&counters.up, &counters.down);
+        let before = (before.0.swap(up, Ordering::Relaxed), before.1.swap(down, Ordering::Relaxed));
+        (up.saturating_sub(before.0), down.saturating_sub(before.1))
     }
 
     fn rest(&mut self) {

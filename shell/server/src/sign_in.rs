@@ -160,6 +160,7 @@ impl Shared {
         }
         tracing::info!(user = %user.subject.name, session = %state.id, source = %connection.source(), with = %class, by = %method,
             "signed in");
+        self.metrics.signed_in(&method.to_string());
         let live = self.live.insert(LiveSession::new(self.gateway.crypto, state, epoch, connection.source()));
         if let Some(second) = second {
             connection.send(FrameKind::ContextSecond, second).await?;

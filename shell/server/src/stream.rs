@@ -90,6 +90,7 @@ impl Shared {
         }
         tracing::info!(session = %id, user = %session.user_name(), %app, number = claimed.number(),
             source = %connection.source(), origin = %claimed.request().origin, "stream opened");
+        self.metrics.streams.inc();
         let number = claimed.number();
         let (body, records) = claimed.accept(&mut SystemEntropy).map_err(internal)?;
         connection.send(FrameKind::StreamReply, body).await?;
@@ -180,7 +181,10 @@ impl OpenStream {
         let app = path.app();
         let note = Note::new(app.clone(), source, now(), Owner::Stream { session, number });
         match Pipe::begin(&shared.keeper, Fresh { state: &state, client, application, note }) {
-            Ok(pipe) => tell(session, app, pipe.run(&mut place.cut, &place.counters).await),
+            Ok(pipe) => {
+                let end = pipe.run(&mut place.cut, &place.counters, &shared.metrics.traffic).await;
+                tell(session, app, end);
+            }
             Err(e) => tracing::error!(%session, %app, "stream not carried: {e}"),
         }
     }
