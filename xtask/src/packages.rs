@@ -37,6 +37,8 @@ const NEEDED: &[Package] = &[
     program("nghttp2-server", "nghttpd", "an application that speaks HTTP/2"),
     program("openssl", "openssl", "an outsider that reads our certificates"),
     program("sqlite3", "sqlite3", "an outsider that reads the embedded store"),
+    program("redis-server", "redis-server", "a server for the hot records of a store"),
+    program("redis-tools", "redis-cli", "an outsider that looks into it"),
     program("util-linux", "setsid", "a terminal of its own for PIN prompts"),
     program("iproute2", "ip", "network namespaces, and `ss` for open connections"),
     program("faketime", "faketime", "clocks that are wrong"),

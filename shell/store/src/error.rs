@@ -137,6 +137,13 @@ pub enum StoreError {
     /// A sealed value does not open: wrong node key, or the value was altered or moved.
     #[error("a sealed value does not open with this node's key")]
     Sealed,
+    /// The server of the hot records cannot be reached, or did not answer in time. What was asked may have
+    /// been done all the same: ask what is so, or refuse.
+    #[error("the hot store does not answer: {0}")]
+    Unreachable(String),
+    /// Fewer replicas than the operator wants have it. It may be done, and may be lost with the server.
+    #[error("the hot store has fewer replicas in step than it should")]
+    NotReplicated,
     /// Anything else, in the engine's words.
     #[error("store: {0}")]
     Other(String),

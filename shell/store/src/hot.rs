@@ -122,7 +122,7 @@ pub enum SessionsOf {
 pub struct Swept {
     /// Sessions whose time was over.
     pub sessions: u64,
-    /// Replay keys whose time was over.
+    /// Replay keys whose time was over, where the engine does not forget them by itself.
     pub replay_keys: u64,
 }
 

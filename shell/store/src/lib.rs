@@ -2,12 +2,13 @@
 //! What must be remembered: the directory, the catalogue, live sessions, and who did what.
 //!
 //! ```text
-//!                  Store                                SqlHotStore (trait HotStore)
+//!                  Store                                   Hot (trait HotStore)
 //!   users, registrations, passwords, invitations,    live sessions (epoch, owner, sealed state),
 //!   apps, entitlements, templates, certificates,      notices to nodes, replay cache
 //!   settings, audit
 //!            │ durable.db, fsync per commit                  │ hot.db, survives kill -9
-//!            └──────────── or one PostgreSQL database ───────┘
+//!            ├──────────── or one PostgreSQL database ───────┤
+//!                                                            └── or a Redis or Valkey server
 //! ```
 //! The same SQL text runs on SQLite and PostgreSQL. Every change of a durable record names its
 //! [`Actor`] and writes its row of the hash-chained audit in the same transaction, so that nothing
@@ -25,6 +26,8 @@ mod chain;
 mod engine;
 mod error;
 mod hot;
+mod hot_any;
+mod hot_redis;
 mod hot_sql;
 mod ids;
 mod invitations;
@@ -51,6 +54,8 @@ pub use certificates::{
 pub use engine::BUSY_TIMEOUT;
 pub use error::{InvitationRefusal, Result, StoreError, What};
 pub use hot::{Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};
+pub use hot_any::Hot;
+pub use hot_redis::{HotUrl, HotUrlError, RedisHotStore};
 pub use hot_sql::SqlHotStore;
 pub use ids::{CodeHash, NodeId, NotAnId, RegistrationId, ReplayKey, SessionId, UserId};
 pub use invitations::{Invitation, InvitationState, NewInvitation};
@@ -73,7 +78,7 @@ use symbolon_wire::Time;
 #[derive(Clone, Debug)]
 pub struct Store {
     durable: Audited,
-    hot: SqlHotStore,
+    hot: Hot,
     guard: Arc<Guard>,
     _lock: Option<Arc<DirectoryLock>>,
 }
@@ -92,35 +97,49 @@ impl Store {
         entropy: Box<dyn Entropy + Send>,
     ) -> Result<Self> {
         sqlx::any::install_default_drivers();
-        let (lock, durable, hot_lazy, hot_firm) = match &options.location {
+        let sql_hot = options.hot.is_none();
+        let (lock, durable, hot) = match &options.location {
             Location::Directory(dir) => {
                 let lock = DirectoryLock::take(dir, options.sharing)?;
-                let (durable, hot) = (dir.join("durable.db"), dir.join("hot.db"));
-                for file in [&durable, &hot] {
-                    private_file(file).map_err(|e| StoreError::from_io(&e))?;
-                }
-                let durable = Engine::sqlite(&durable, Durability::Power, options.quota).await?;
-                let hot = Engine::sqlite(&hot, Durability::Process, options.quota).await?;
-                (Some(Arc::new(lock)), durable, hot.clone(), hot)
+                let open = async |file: &str, durability| {
+                    let file = dir.join(file);
+                    private_file(&file).map_err(|e| StoreError::from_io(&e))?;
+                    Engine::sqlite(&file, durability, options.quota).await
+                };
+                let durable = open("durable.db", Durability::Power).await?;
+                let hot = match sql_hot {
+                    true => Some(open("hot.db", Durability::Process).await?),
+                    false => None,
+                };
+                (Some(Arc::new(lock)), durable, hot.clone().zip(hot))
             }
             Location::Url(url) => {
                 let durable = Engine::postgres(url, Durability::Power).await?;
-                let lazy = Engine::postgres(url, Durability::Process).await?;
-                (None, durable.clone(), lazy, durable)
+                let lazy = match sql_hot {
+                    true => Some(Engine::postgres(url, Durability::Process).await?),
+                    false => None,
+                };
+                (None, durable.clone(), lazy.zip(Some(durable)))
             }
         };
         schema::DURABLE.migrate(&durable).await?;
-        schema::HOT.migrate(&hot_firm).await?;
+        if let Some((_, firm)) = &hot {
+            schema::HOT.migrate(firm).await?;
+        }
         let guard = Arc::new(Guard::new(crypto, node_key, entropy));
         check_node_key(&durable, &guard).await?;
         let durable = Audited::start(durable, guard.clone()).await?;
-        let hot = SqlHotStore::new(hot_lazy, hot_firm, guard.clone());
+        let hot = match (&options.hot, hot) {
+            (Some(url), _) => Hot::redis(RedisHotStore::open(url, guard.clone()).await?),
+            (None, Some((lazy, firm))) => Hot::sql(SqlHotStore::new(lazy, firm, guard.clone())),
+            (None, None) => return Err(StoreError::Other("no place for hot records".to_owned())),
+        };
         Ok(Self { durable, hot, guard, _lock: lock })
     }
 
     /// Live sessions and the replay cache.
     #[must_use]
-    pub fn hot(&self) -> &SqlHotStore {
+    pub fn hot(&self) -> &Hot {
         &self.hot
     }
 
@@ -236,7 +255,7 @@ mod tests {
         let store = store(dir.path()).await;
         let note = async || store.record(&Actor::system("test"), "note", "", &json!({}), Time(1)).await;
         note().await.unwrap();
-        for engine in [store.durable(), store.hot.firm()] {
+        for engine in [store.durable(), store.hot.firm().unwrap()] {
             sqlx::raw_sql("PRAGMA query_only = ON").execute(engine.write()).await.unwrap();
         }
         assert_eq!(note().await, Err(StoreError::ReadOnly));

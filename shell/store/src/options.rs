@@ -1,6 +1,6 @@
 //! Where a store is, and who else may use it.
 
-use crate::{Result, StoreError};
+use crate::{HotUrl, Result, StoreError};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub enum Location {
     /// `durable.db` and `hot.db` in this directory, which is made when it is missing (SQLite).
     Directory(PathBuf),
-    /// A PostgreSQL database (`postgres://…`), for durable and hot records alike.
+    /// A PostgreSQL database (`postgres://…`).
     Url(String),
 }
 
@@ -34,13 +34,20 @@ pub struct StoreOptions {
     /// The most bytes that each of the two files may grow to, or as many as the disk has. What
     /// does not fit is refused with [`StoreError::DiskFull`]. Only for a directory.
     pub quota: Option<u64>,
+    /// A Redis or Valkey server for the hot records; they lie beside the durable ones without.
+    pub hot: Option<HotUrl>,
 }
 
 impl StoreOptions {
     /// An embedded store in `dir` for this process alone.
     #[must_use]
     pub fn exclusive(dir: impl Into<PathBuf>) -> Self {
-        Self { location: Location::Directory(dir.into()), sharing: Sharing::Exclusive, quota: None }
+        Self {
+            location: Location::Directory(dir.into()),
+            sharing: Sharing::Exclusive,
+            quota: None,
+            hot: None,
+        }
     }
 
     /// An embedded store in `dir` for several processes of this machine.
@@ -52,7 +59,13 @@ impl StoreOptions {
     /// A PostgreSQL database.
     #[must_use]
     pub fn url(url: impl Into<String>) -> Self {
-        Self { location: Location::Url(url.into()), sharing: Sharing::Shared, quota: None }
+        Self { location: Location::Url(url.into()), sharing: Sharing::Shared, quota: None, hot: None }
+    }
+
+    /// The same with its hot records in a Redis or Valkey server.
+    #[must_use]
+    pub fn hot(self, url: HotUrl) -> Self {
+        Self { hot: Some(url), ..self }
     }
 }
 

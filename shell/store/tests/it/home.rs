@@ -1,6 +1,7 @@
-//! A place for one test's store, on either engine, and the people of the tests.
+//! A place for one test's store, on each engine, and the people of the tests.
 
-use sqlx::AnyPool;
+use crate::redis::{Server, lua_text};
+use sqlx::{AnyPool, Row as _};
 use std::path::Path;
 use std::sync::Arc;
 use symbolon_crypto::{Entropy, Secret};
@@ -15,12 +16,21 @@ pub(crate) const NOW: Time = Time::from_secs(1_800_000_000);
 /// The node key of the tests.
 pub(crate) const NODE_KEY: [u8; 32] = [7; 32];
 
+/// Where the hot records are, for somebody behind the store's back.
+#[derive(Clone)]
+pub(crate) enum HotPlace {
+    /// The URL of a database.
+    Sql(String),
+    /// What the keys begin with.
+    Redis(Arc<Server>, String),
+}
+
 /// Where one test keeps its store. A copy is the same place.
 #[derive(Clone)]
 pub(crate) struct Home {
     options: StoreOptions,
     durable_url: String,
-    hot_url: String,
+    hot: HotPlace,
     _dir: Option<Arc<TempDir>>,
 }
 
@@ -32,14 +42,29 @@ impl Home {
         Self {
             options: StoreOptions::shared(dir.path()),
             durable_url: url("durable.db"),
-            hot_url: url("hot.db"),
+            hot: HotPlace::Sql(url("hot.db")),
             _dir: Some(Arc::new(dir)),
         }
     }
 
     /// An empty PostgreSQL database.
     pub(crate) fn database(url: String) -> Self {
-        Self { options: StoreOptions::url(url.as_str()), durable_url: url.clone(), hot_url: url, _dir: None }
+        Self {
+            options: StoreOptions::url(url.as_str()),
+            durable_url: url.clone(),
+            hot: HotPlace::Sql(url),
+            _dir: None,
+        }
+    }
+
+    /// A fresh directory, with its hot records in a Redis server.
+    pub(crate) fn redis(server: &Arc<Server>, prefix: &str) -> Self {
+        let home = Self::directory();
+        Self {
+            options: home.options.clone().hot(server.url(prefix, "")),
+            hot: HotPlace::Redis(server.clone(), prefix.to_owned()),
+            ..home
+        }
     }
 
     pub(crate) async fn open(&self) -> Store {
@@ -55,9 +80,67 @@ impl Home {
         AnyPool::connect(&self.durable_url).await.unwrap()
     }
 
-    /// The same for the hot tables.
-    pub(crate) async fn hot_intruder(&self) -> AnyPool {
-        AnyPool::connect(&self.hot_url).await.unwrap()
+    /// Exchanges the sealed states of sessions 1 and 2.
+    pub(crate) async fn swap_states(&self) {
+        match &self.hot {
+            HotPlace::Sql(url) => {
+                crate::sealing::swap(&AnyPool::connect(url).await.unwrap(), "sessions", "id", "state").await;
+            }
+            HotPlace::Redis(server, prefix) => {
+                let swap = "local one, two = redis.call('HGET', KEYS[1], 'state'), redis.call('HGET', KEYS[2], 'state') \
+                            redis.call('HSET', KEYS[1], 'state', two) redis.call('HSET', KEYS[2], 'state', one) \
+                            return one ~= two and 1";
+                let [one, two] = [1_u8, 2].map(|n| format!("{prefix}:session:{}", hex::encode([n; 16])));
+                assert_eq!(server.admin(&["EVAL", swap, "2", &one, &two]), "1");
+            }
+        }
+    }
+
+    /// Looks for `needle` in every hot value, and says at how many it looked.
+    pub(crate) async fn search_hot(&self, needle: &[u8]) -> usize {
+        match &self.hot {
+            HotPlace::Sql(url) => {
+                crate::sealing::search(&AnyPool::connect(url).await.unwrap(), "sessions").await
+            }
+            HotPlace::Redis(server, prefix) => {
+                let search = format!(
+                    "local looked = 0 \
+                     for _, key in ipairs(redis.call('KEYS', '{prefix}:*')) do \
+                       local values = {{ redis.call('DUMP', key) }} \
+                       if redis.call('TYPE', key).ok == 'hash' then values = redis.call('HGETALL', key) end \
+                       for _, value in ipairs(values) do \
+                         looked = looked + 1 \
+                         if string.find(value, \"{}\", 1, true) then return key end \
+                       end \
+                     end \
+                     return looked",
+                    lua_text(needle)
+                );
+                let looked = server.admin(&["EVAL", &search, "0"]);
+                looked.parse().unwrap_or_else(|_| panic!("the secret stands in {looked}"))
+            }
+        }
+    }
+
+    /// Counts the schema of the hot records up: what it is then, and what it was.
+    pub(crate) async fn raise_hot_schema(&self, by: i64) -> (u64, u64) {
+        let newer: i64 = match &self.hot {
+            HotPlace::Sql(url) => {
+                let set = "UPDATE meta SET number = number + $1 WHERE name = 'schema hot' RETURNING number";
+                let hot = AnyPool::connect(url).await.unwrap();
+                sqlx::query(set).bind(by).fetch_one(&hot).await.unwrap().get(0)
+            }
+            HotPlace::Redis(server, prefix) => {
+                let meta = format!("{prefix}:meta");
+                server.admin(&["HINCRBY", &meta, "schema", &by.to_string()]).parse().unwrap()
+            }
+        };
+        (newer.unsigned_abs(), (newer - by).unsigned_abs())
+    }
+
+    /// Whether replay keys are swept away, and not forgotten by the engine itself.
+    pub(crate) fn sweeps_replay_keys(&self) -> bool {
+        matches!(self.hot, HotPlace::Sql(_))
     }
 }
 

@@ -1,7 +1,8 @@
-//! One suite of behaviours, run on every engine: what holds on SQLite holds on PostgreSQL.
+//! One suite of behaviours, run on every engine: what holds on SQLite holds on PostgreSQL, and what holds of hot
+//! records holds on Redis.
 //!
 //! On SQLite each behaviour is a test of its own; on PostgreSQL they share one private server, each
-//! in its own database, and one test.
+//! in its own database, and one test; on Redis too, each under its own prefix.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails says where")]
 
@@ -12,6 +13,9 @@ mod directory;
 mod embedded;
 mod home;
 mod postgres;
+mod redis;
+mod redis_faults;
+mod redis_ways;
 mod registration;
 mod sealing;
 mod sessions;
@@ -144,7 +148,25 @@ fn every_behaviour_holds_on_postgresql() {
     assert!(failed.is_empty(), "on PostgreSQL these do not hold: {failed:#?}");
 }
 
-fn run<T>(behaviour: impl Future<Output = T>) -> T {
+/// The modules of behaviours that have to do with hot records.
+const HOT: [&str; 3] = ["sessions::", "sealing::", "sharing::"];
+
+#[test]
+fn every_behaviour_of_hot_records_holds_on_redis() {
+    let server = std::sync::Arc::new(redis::Server::start());
+    let mut failed = Vec::new();
+    let about_hot = |name: &str| HOT.iter().any(|module| name.starts_with(module));
+    for (number, (name, behaviour)) in BEHAVIOURS.iter().enumerate().filter(|(_, (name, _))| about_hot(name))
+    {
+        let home = Home::redis(&server, &format!("behaviour-{number}"));
+        if std::thread::spawn(move || behaviour(home)).join().is_err() {
+            failed.push(*name);
+        }
+    }
+    assert!(failed.is_empty(), "on Redis these do not hold: {failed:#?}");
+}
+
+pub(crate) fn run<T>(behaviour: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

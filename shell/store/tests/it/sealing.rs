@@ -36,7 +36,7 @@ pub(crate) async fn hide_canaries(store: &Store, who: &str, session_number: u8) 
 }
 
 /// Exchanges the values of `column` in the two rows of a table.
-async fn swap(intruder: &AnyPool, table: &str, key: &str, column: &str) {
+pub(crate) async fn swap(intruder: &AnyPool, table: &str, key: &str, column: &str) {
     let rows = sqlx::query(AssertSqlSafe(format!("SELECT {key}, {column} FROM {table}")))
         .fetch_all(intruder)
         .await
@@ -68,7 +68,7 @@ pub(crate) async fn a_sealed_value_moved_to_another_row_does_not_open(home: Home
     swap(&intruder, "passwords", "user_id", "verifier").await;
     swap(&intruder, "users", "id", "answers").await;
     swap(&intruder, "settings", "name", "value").await;
-    swap(&home.hot_intruder().await, "sessions", "id", "state").await;
+    home.swap_states().await;
     let sealed = Some(StoreError::Sealed);
     assert_eq!(store.registrations_by_user_code(&code).await.err(), sealed);
     assert_eq!(store.password(alice).await.err(), sealed);
@@ -92,12 +92,12 @@ pub(crate) async fn no_secret_stands_in_the_tables_or_the_audit(home: Home) {
     for (intruder, table) in tables {
         values += search(&intruder.await, table).await;
     }
-    values += search(&home.hot_intruder().await, "sessions").await;
+    values += home.search_hot(CANARY).await;
     assert!(values > 50, "the search looked at {values} values only");
 }
 
 /// Looks for the canary in every value of a table, and says at how many it looked.
-async fn search(intruder: &AnyPool, table: &str) -> usize {
+pub(crate) async fn search(intruder: &AnyPool, table: &str) -> usize {
     let rows =
         sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table}"))).fetch_all(intruder).await.unwrap();
     assert!(!rows.is_empty(), "{table} is empty");

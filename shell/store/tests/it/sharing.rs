@@ -78,16 +78,21 @@ pub(crate) async fn changes_of_two_nodes_make_one_chain(home: Home) {
 
 pub(crate) async fn a_store_of_a_newer_program_is_refused_and_left_alone(home: Home) {
     home.open().await.close().await;
-    for (intruder, name, known) in
-        [(home.intruder().await, "schema durable", 9), (home.hot_intruder().await, "schema hot", 2)]
-    {
-        let set = "UPDATE meta SET number = number + $1 WHERE name = $2 RETURNING number";
-        let newer: i64 = sqlx::query(set).bind(5_i64).bind(name).fetch_one(&intruder).await.unwrap().get(0);
+    let intruder = home.intruder().await;
+    let raise_durable = async |by: i64| {
+        let set = "UPDATE meta SET number = number + $1 WHERE name = 'schema durable' RETURNING number";
+        let newer: i64 = sqlx::query(set).bind(by).fetch_one(&intruder).await.unwrap().get(0);
+        (newer.unsigned_abs(), (newer - by).unsigned_abs())
+    };
+    for durable in [true, false] {
+        let raise =
+            async |by| if durable { raise_durable(by).await } else { home.raise_hot_schema(by).await };
+        let (found, known) = raise(5).await;
         let refused = home.try_open(NODE_KEY).await.err();
-        assert_eq!(refused, Some(StoreError::NewerSchema { found: newer.unsigned_abs(), known }), "{name}");
+        assert_eq!(refused, Some(StoreError::NewerSchema { found, known }), "durable: {durable}");
         let message = refused.unwrap().to_string();
         assert!(message.contains("start the newer program"), "{message}");
-        sqlx::query(set).bind(-5_i64).bind(name).fetch_one(&intruder).await.unwrap();
+        raise(-5).await;
         home.open().await;
     }
 }

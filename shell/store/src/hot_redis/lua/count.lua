@@ -1,0 +1,1 @@
+return redis.call('SCARD', ROOT .. 'user:' .. ARGV[2])

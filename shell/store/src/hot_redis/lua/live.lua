@@ -1,0 +1,1 @@
+return redis.call('ZRANGEBYSCORE', ROOT .. 'sessions', '(' .. ARGV[2], '+inf')

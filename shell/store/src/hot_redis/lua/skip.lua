@@ -1,0 +1,2 @@
+redis.call('HINCRBY', META, 'skips', ARGV[2])
+return 'OK'
