@@ -4,6 +4,7 @@ use crate::metrics::MetricsSettings;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use symbolon_store::HotUrl;
 
 /// How a node is run. What is not set has a default that suits a small team.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +17,10 @@ pub struct NodeConfig {
     /// them is in force at all of them within a second.
     #[serde(default)]
     pub with: Option<PathBuf>,
+    /// The Redis or Valkey server that keeps live sessions and replay keys (`rediss://…`), for all nodes on one
+    /// store the same; they are kept in the store itself when absent.
+    #[serde(default, with = "hot_url", skip_serializing_if = "Option::is_none")]
+    pub hot: Option<HotUrl>,
     /// Where clients connect.
     #[serde(default = "default_listen")]
     pub listen: SocketAddr,
@@ -63,6 +68,24 @@ pub struct NodeConfig {
     pub limits: Limits,
 }
 
+/// A URL in a configuration. It is written with its password, so that a change of it is seen as one.
+mod hot_url {
+    use serde::{Deserialize as _, Deserializer, Serializer, de, ser};
+    use symbolon_store::HotUrl;
+
+    pub(super) fn serialize<S: Serializer>(url: &Option<HotUrl>, to: S) -> Result<S::Ok, S::Error> {
+        match url.as_ref().map(|url| std::str::from_utf8(url.expose())) {
+            Some(text) => to.serialize_some(text.map_err(ser::Error::custom)?),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HotUrl>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
+    }
+}
+
 impl NodeConfig {
     /// The defaults, with everything in `dir`.
     #[must_use]
@@ -70,6 +93,7 @@ impl NodeConfig {
         Self {
             dir: dir.into(),
             with: None,
+            hot: None,
             listen: default_listen(),
             name: None,
             public_address: None,

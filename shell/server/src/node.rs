@@ -133,7 +133,8 @@ impl Prepared {
         metrics::check(config.metrics.as_ref())?;
         let keys = NodeKeys::load_or_make(&config, now())?;
         let (first_start, node_id) = (keys.first_start, keys.node_id);
-        let options = StoreOptions::shared(config.home().join("store"));
+        let options =
+            StoreOptions { hot: config.hot.clone(), ..StoreOptions::shared(config.home().join("store")) };
         let store = Store::open(&options, &keys.node_key, crypto, Box::new(SystemEntropy)).await?;
         put_shipped_templates(&store).await?;
         let issuer = TrustedIssuer::from_certificate(crypto, &keys.issuer_certificate)?;

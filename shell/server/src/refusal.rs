@@ -68,7 +68,7 @@ impl From<StoreError> for Refused {
         let code = match &e {
             StoreError::Invitation(_) => RefusalCode::Invitation,
             StoreError::Conflict { what: What::UserName | What::ConfusableName } => RefusalCode::NameTaken,
-            StoreError::Busy => RefusalCode::Busy,
+            StoreError::Busy | StoreError::Unreachable(_) | StoreError::NotReplicated => RefusalCode::Busy,
             _ => RefusalCode::Internal,
         };
         Self::new(code, e.to_string())

@@ -25,6 +25,7 @@ pub(crate) fn node_complaint(error: NodeError, config: &NodeConfig, paste: &Past
             let words = e.to_string();
             let dir = config.dir.display();
             let fix = match words.as_str() {
+                w if w.contains("hot store") => "look after the server that `hot` names".to_owned(),
                 w if w.contains("in use") => {
                     format!("a node runs in {dir} already: manage or stop that one, or choose another --dir")
                 }

@@ -12,7 +12,7 @@ use crate::exit::{Complaint, Outcome};
 use crate::place::{self, config_error};
 
 /// Keys that the defaults leave out.
-const OPTIONAL: [&str; 5] = ["name", "public_address", "publish_key_sets", "with", "log"];
+const OPTIONAL: [&str; 6] = ["name", "public_address", "publish_key_sets", "with", "hot", "log"];
 
 /// The configuration, and which log lines to write.
 pub(super) fn load(global: &Global, flags: Table) -> Outcome<(NodeConfig, Option<String>)> {

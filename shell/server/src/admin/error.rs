@@ -63,6 +63,9 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { .. } => (StatusCode::CONFLICT, "conflict", "choose another name"),
             StoreError::Invitation(_) => (StatusCode::CONFLICT, "conflict", "make a new invitation"),
             StoreError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "try again"),
+            StoreError::Unreachable(_) | StoreError::NotReplicated => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "look after the server that `hot` names")
+            }
             StoreError::DiskFull => {
                 (StatusCode::INSUFFICIENT_STORAGE, "unavailable", "make room on the node's disk")
             }
