@@ -69,8 +69,12 @@ pub fn tcp_counters(socket: BorrowedFd<'_>) -> io::Result<TcpCounters> {
 
 /// What `TCP_INFO` says that is of use here.
 #[derive(Clone, Copy, Debug)]
-struct Info {
-    state: u8,
+pub(crate) struct Info {
+    pub(crate) state: u8,
+    /// What was negotiated, as bits of linux/tcp.h.
+    pub(crate) options: u8,
+    /// The peer's window scale and ours.
+    pub(crate) scales: (u8, u8),
     bytes_acked: u64,
     bytes_received: u64,
 }
@@ -82,7 +86,7 @@ fn pending_error(socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(fds[0].revents().contains(PollFlags::ERR))
 }
 
-fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<Info> {
+pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<Info> {
     const NEEDED: usize = offset_of!(libc::tcp_info, tcpi_bytes_received) + size_of::<u64>();
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -103,11 +107,15 @@ fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<Info> {
     // zero.
     let info = unsafe { info.assume_init() };
     let (bytes_acked, bytes_received) = (info.tcpi_bytes_acked, info.tcpi_bytes_received);
-    Ok(Info { state: info.tcpi_state, bytes_acked, bytes_received })
+    let (state, options, scales) = (info.tcpi_state, info.tcpi_options, info.tcpi_snd_rcv_wscale);
+    // two bit fields of C: the first is in the low bits where the low byte comes first
+    let (low, high) = (scales & 15, scales >> 4);
+    let scales = if cfg!(target_endian = "little") { (low, high) } else { (high, low) };
+    Ok(Info { state, options, scales, bytes_acked, bytes_received })
 }
 
-/// Bytes that were written and not acknowledged.
-fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
+/// Bytes that were written and not acknowledged, our end counted as one.
+pub(crate) fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
     // SAFETY: SIOCOUTQ writes one C int.
     let count = unsafe { rustix::ioctl::ioctl(socket.as_fd(), Getter::<SIOCOUTQ, libc::c_int>::new()) }?;
     u64::try_from(count).map_err(|_| Errno::RANGE.into())

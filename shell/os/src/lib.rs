@@ -14,12 +14,17 @@
 //! process that stays, [`HolderLink`] the workers' end of it. What a client sends is looked at by
 //! workers only.
 //!
-//! All unsafe code is in `mapping.rs`, `counters.rs`, `inherited.rs` and `signals.rs`, each block with its
-//! reason.
+//! [`repair`] takes a live TCP connection to another host, and [`ServiceAddress`] the address that it has.
+//!
+//! All unsafe code is in `address.rs`, `counters.rs`, `inherited.rs`, `mapping.rs`, `repair/kernel.rs` and `signals.rs`,
+//! each block with its reason.
 
 #![deny(unsafe_code)]
 #![warn(clippy::undocumented_unsafe_blocks)]
 
+#[expect(unsafe_code, reason = "addresses of the link layer, which have no safe type")]
+mod address;
+mod checksum;
 #[expect(unsafe_code, reason = "TCP_INFO and SIOCOUTQ, for which there is no safe interface")]
 mod counters;
 mod family;
@@ -31,10 +36,12 @@ mod mapping;
 mod memory;
 mod message;
 pub mod pass;
+pub mod repair;
 #[expect(unsafe_code, reason = "signalfd, for which there is no safe interface")]
 mod signals;
 mod worker;
 
+pub use address::ServiceAddress;
 pub use counters::{counters, prepare, tcp_counters};
 pub use family::{FamilyKey, InHand, MAX_LEGACY, forbid_dumps};
 pub use holder::{BreakerRules, Death, EndedBy, Event, Holder, HolderSettings, WorkerId, WorkerProgram};
