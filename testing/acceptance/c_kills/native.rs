@@ -13,8 +13,15 @@ use crate::talk::Talk;
 #[test]
 fn files_through_an_agent_are_whole_after_every_kill() -> Result<()> {
     scenario!("Bob has an agent, and curl that knows nothing of it");
+    let bob = streams_through_kills(&Stage::start("", Counts::of_this_run().film / 2)?)?;
+    let problems = bob.problems()?;
+    ensure!(!problems.contains("stream to files"), "{problems}");
+    Ok(())
+}
+
+/// Bob's curl fetches and sends the film through his agent while workers are killed.
+pub(crate) fn streams_through_kills(stage: &Stage) -> Result<Person> {
     let counts = Counts::of_this_run();
-    let stage = Stage::start("", counts.film / 2)?;
     let gateway = &stage.front.gateway;
     let bob = Person::enrolled("bob", gateway)?;
     gateway.grant("user:bob", "files")?;
@@ -50,9 +57,7 @@ fn files_through_an_agent_are_whole_after_every_kill() -> Result<()> {
     })?;
     ensure!(stage.storage.connections() == begun, "{} connections", stage.storage.connections());
     ensure!(!bob.agent_log().contains("panicked"), "{}", bob.agent_log());
-    let problems = bob.problems()?;
-    ensure!(!problems.contains("stream to files"), "{problems}");
-    Ok(())
+    Ok(bob)
 }
 
 #[test]

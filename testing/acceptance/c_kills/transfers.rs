@@ -12,10 +12,15 @@ use crate::wire::Wire;
 fn large_files_both_ways_in_either_version_are_whole_after_every_kill() -> Result<()> {
     scenario!("Ann's curls fetch and send a film while workers are killed");
     let counts = Counts::of_this_run();
-    let stage = Stage::start("", counts.film)?;
+    files_through_kills(&Stage::start("", counts.film)?, counts.kills)
+}
+
+/// Ann's curls fetch and send the film at once, in either version, until so many leading workers were killed.
+pub(crate) fn files_through_kills(stage: &Stage, leaders: usize) -> Result<()> {
+    let counts = Counts::of_this_run();
     let wire = Wire::before(stage.front.port)?;
     let mut begun = 0;
-    through_kills(&stage.front.gateway, counts.kills, |kills| {
+    through_kills(&stage.front.gateway, leaders, |kills| {
         let calm = kills.calm();
         let transfers = stage.transfers(&wire, Some(counts.rate))?;
         begun += transfers.len();
