@@ -155,6 +155,16 @@ impl Store {
             .count("number")
     }
 
+    /// Asks both the durable and the hot records, to see whether somebody is there.
+    ///
+    /// # Errors
+    /// [`StoreError`] of the engine that is not.
+    pub async fn is_there(&self) -> Result<()> {
+        self.revision().await?;
+        self.hot.count_sessions(UserId([0; 16])).await?;
+        Ok(())
+    }
+
     /// Writes an audit row for something that changes no record: a refusal, a start.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ impl Shared {
         if !*self.informed.borrow() {
             return Some("the node has not read the directory yet".to_owned());
         }
-        match tokio::time::timeout(STORE_WITHIN, self.store.revision()).await {
+        match tokio::time::timeout(STORE_WITHIN, self.store.is_there()).await {
             Ok(Ok(_)) => None,
             Ok(Err(e)) => Some(format!("the store: {e}")),
             Err(_) => Some(format!("the store does not answer within {} s", STORE_WITHIN.as_secs())),

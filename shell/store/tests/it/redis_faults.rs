@@ -31,7 +31,9 @@ async fn a_server_that_is_gone_acknowledges_nothing_and_is_found_again() {
     let home = Home::redis(&server, "symbolon");
     let store = home.open().await;
     assert_eq!(put(&store, 1).await, Ok(true));
+    assert_eq!(store.is_there().await, Ok(()));
     server.kill();
+    assert!(is_unreachable(&store.is_there().await));
     for answer in [put(&store, 1).await, put(&store, 2).await] {
         assert!(is_unreachable(&answer), "{answer:?}");
     }
