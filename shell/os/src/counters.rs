@@ -75,6 +75,8 @@ pub(crate) struct Info {
     pub(crate) options: u8,
     /// The peer's window scale and ours.
     pub(crate) scales: (u8, u8),
+    /// How long the way to the peer and back is, in µs; 0 if it is not known.
+    pub(crate) round_trip: u32,
     bytes_acked: u64,
     bytes_received: u64,
 }
@@ -111,7 +113,7 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> io::Result<Info> {
     // two bit fields of C: the first is in the low bits where the low byte comes first
     let (low, high) = (scales & 15, scales >> 4);
     let scales = if cfg!(target_endian = "little") { (low, high) } else { (high, low) };
-    Ok(Info { state, options, scales, bytes_acked, bytes_received })
+    Ok(Info { state, options, scales, round_trip: info.tcpi_rtt, bytes_acked, bytes_received })
 }
 
 /// Bytes that were written and not acknowledged, our end counted as one.

@@ -36,7 +36,7 @@
 //!
 //! **States**: established, and all in which one side or both have ended what they send and somebody still waits
 //! for something. Refused are connections that are being opened and those that are over ([`FreezeError::State`]).
-//! What the peer has said (its end, its last acknowledgement) the new host tells itself again by a segment over its loopback
+//! What the peer has said (its end, an acknowledgement) the new host tells itself again by a segment over its loopback
 //! interface, which a filter there must let pass; our end is simply sent again. `CLOSING` becomes `LAST_ACK`.
 
 mod freeze;

@@ -1,6 +1,6 @@
 //! Taking a connection from the host that has it.
 
-use super::image::{Buffers, Conduct, Ended, MAX_BUFFER, Receiving, Sending, is_movable};
+use super::image::{Buffers, Conduct, Ended, MAX_BUFFER, MAX_ROUND_TRIP, Receiving, Sending, is_movable};
 use super::kernel::{self, Negotiated, Queue, Repair};
 use super::{CannotRepair, MAX_QUEUE, TcpImage};
 use crate::address::is_here;
@@ -10,6 +10,7 @@ use rustix::net::{RecvFlags, sockopt};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 use symbolon_crypto::SecretBytes;
 use zeroize::Zeroizing;
 
@@ -19,8 +20,9 @@ const SACK: u8 = 2;
 const SCALES: u8 = 4;
 /// The first segment of the send queue may be acknowledged in part and still stands there whole.
 const MAX_SEGMENT: usize = 65_536;
-/// How often a connection that moves is read again. What is on its way arrives within microseconds.
-const ATTEMPTS: usize = 64;
+/// How long a connection that moves is read again. The kernel delivers what it has routed before, some dozens of segments;
+/// what is delivered after the reading is not acknowledged, so the peer sends it again.
+const LIMIT: Duration = Duration::from_secs(1);
 /// The number of the loopback interface in every network namespace.
 const LOOPBACK: u32 = 1;
 
@@ -174,7 +176,8 @@ fn isolate(socket: BorrowedFd<'_>) -> Result<(), FreezeError> {
 fn read(socket: BorrowedFd<'_>, local: SocketAddr) -> Result<TcpImage, FreezeError> {
     prepare(socket)?;
     let peer = address(rustix::net::getpeername(socket)?.ok_or(Errno::NOTCONN)?)?;
-    for _ in 0..ATTEMPTS {
+    let begun = Instant::now();
+    while begun.elapsed() < LIMIT {
         let standing = Standing::of(socket)?;
         match read_once(socket, (local, peer), standing) {
             Ok(image) if Standing::of(socket)? == standing => return Ok(image),
@@ -213,6 +216,7 @@ fn read_once(
         window: kernel::window(socket)?,
         negotiated,
         timestamp: if negotiated.timestamps { kernel::timestamp(socket)? } else { 0 },
+        round_trip: info.round_trip.min(MAX_ROUND_TRIP),
         buffers: buffers(socket)?,
         conduct: conduct(socket)?,
     })
@@ -288,7 +292,7 @@ fn buffers(socket: BorrowedFd<'_>) -> Result<Buffers, FreezeError> {
 }
 
 fn conduct(socket: BorrowedFd<'_>) -> Result<Conduct, FreezeError> {
-    let seconds = |time: std::time::Duration| u16::try_from(time.as_secs()).unwrap_or(1).max(1);
+    let seconds = |time: Duration| u16::try_from(time.as_secs()).unwrap_or(1).max(1);
     Ok(Conduct {
         nodelay: sockopt::tcp_nodelay(socket)?,
         keepalive: sockopt::socket_keepalive(socket)?,

@@ -12,6 +12,8 @@ pub(super) const MAX_BUFFER: u32 = 4 * MAX_QUEUE as u32;
 /// Bounds of keepalive, of which the kernel takes no more: seconds, and probes.
 const MAX_KEEP_SECONDS: u16 = 32_767;
 const MAX_KEEP_COUNT: u8 = 127;
+/// The longest way that is believed, in µs: a minute.
+pub(super) const MAX_ROUND_TRIP: u32 = 60_000_000;
 /// The largest window scale, RFC 7323 §2.3.
 const MAX_SCALE: u8 = 14;
 
@@ -36,6 +38,8 @@ pub struct TcpImage {
     pub(super) negotiated: Negotiated,
     /// The clock of timestamps, where they were negotiated.
     pub(super) timestamp: u32,
+    /// How long the way to the peer and back is, in µs.
+    pub(super) round_trip: u32,
     pub(super) buffers: Buffers,
     pub(super) conduct: Conduct,
 }
@@ -142,6 +146,7 @@ impl TcpImage {
         w.flag(self.negotiated.sack);
         w.flag(self.negotiated.timestamps);
         w.u32(self.timestamp);
+        w.u32(self.round_trip);
         w.u32(self.buffers.send);
         w.u32(self.buffers.receive);
         w.u8(self.buffers.fixed);
@@ -187,6 +192,8 @@ impl TcpImage {
         let negotiated = Negotiated { mss, scales, sack: r.flag()?, timestamps: r.flag()? };
         let timestamp = r.u32()?;
         demand(negotiated.timestamps || timestamp == 0, "timestamp")?;
+        let round_trip = r.u32()?;
+        demand(round_trip <= MAX_ROUND_TRIP, "round trip")?;
         let buffers = Buffers { send: r.u32()?, receive: r.u32()?, fixed: r.u8()? };
         demand(buffers.send <= MAX_BUFFER && buffers.receive <= MAX_BUFFER && buffers.fixed <= 3, "buffers")?;
         let conduct = Conduct {
@@ -210,7 +217,19 @@ impl TcpImage {
         demand(unsent as usize <= sending.queue.expose().len(), "unsent bytes")?;
         let receiving = Receiving { next: r.u32()?, queue: decode_queue(&mut r)? };
         r.finish()?;
-        Ok(Self { local, peer, ended, sending, receiving, window, negotiated, timestamp, buffers, conduct })
+        Ok(Self {
+            local,
+            peer,
+            ended,
+            sending,
+            receiving,
+            window,
+            negotiated,
+            timestamp,
+            round_trip,
+            buffers,
+            conduct,
+        })
     }
 }
 

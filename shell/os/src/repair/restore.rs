@@ -5,14 +5,14 @@ use super::kernel::{self, Queue, Repair, Window};
 use super::segment::Segment;
 use super::{CannotRepair, TcpImage};
 use crate::address::is_here;
-use crate::counters::{prepare, tcp_info};
+use crate::counters::{prepare, tcp_info, unacknowledged};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use symbolon_crypto::SecretBytes;
 
 /// What is put into the receive queue at once: a few pages, so that each is one record of the kernel.
@@ -24,6 +24,8 @@ const SLACK: u32 = 128 << 10;
 const CLOCK_MARGIN: u32 = 2;
 /// See `has_marker`.
 const MARKER: [u8; 1] = [0];
+/// How long the acknowledgement of that may be on its way to ourselves.
+const ACKNOWLEDGEMENT_LIMIT: Duration = Duration::from_millis(20);
 /// How long the end of the peer may be on its way to ourselves.
 const END_LIMIT: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
@@ -74,8 +76,9 @@ pub struct Restored {
     peer: SocketAddr,
     /// What the old host had not sent yet.
     unsent: SecretBytes,
-    /// What the peer had said to the old host, if anything of it matters.
-    said: Option<Segment>,
+    /// What the peer had said to the old host, as far as it matters.
+    acknowledgement: Option<Acknowledgement>,
+    end: Option<Segment>,
     ended_by_us: bool,
     /// The size of the buffer for sending, and which sizes the kernel does not tune.
     send_buffer: u32,
@@ -126,12 +129,13 @@ impl TcpImage {
         }
         write_all(socket, sent)?;
         kernel::choose(socket, Queue::None)?;
-        kernel::set_window(socket, self.window_before_end())?;
+        kernel::set_window(socket, self.window_before())?;
         Ok(Restored {
             local: self.local,
             peer: self.peer,
             unsent: SecretBytes::new(unsent.to_vec()),
-            said: (self.ended.by_peer || self.has_marker()).then(|| self.said()),
+            acknowledgement: self.has_marker().then(|| self.acknowledgement()),
+            end: self.ended.by_peer.then(|| self.end()),
             ended_by_us: self.ended.by_us,
             send_buffer: self.buffers.send,
             fixed: self.buffers.fixed.into(),
@@ -168,12 +172,19 @@ impl TcpImage {
         Ok(sockopt::set_tcp_user_timeout(socket, conduct.user_timeout)?)
     }
 
-    /// Whether a byte is put before the send queue that the peer acknowledged long ago, and does so again as soon as the
-    /// socket goes on ([`Segment`]). That is news to the socket: it has a time to go by, and asks within a few milliseconds
+    /// Whether a byte is put before the send queue that the peer acknowledged long ago, and does so again before the
+    /// socket goes on. That is news to the socket, and tells it how long the way is: so it asks within a few round trips
     /// for what was lost with the old host; else it would wait for a second. What the byte says is never looked at. (The
     /// answer to its question at going on would do as well, but peers give only two of those in a second.)
     fn has_marker(&self) -> bool {
-        self.unacknowledged() > self.sending.unsent as usize
+        // what was repaired has no other clock
+        self.negotiated.timestamps && self.unacknowledged() > self.sending.unsent as usize
+    }
+
+    /// The marker's acknowledgement.
+    fn acknowledgement(&self) -> Acknowledgement {
+        let segment = Segment { end: false, ..self.end() };
+        Acknowledgement { segment, round_trip: self.round_trip }
     }
 
     /// The number of the first byte that the new socket has for sent.
@@ -181,24 +192,29 @@ impl TcpImage {
         before(self.sending.next, self.unacknowledged() + usize::from(self.has_marker()))
     }
 
-    /// The windows as they were before the peer's end, which has a number and is not there yet.
-    fn window_before_end(&self) -> Window {
-        let ahead = self.window.ours_from.wrapping_sub(self.receiving.next);
-        if ahead == 1 {
-            let ours_from = self.receiving.next;
-            return Window { ours_from, ours: self.window.ours.saturating_add(1), ..self.window };
+    /// The same windows, ours as told before the last byte came: what the peer says again is newer then, so that neither its
+    /// end nor a timestamp that is none is taken for what stood when the window was told.
+    fn window_before(&self) -> Window {
+        let ours_from = self.receiving.next.wrapping_sub(1);
+        let later = self.window.ours_from.wrapping_sub(ours_from);
+        // the end has a number, too
+        if later <= 2 {
+            Window { ours_from, ours: self.window.ours + later, ..self.window }
+        } else {
+            self.window
         }
-        self.window
     }
 
-    fn said(&self) -> Segment {
+    /// The peer's end.
+    fn end(&self) -> Segment {
         let scale = self.negotiated.scales.map_or(0, |(peers, _)| peers);
         Segment {
             from: self.peer,
             to: self.local,
             number: self.receiving.next,
             acknowledged: before(self.sending.next, self.unacknowledged()),
-            end: self.ended.by_peer,
+            end: true,
+            echo: None,
             window: u16::try_from(self.window.peers >> scale).unwrap_or(u16::MAX),
         }
     }
@@ -225,14 +241,15 @@ impl Restored {
             return Err(RestoreError::NoAddress(self.local.ip()));
         }
         kernel::set_transparent(socket, family, false)?;
+        if let Some(acknowledgement) = self.acknowledgement {
+            acknowledgement.send(socket)?;
+        }
         kernel::repair(socket, Repair::OffAndAsk)?;
         // leaving repair mode forgets it, and a listener on the same port could not be made anew
         sockopt::set_socket_reuseaddr(socket, true)?;
-        if let Some(said) = self.said {
-            said.send()?;
-            if said.end {
-                wait_for_end(socket)?;
-            }
+        if let Some(end) = self.end {
+            end.send()?;
+            wait_for_end(socket)?;
         }
         write_all(socket, self.unsent.expose())?;
         if self.ended_by_us {
@@ -267,6 +284,30 @@ fn write_all(socket: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), RestoreErro
         bytes = &bytes[count..];
     }
     Ok(())
+}
+
+/// What acknowledges the marker, as from a peer so far away.
+#[derive(Debug)]
+struct Acknowledgement {
+    segment: Segment,
+    /// In µs.
+    round_trip: u32,
+}
+
+impl Acknowledgement {
+    /// Sends it, and waits until it is there, which it usually is at once. A filter may keep it; then all comes later.
+    fn send(self, socket: BorrowedFd<'_>) -> Result<(), RestoreError> {
+        let before = unacknowledged(socket)?;
+        let now = kernel::timestamp(socket)?;
+        let in_microseconds = now & 1 == 1;
+        let ago = if in_microseconds { self.round_trip } else { self.round_trip / 1_000 };
+        Segment { echo: Some(now.wrapping_sub(ago.max(1))), ..self.segment }.send()?;
+        let begun = Instant::now();
+        while unacknowledged(socket)? == before && begun.elapsed() < ACKNOWLEDGEMENT_LIMIT {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
 }
 
 /// Waits until the socket has taken the peer's end, which is on its way over the loopback interface.

@@ -1,4 +1,4 @@
-use super::{Buffers, Conduct, Ended, MAX_BUFFER, Receiving, Sending, TcpImage};
+use super::{Buffers, Conduct, Ended, MAX_BUFFER, MAX_ROUND_TRIP, Receiving, Sending, TcpImage};
 use crate::repair::kernel::{Negotiated, Window};
 use proptest::prelude::*;
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +32,7 @@ prop_compose! {
         scales in proptest::option::of((0_u8..=14, 0_u8..=14)),
         flags in any::<[bool; 4]>(),
         timestamp in any::<u32>(),
+        round_trip in 0..=MAX_ROUND_TRIP,
         sizes in proptest::array::uniform2(0..=MAX_BUFFER),
         fixed in 0_u8..4,
         keep in (1_u16..32_768, 1_u16..32_768, 1_u8..128),
@@ -53,6 +54,7 @@ prop_compose! {
             },
             negotiated: Negotiated { mss, scales, sack, timestamps },
             timestamp: if timestamps { timestamp } else { 0 },
+            round_trip,
             buffers: Buffers { send: sizes[0], receive: sizes[1], fixed },
             conduct: Conduct {
                 nodelay,
