@@ -6,7 +6,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use symbolon_record::TlsVersion;
@@ -272,4 +272,52 @@ async fn curl_reaches_a_site_by_its_name() {
     let said = said.unwrap();
     assert_eq!(said.stdout, b"hello\n", "{}", String::from_utf8_lossy(&said.stderr));
     std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[tokio::test]
+async fn early_data_is_not_taken_and_what_comes_in_time_is() {
+    let authority = Authority::new();
+    let mut client = config(&authority, &[&rustls::version::TLS13], None);
+    client.enable_early_data = true;
+    let client = Arc::new(client);
+    let elsewhere = listener().await;
+    let (certificate, key, _) = authority.issue(NAME, ExtendedKeyUsagePurpose::ServerAuth);
+    let mut permissive =
+        rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.into()], PrivateKeyDer::try_from(key).unwrap())
+            .unwrap();
+    permissive.max_early_data_size = 1024;
+    let permissive = tokio_rustls::TlsAcceptor::from(Arc::new(permissive));
+    let other = async {
+        let mut tls = permissive.accept(elsewhere.accept().await.unwrap().0).await.unwrap();
+        tls.read_to_end(&mut Vec::new()).await.unwrap();
+        tls.shutdown().await.unwrap();
+    };
+    let ((), first) = tokio::join!(other, talk(&elsewhere, client.clone(), b"hello"));
+    first.unwrap();
+    let name = ServerName::try_from(NAME).unwrap();
+    let mut eager = rustls::ClientConnection::new(client, name).unwrap();
+    let mut early = eager.early_data().expect("it has a ticket by which it may speak early");
+    early.write_all(b"too early").unwrap();
+
+    let (here, site) = (listener().await, site(&authority, &[], Clients::NotAsked));
+    let address = here.local_addr().unwrap();
+    let client = tokio::task::spawn_blocking(move || {
+        let stream = std::net::TcpStream::connect(address).unwrap();
+        let mut tls = rustls::StreamOwned::new(eager, stream);
+        tls.write_all(b"in time").unwrap();
+        assert!(!tls.conn.is_early_data_accepted());
+        tls.conn.send_close_notify();
+        tls.flush().unwrap();
+        let mut answer = Vec::new();
+        tls.read_to_end(&mut answer).unwrap();
+        answer
+    });
+    let accepted = take(&here, &site).await.unwrap();
+    assert!(!accepted.resumed, "the ticket was another server's");
+    shout(accepted).await;
+    assert_eq!(client.await.unwrap(), b"IN TIME");
 }
