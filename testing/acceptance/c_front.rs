@@ -103,6 +103,61 @@ fn a_right_that_is_withdrawn_ends_the_connection_with_an_alert() -> Result<()> {
 }
 
 #[test]
+fn a_session_is_resumed_at_the_next_worker_and_its_right_is_looked_up_again() -> Result<()> {
+    scenario!("Ann's openssl keeps its TLS session, and comes back with it alone");
+    let front = Front::start("")?;
+    let echo = Echo::start()?;
+    front.publish("echo", &format!("127.0.0.1:{}", echo.port), "tcp", &["--tls-name", "echo.example"])?;
+    front.person("ann")?;
+    let grant = front.gateway.grant("user:ann", "echo")?;
+    let come = |version: &str, person: Option<&str>, session: &[&str]| -> Result<_> {
+        let mut client = front.s_client("echo.example", person)?;
+        let (running, mut input) = Running::start_with_input("s_client", client.arg(version).args(session))?;
+        running.wait_line(|line| line.starts_with("Reused") || line.starts_with("New"))?;
+        std::io::Write::write_all(&mut input, b"are you there?\n")?;
+        Ok((running, input))
+    };
+    let answers = |running: &Running| running.wait_line(|line| line.ends_with("are you there?")).map(drop);
+    for version in ["-tls1_2", "-tls1_3"] {
+        let file = format!("session{version}");
+        let (first, mut input) = come(version, Some("ann"), &["-sess_out", &file])?;
+        answers(&first)?;
+        std::io::Write::write_all(&mut input, b"Q\n")?;
+        drop((first, input));
+        until(LIMIT, "the session's file", || front.path(&file).exists().then_some(()))?;
+        for worker in ["the same worker", "the next"] {
+            step!("{version}: {worker}, without showing the certificate");
+            let (again, _input) = come(version, None, &["-sess_in", &file])?;
+            answers(&again)?;
+            ensure!(again.output().contains("Reused, "), "{}", again.output());
+            if worker == "the same worker" {
+                front.gateway.admin(&["upgrade"])?;
+                let led = || front.gateway.admin_json(&["status"]).ok()?["worker"]["successions"].as_u64();
+                let before = if version == "-tls1_2" { 1 } else { 2 };
+                until(LIMIT, "the next worker", || led().filter(|&n| n >= before))?;
+            }
+        }
+    }
+    step!("without the right a session that is resumed is let in no more");
+    front.gateway.admin(&["entitlements", "withdraw", &grant])?;
+    for version in ["-tls1_2", "-tls1_3"] {
+        let (mut again, _input) = come(version, None, &["-sess_in", &format!("session{version}")])?;
+        again.wait_exit()?;
+        ensure!(again.output().contains("Reused, ") && !again.output().contains("are you there?"));
+    }
+    step!("nor with a certificate that was revoked");
+    front.gateway.grant("user:ann", "echo")?;
+    let serial = front.gateway.admin_json(&["ca", "list"])?["certificates"][0]["serial"].clone();
+    front.gateway.admin(&["ca", "revoke", serial.as_str().context("no serial number")?])?;
+    let (mut again, _input) = come("-tls1_3", None, &["-sess_in", "session-tls1_3"])?;
+    again.wait_exit()?;
+    ensure!(!again.output().contains("are you there?"), "{}", again.output());
+    let audit = front.gateway.admin(&["audit", "list"])?;
+    ensure!(audit.matches("tls.open").count() == 6 && audit.contains("revoked"), "{audit}");
+    Ok(())
+}
+
+#[test]
 fn the_node_tells_how_it_is() -> Result<()> {
     scenario!("an operator's curl asks for metrics before and after Ann's, and a worker is killed");
     let port = free_port()?;

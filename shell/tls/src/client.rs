@@ -5,11 +5,17 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Takes any certificate whose key the client has. Whether it counts is for the caller to say, who can tell a
 /// person why not; of a session that is resumed nobody would be asked here anyway.
 #[derive(Debug)]
-pub(crate) struct AnyCertificate(pub(crate) WebPkiSupportedAlgorithms);
+pub(crate) struct AnyCertificate {
+    pub(crate) algorithms: WebPkiSupportedAlgorithms,
+    /// Whether this connection's client has shown one.
+    pub(crate) shown: Arc<AtomicBool>,
+}
 
 impl ClientCertVerifier for AnyCertificate {
     fn offer_client_auth(&self) -> bool {
@@ -31,6 +37,8 @@ impl ClientCertVerifier for AnyCertificate {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
+        // its signature is demanded next, and nothing is given before
+        self.shown.store(true, Ordering::Relaxed);
         Ok(ClientCertVerified::assertion())
     }
 
@@ -40,7 +48,7 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -49,10 +57,10 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -5,7 +5,7 @@ use crate::key_log::Secrets;
 use crate::records::Records;
 use crate::{HandshakeError, Site};
 use rustls::server::Accepted as Begun;
-use rustls::{ConnectionTrafficSecrets, ServerConfig, ServerConnection};
+use rustls::{ConnectionTrafficSecrets, ServerConnection};
 use std::sync::Arc;
 use symbolon_crypto::SecretBytes;
 use symbolon_provider::crypto;
@@ -44,7 +44,7 @@ pub(crate) async fn finish<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Accepted<S>, HandshakeError> {
     let secrets = Secrets::default();
     // One for each connection, since a key log does not say of whom it speaks.
-    let mut config = ServerConfig::clone(&site.0);
+    let mut config = site.for_one_client()?;
     config.key_log = Arc::new(secrets.clone());
     let mut connection = match begun.into_connection(Arc::new(config)) {
         Ok(connection) => connection,

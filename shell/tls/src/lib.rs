@@ -28,7 +28,7 @@ pub use error::{HandshakeError, SiteError};
 pub use handshake::Accepted;
 pub use hello::{Hello, NotServed, Opening};
 pub use site::{Clients, Site};
-pub use tickets::{TicketKeys, TicketMemory};
+pub use tickets::{TICKETS_OF_SHOWN_SECS, TicketKeys, TicketMemory};
 
 /// The longest handshake that is taken from a client, in bytes: certificates with the largest keys, and
 /// a ClientHello with some post-quantum shares.

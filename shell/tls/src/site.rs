@@ -1,11 +1,13 @@
 //! What is served under one name.
 
 use crate::client::AnyCertificate;
+use crate::tickets::OfShown;
 use crate::{SiteError, TicketKeys};
 use rustls::crypto::CryptoProvider;
 use rustls::server::NoServerSessionStorage;
 use rustls::{ServerConfig, SupportedCipherSuite};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, LazyLock};
 use symbolon_crypto::SecretBytes;
 use symbolon_record::TlsSuite;
@@ -30,12 +32,17 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
 
 /// How connections to one name are accepted. Cheap to share; a change makes a new one.
 #[derive(Clone, Debug)]
-pub struct Site(pub(crate) Arc<ServerConfig>);
+pub struct Site {
+    config: Arc<ServerConfig>,
+    clients: Clients,
+}
 
 impl Site {
     /// A site with this certificate chain (DER, its own first) and key (DER: PKCS #8, SEC 1 or PKCS #1), which
     /// speaks these protocols (ALPN, best first; with none, the client's are not looked at). With `tickets`
-    /// sessions are resumed; a session that is has the client's certificates of its first connection.
+    /// sessions are resumed; a session that is has the client's certificates of its first connection. Where clients
+    /// are asked for certificates, only those that showed one get a ticket, for
+    /// [`TICKETS_OF_SHOWN_SECS`](crate::TICKETS_OF_SHOWN_SECS).
     ///
     /// # Errors
     /// [`SiteError`].
@@ -55,13 +62,8 @@ impl Site {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(rustls::ALL_VERSIONS)
             .map_err(SiteError::Certificate)?;
-        let builder = match clients {
-            Clients::NotAsked => builder.with_no_client_auth(),
-            Clients::Asked => {
-                let any = AnyCertificate(provider.signature_verification_algorithms);
-                builder.with_client_cert_verifier(Arc::new(any))
-            }
-        };
+        // who is asked is asked for each connection anew
+        let builder = builder.with_no_client_auth();
         let mut config = builder.with_single_cert(chain, key).map_err(SiteError::Certificate)?;
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
         config.enable_secret_extraction = true;
@@ -75,6 +77,30 @@ impl Site {
             None => config.send_tls13_tickets = 0,
         }
         config.max_early_data_size = 0;
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), clients })
+    }
+
+    /// The same for one connection.
+    pub(crate) fn for_one_client(&self) -> Result<ServerConfig, rustls::Error> {
+        let ours = &self.config;
+        if self.clients == Clients::NotAsked {
+            return Ok(ServerConfig::clone(ours));
+        }
+        let provider = Arc::clone(ours.crypto_provider());
+        let shown = Arc::<AtomicBool>::default();
+        let algorithms = provider.signature_verification_algorithms;
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::ALL_VERSIONS)?
+            .with_client_cert_verifier(Arc::new(AnyCertificate { algorithms, shown: shown.clone() }))
+            .with_cert_resolver(Arc::clone(&ours.cert_resolver));
+        config.alpn_protocols.clone_from(&ours.alpn_protocols);
+        config.enable_secret_extraction = ours.enable_secret_extraction;
+        config.session_storage = Arc::clone(&ours.session_storage);
+        config.send_tls13_tickets = ours.send_tls13_tickets;
+        config.max_early_data_size = ours.max_early_data_size;
+        if ours.ticketer.enabled() {
+            config.ticketer = Arc::new(OfShown::new(Arc::clone(&ours.ticketer), shown));
+        }
+        Ok(config)
     }
 }

@@ -11,7 +11,8 @@
 //! that gives tickets next. What a ticket says of the client is looked at again by whoever resumes a session.
 
 use rustls::server::ProducesTickets;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use symbolon_crypto::{Crypto, Entropy, Secret, SecretBytes, TAG, label};
 use symbolon_provider::SystemEntropy;
@@ -178,10 +179,56 @@ impl ProducesTickets for TicketKeys {
     }
 }
 
+/// How long a ticket is good of a client that showed a certificate, in seconds: one that has another by then is
+/// asked for it soon.
+pub const TICKETS_OF_SHOWN_SECS: u32 = 600;
+
+/// Before the time, so that a ticket from where nobody was asked is none here.
+const SHOWN: [u8; 8] = *b"shown/1\0";
+
+/// The tickets of one connection to a site that asks for certificates: only who has shown one gets any. Else who
+/// came without could not come with one later.
+#[derive(Debug)]
+pub(crate) struct OfShown {
+    keys: Arc<dyn ProducesTickets>,
+    shown: Arc<AtomicBool>,
+    clock: fn() -> u64,
+}
+
+impl OfShown {
+    pub(crate) fn new(keys: Arc<dyn ProducesTickets>, shown: Arc<AtomicBool>) -> Self {
+        Self { keys, shown, clock: system_clock }
+    }
+}
+
+impl ProducesTickets for OfShown {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        TICKETS_OF_SHOWN_SECS
+    }
+
+    fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        // a session that is resumed was shown nothing, and ends with its ticket
+        let shown = self.shown.load(Ordering::Relaxed);
+        let session = [&SHOWN[..], &(self.clock)().to_be_bytes(), session].concat();
+        shown.then(|| self.keys.encrypt(&session)).flatten()
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let session = self.keys.decrypt(ticket)?;
+        let (given, session) = session.strip_prefix(&SHOWN)?.split_first_chunk::<8>()?;
+        let age = (self.clock)().checked_sub(u64::from_be_bytes(*given))?;
+        (age <= u64::from(TICKETS_OF_SHOWN_SECS)).then(|| session.to_vec())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
     use symbolon_provider::crypto;
 
     #[test]
@@ -197,6 +244,24 @@ mod tests {
         assert_eq!(one.decrypt(&later).as_deref(), Some(&b"later"[..]), "both went on alike");
         CLOCK.store(102 * PERIOD_SECS, Ordering::Relaxed);
         assert_eq!((one.decrypt(&ticket), other.decrypt(&ticket)), (None, None));
+    }
+
+    #[test]
+    fn who_showed_nothing_gets_no_ticket_and_who_did_for_ten_minutes() {
+        static CLOCK: AtomicU64 = AtomicU64::new(1_000_000);
+        let clock = || CLOCK.load(Ordering::Relaxed);
+        let keys: Arc<dyn ProducesTickets> =
+            Arc::new(TicketKeys::with_clock(crypto(), Secret::new([7; 32]), clock));
+        let of = |shown: bool| OfShown { keys: keys.clone(), shown: Arc::new(shown.into()), clock };
+        assert_eq!(of(false).encrypt(b"session"), None);
+        let ticket = of(true).encrypt(b"session").unwrap();
+        assert_eq!(of(false).decrypt(&ticket).as_deref(), Some(&b"session"[..]));
+        let of_everybody = keys.encrypt(b"session that is long enough for a time").unwrap();
+        assert_eq!(of(false).decrypt(&of_everybody), None, "it is from where nobody was asked");
+        CLOCK.fetch_add(u64::from(TICKETS_OF_SHOWN_SECS), Ordering::Relaxed);
+        assert!(of(false).decrypt(&ticket).is_some());
+        CLOCK.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(of(false).decrypt(&ticket), None);
     }
 
     /// Memory that two processes share.

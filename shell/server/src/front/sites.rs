@@ -179,14 +179,13 @@ impl Shared {
     }
 
     fn make(&self, chain: &[Vec<u8>], key: &SecretBytes, wanted: &Wanted) -> Result<Site, String> {
-        // Who has been here without a certificate, or with an old one, shall be asked again: a session that
-        // is resumed has the certificates of its first connection.
-        let (asked, tickets) = match wanted.clients {
-            TlsClients::Entitled => (Clients::Asked, None),
-            TlsClients::Anyone => (Clients::NotAsked, Some(&self.sites.tickets)),
+        // whoever resumes a session is looked at anew, by the certificates of its first connection
+        let asked = match wanted.clients {
+            TlsClients::Entitled => Clients::Asked,
+            TlsClients::Anyone => Clients::NotAsked,
         };
         let alpn: Vec<&str> = wanted.alpn.iter().map(String::as_str).collect();
-        Site::new(chain, key, &alpn, asked, tickets).map_err(|e| e.to_string())
+        Site::new(chain, key, &alpn, asked, Some(&self.sites.tickets)).map_err(|e| e.to_string())
     }
 
     /// A key that lives as long as this process, and our issuer's certificate for it.

@@ -117,13 +117,16 @@ async fn a_certificate_that_a_client_shows_is_its_own_and_known_after_a_resumpti
             assert_eq!(answer.unwrap().0, b"AGAIN");
         }
         let none = Arc::new(config(&authority, &[version], None));
-        let gateway = async {
-            let accepted = take(&listener, &site).await.unwrap();
-            assert!(accepted.certificates.is_empty(), "nobody must show one");
-            shout(accepted).await
-        };
-        let (_, answer) = tokio::join!(gateway, talk(&listener, none, b"hello"));
-        assert_eq!(answer.unwrap().0, b"HELLO");
+        for _ in 0..2 {
+            let gateway = async {
+                let accepted = take(&listener, &site).await.unwrap();
+                assert!(accepted.certificates.is_empty(), "nobody must show one");
+                assert!(!accepted.resumed, "who showed none is asked again");
+                shout(accepted).await
+            };
+            let (_, answer) = tokio::join!(gateway, talk(&listener, none.clone(), b"hello"));
+            assert_eq!(answer.unwrap().0, b"HELLO");
+        }
 
         let key = PrivateKeyDer::try_from(another_key.clone()).unwrap();
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
