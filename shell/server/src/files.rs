@@ -56,10 +56,13 @@ pub(crate) fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Writes a file that only its owner reads, whole or not at all.
+/// Writes a file that only its owner reads, whole or not at all. Workers of one node may write the same at the same
+/// time: one after the other.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> {
     let temporary = path.with_extension("new");
     let write = || -> io::Result<()> {
+        let parent = fs::File::open(path.parent().unwrap_or(Path::new(".")))?;
+        parent.lock()?;
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create(true)
@@ -69,10 +72,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> 
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        if let Some(parent) = path.parent() {
-            fs::File::open(parent)?.sync_all()?;
-        }
-        Ok(())
+        parent.sync_all()
     };
     write().map_err(file_error(path))
 }
@@ -80,6 +80,21 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), NodeError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_who_write_the_same_file_at_once_all_succeed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("identity.crt");
+        std::thread::scope(|threads| {
+            for byte in 0..8 {
+                let path = &path;
+                threads.spawn(move || (0..20).for_each(|_| write_private(path, &[byte; 1000]).unwrap()));
+            }
+        });
+        let written = fs::read(&path).unwrap();
+        assert!(written.len() == 1000 && written.iter().all(|byte| *byte == written[0]));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");
+    }
 
     #[test]
     fn a_file_that_is_too_long_is_not_read_and_one_that_is_not_there_is_nothing() {
