@@ -44,6 +44,9 @@ pub enum FreezeError {
     /// Its address was not removed from this host before.
     #[error("this host still has the address {0}")]
     StillHere(std::net::IpAddr),
+    /// An urgent byte is among what was not read, and this kernel, older than Linux 6.9, does not show what is behind it.
+    #[error("a connection with an urgent byte that was not read cannot be moved by this kernel")]
+    Urgent,
     /// It does not hold still, although nothing can reach it.
     #[error("the connection does not stand still")]
     Restless,
@@ -244,11 +247,33 @@ fn received(socket: BorrowedFd<'_>, length: u64) -> Result<SecretBytes, FreezeEr
     let length = bounded(length)?;
     kernel::choose(socket, Queue::Receive)?;
     let mut bytes = peek(socket, length, 0)?;
-    kernel::choose(socket, Queue::None)?;
-    if bytes.len() != length {
-        return Err(FreezeError::Restless);
+    if bytes.len() < length {
+        peek_past_urgent(socket, &mut bytes, length)?;
     }
+    kernel::choose(socket, Queue::None)?;
     Ok(SecretBytes::new(std::mem::take(&mut *bytes)))
+}
+
+/// The kernel stops reading before an urgent byte, also where that is taken in line; only from there it goes on.
+fn peek_past_urgent(
+    socket: BorrowedFd<'_>,
+    bytes: &mut Zeroizing<Vec<u8>>,
+    length: usize,
+) -> Result<(), FreezeError> {
+    let from = u32::try_from(bytes.len()).map_err(|_| FreezeError::TooMuch)?;
+    match kernel::peek_from(socket, from) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::OPNOTSUPP) => {
+            return Err(FreezeError::Urgent);
+        }
+        done => done?,
+    }
+    let more = peek(socket, length - bytes.len(), 0);
+    kernel::peek_from_first(socket)?;
+    let mut all = Zeroizing::new(Vec::with_capacity(length));
+    all.extend_from_slice(bytes);
+    all.extend_from_slice(&more?);
+    *bytes = all;
+    if bytes.len() == length { Ok(()) } else { Err(FreezeError::Restless) }
 }
 
 fn bounded(length: u64) -> Result<usize, FreezeError> {

@@ -143,6 +143,15 @@ pub(super) fn set_transparent(socket: BorrowedFd<'_>, family: AddressFamily, so:
     set(socket, level, option, &[u32::from(so)])
 }
 
+/// Lets what is peeked at begin so many bytes behind the first, which it otherwise does with.
+pub(super) fn peek_from(socket: BorrowedFd<'_>, offset: u32) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &[offset])
+}
+
+pub(super) fn peek_from_first(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &[u32::MAX])
+}
+
 /// The interface that the socket is bound to, 0 for none.
 pub(super) fn interface(socket: BorrowedFd<'_>) -> io::Result<u32> {
     get(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX).map(|[interface]| interface)

@@ -1,14 +1,14 @@
 //! What can be moved besides what flows, what is refused, and what goes along.
 
 use crate::hosts::{BOTH, Family, Network};
-use rustix::net::sockopt;
+use rustix::net::{SendFlags, sockopt};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use symbolon_os::repair::{CannotRepair, FreezeError, Frozen, RestoreError, can_repair};
-use symbolon_os::tcp_counters;
+use symbolon_os::{prepare, tcp_counters};
 
 /// States of linux/tcp_states.h.
 const ESTABLISHED: u8 = 1;
@@ -137,6 +137,23 @@ fn an_end_behind_a_full_window_moves_with_all_that_is_before_it() {
             comes_to(&server, CLOSE);
             network.nobody_was_reset();
         }
+    }
+}
+
+#[test]
+fn urgent_bytes_that_nobody_has_read_stand_in_line_among_the_others() {
+    for family in BOTH {
+        let network = Network::new(family);
+        let (mut client, server) = network.connection();
+        prepare(server.as_fd()).unwrap();
+        client.write_all(b"before").unwrap();
+        rustix::net::send(&client, b"!", SendFlags::OOB).unwrap();
+        client.write_all(b"behind").unwrap();
+        comes_to_be("all is there", || tcp_counters(server.as_fd()).unwrap().unread == 13);
+        let mut server = network.moves(server, 0);
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(rest(&mut server), b"before!behind");
+        network.nobody_was_reset();
     }
 }
 
