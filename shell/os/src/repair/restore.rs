@@ -1,6 +1,6 @@
 //! Making a connection go on, on the host that gets it.
 
-use super::image::MAX_BUFFER;
+use super::image::{Buffers, MAX_BUFFER};
 use super::kernel::{self, Queue, Repair, Window};
 use super::segment::Segment;
 use super::{CannotRepair, TcpImage};
@@ -80,9 +80,8 @@ pub struct Restored {
     acknowledgement: Option<Acknowledgement>,
     end: Option<Segment>,
     ended_by_us: bool,
-    /// The size of the buffer for sending, and which sizes the kernel does not tune.
-    send_buffer: u32,
-    fixed: u32,
+    /// As they were: while the queues are put back there must be more room.
+    buffers: Buffers,
 }
 
 impl TcpImage {
@@ -137,8 +136,7 @@ impl TcpImage {
             acknowledgement: self.has_marker().then(|| self.acknowledgement()),
             end: self.ended.by_peer.then(|| self.end()),
             ended_by_us: self.ended.by_us,
-            send_buffer: self.buffers.send,
-            fixed: self.buffers.fixed.into(),
+            buffers: self.buffers,
             socket: owned,
         })
     }
@@ -151,14 +149,7 @@ impl TcpImage {
         };
         // what was sent and what was not stand there in records of their own
         set_send_buffer(socket, room(self.buffers.send, self.unacknowledged(), 2))?;
-        let receive = room(self.buffers.receive, self.unread(), 2) as usize / 2;
-        if let Err(error) = sockopt::set_socket_recv_buffer_size_force(socket, receive) {
-            if error != Errno::PERM {
-                return Err(error.into());
-            }
-            sockopt::set_socket_recv_buffer_size(socket, receive)?;
-        }
-        Ok(())
+        set_receive_buffer(socket, room(self.buffers.receive, self.unread(), 2))
     }
 
     fn conduct_of(&self, socket: BorrowedFd<'_>) -> Result<(), RestoreError> {
@@ -255,9 +246,10 @@ impl Restored {
         if self.ended_by_us {
             rustix::net::shutdown(socket, Shutdown::Write)?;
         }
-        set_send_buffer(socket, self.send_buffer)?;
+        set_send_buffer(socket, self.buffers.send)?;
+        set_receive_buffer(socket, self.buffers.receive)?;
         // before Linux 5.15 the sizes stay as they are
-        let _ = kernel::fix_buffers(socket, self.fixed);
+        let _ = kernel::fix_buffers(socket, self.buffers.fixed.into());
         sockopt::set_socket_linger(socket, None)?;
         Ok(self.socket)
     }
@@ -274,6 +266,14 @@ fn set_send_buffer(socket: BorrowedFd<'_>, size: u32) -> Result<(), RestoreError
     let size = size as usize / 2;
     match sockopt::set_socket_send_buffer_size_force(socket, size) {
         Err(Errno::PERM) => Ok(sockopt::set_socket_send_buffer_size(socket, size)?),
+        done => Ok(done?),
+    }
+}
+
+fn set_receive_buffer(socket: BorrowedFd<'_>, size: u32) -> Result<(), RestoreError> {
+    let size = size as usize / 2;
+    match sockopt::set_socket_recv_buffer_size_force(socket, size) {
+        Err(Errno::PERM) => Ok(sockopt::set_socket_recv_buffer_size(socket, size)?),
         done => Ok(done?),
     }
 }

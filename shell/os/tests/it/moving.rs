@@ -1,6 +1,7 @@
 //! Connections that carry something while they move from host to host and back.
 
 use crate::hosts::{BOTH, Family, Network};
+use rustix::net::sockopt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
@@ -188,6 +189,13 @@ fn an_idle_connection_moves_and_speaks_again() {
     }
 }
 
+/// Sizes of the kernel's buffers.
+fn buffers(socket: &TcpStream) -> (usize, usize) {
+    let (send, receive) =
+        (sockopt::socket_send_buffer_size(socket), sockopt::socket_recv_buffer_size(socket));
+    (send.unwrap(), receive.unwrap())
+}
+
 #[test]
 fn full_windows_both_ways_move_and_lose_nothing() {
     for family in BOTH {
@@ -208,7 +216,9 @@ fn full_windows_both_ways_move_and_lose_nothing() {
         };
         fill(&mut client, &mut server, &mut down, &mut up);
         for turn in 0..6 {
+            let before = buffers(&server);
             server = network.moves(server, turn % 2);
+            assert_eq!(buffers(&server), before, "else they grow with each move");
             let after = counters(server.as_fd()).unwrap();
             assert!(after.written > 0 && after.written <= down && after.read == 0);
             if turn == 3 {
