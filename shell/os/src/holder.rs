@@ -112,7 +112,7 @@ impl Holder {
             relays: Relays::new(settings.relay.take())?,
             settings,
             family: FamilyKey::create()?,
-            table: Table::new(1),
+            table: Table::default(),
             workers: BTreeMap::new(),
             leader: None,
             past: Past::default(),

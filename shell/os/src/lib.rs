@@ -50,12 +50,28 @@ pub use message::Unable;
 pub use signals::{Asked, Signals};
 pub use worker::{FromHolder, HeldConnection, HolderLink};
 
-/// A connection, as holder and workers name it to each other. Never 0, never given twice by one family.
+/// A connection, as holder and workers name it to each other. Never 0, never given twice by one family: the
+/// worker that offers it gives it its own number, of 28 bits, and counts in the 36 bits below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HeldId(u64);
 
+impl HeldId {
+    const COUNTED: u32 = 36;
+
+    /// The `count`th that this worker names.
+    const fn new(worker: u32, count: u64) -> Self {
+        Self(((worker as u64) << Self::COUNTED) | count)
+    }
+
+    /// Whether this worker named it.
+    const fn is_named_by(self, worker: u32) -> bool {
+        self.0 >> Self::COUNTED == worker as u64
+    }
+}
+
+/// The worker's number, and which of its connections it is: `3.17`.
 impl std::fmt::Display for HeldId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
+        write!(f, "{}.{}", self.0 >> Self::COUNTED, self.0 & ((1 << Self::COUNTED) - 1))
     }
 }

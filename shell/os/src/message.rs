@@ -20,9 +20,9 @@ pub enum Unable {
 pub(crate) enum ToHolder {
     /// It can carry connections.
     Ready,
-    /// Hold this connection: with descriptors of client, application and memory file. The token is the
-    /// worker's, for the answer.
-    Hold { token: u64 },
+    /// Hold this connection under a name of the worker's own: with descriptors of client, application and
+    /// memory file.
+    Hold { id: HeldId },
     /// The connection has come to its end.
     Release { id: HeldId },
     /// The connection that was handed over is carried on.
@@ -34,16 +34,14 @@ pub(crate) enum ToHolder {
 /// The holder speaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ToWorker {
-    /// The first: with descriptors of the family's key, of the words that say what is in hand, of the
-    /// socket to the relay, and of the listening sockets.
-    Begin,
+    /// The first: the worker's number, with descriptors of the family's key, of the words that say what is
+    /// in hand, of the socket to the relay, and of the listening sockets.
+    Begin { worker: u32 },
     /// Carry these on: how often the worker of each died, with descriptors of client, application and
     /// memory file of each.
     Carry(Vec<(HeldId, u32)>),
-    /// The connection is held, under this name.
-    Held { token: u64, id: HeldId },
     /// The connection is not held; carry it without a net or not at all.
-    NotHeld { token: u64 },
+    NotHeld { id: HeldId },
     /// Stop: at the next step, and others carry on; or, if the whole family ends, in order.
     Stop { last: bool },
     /// Read the configuration again.
@@ -59,9 +57,9 @@ impl ToHolder {
         let mut w = Writer::new();
         match self {
             Self::Ready => w.u8(1),
-            Self::Hold { token } => {
+            Self::Hold { id } => {
                 w.u8(2);
-                w.u64(token);
+                w.u64(id.0);
             }
             Self::Release { id } => {
                 w.u8(3);
@@ -83,7 +81,7 @@ impl ToHolder {
         let mut r = Reader::new(bytes);
         let message = match r.u8()? {
             1 => Self::Ready,
-            2 => Self::Hold { token: r.u64()? },
+            2 => Self::Hold { id: HeldId(r.u64()?) },
             3 => Self::Release { id: HeldId(r.u64()?) },
             4 => Self::Carried { id: HeldId(r.u64()?) },
             5 => Self::Unable { id: HeldId(r.u64()?), why: Unable::Layout },
@@ -99,7 +97,10 @@ impl ToWorker {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut w = Writer::new();
         match self {
-            Self::Begin => w.u8(1),
+            Self::Begin { worker } => {
+                w.u8(1);
+                w.u32(*worker);
+            }
             Self::Carry(connections) => {
                 w.u8(2);
                 for (id, deaths) in connections {
@@ -107,25 +108,20 @@ impl ToWorker {
                     w.u32(*deaths);
                 }
             }
-            Self::Held { token, id } => {
+            Self::NotHeld { id } => {
                 w.u8(3);
-                w.u64(*token);
                 w.u64(id.0);
             }
-            Self::NotHeld { token } => {
-                w.u8(4);
-                w.u64(*token);
-            }
             Self::Stop { last } => {
-                w.u8(5);
+                w.u8(4);
                 w.flag(*last);
             }
-            Self::Reload => w.u8(6),
+            Self::Reload => w.u8(5),
             Self::Lead { before } => {
-                w.u8(7);
+                w.u8(6);
                 w.u64(*before);
             }
-            Self::Relay => w.u8(8),
+            Self::Relay => w.u8(7),
         }
         w.into_bytes()
     }
@@ -133,7 +129,7 @@ impl ToWorker {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         let mut r = Reader::new(bytes);
         let message = match r.u8()? {
-            1 => Self::Begin,
+            1 => Self::Begin { worker: r.u32()? },
             2 => {
                 let mut connections = Vec::new();
                 while !r.rest().is_empty() {
@@ -141,12 +137,11 @@ impl ToWorker {
                 }
                 Self::Carry(connections)
             }
-            3 => Self::Held { token: r.u64()?, id: HeldId(r.u64()?) },
-            4 => Self::NotHeld { token: r.u64()? },
-            5 => Self::Stop { last: r.flag()? },
-            6 => Self::Reload,
-            7 => Self::Lead { before: r.u64()? },
-            8 => Self::Relay,
+            3 => Self::NotHeld { id: HeldId(r.u64()?) },
+            4 => Self::Stop { last: r.flag()? },
+            5 => Self::Reload,
+            6 => Self::Lead { before: r.u64()? },
+            7 => Self::Relay,
             _ => return Err(WireError::BadValue("kind of message")),
         };
         r.finish()?;

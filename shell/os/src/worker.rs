@@ -8,6 +8,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A connection that is handed over, with all that outlived its worker.
 #[derive(Debug)]
@@ -47,18 +49,8 @@ pub enum FromHolder {
     /// Carry these on. Their former worker is dead. Also for one that does not lead, when the one that
     /// does gave them back.
     Carry(Vec<HeldConnection>),
-    /// The connection that was offered under `token` is held from now on.
-    Held {
-        /// The worker's own number.
-        token: u64,
-        /// How the connection is called.
-        id: HeldId,
-    },
-    /// The connection that was offered under `token` is not held: the holder is full.
-    NotHeld {
-        /// The worker's own number.
-        token: u64,
-    },
+    /// A connection that was offered is not held, since the holder is full: it dies with this worker.
+    NotHeld(HeldId),
     /// Stop and end the process. May come for a second time, then as the last.
     Stop {
         /// The whole family ends: connections are brought to their end in order, and nobody carries on.
@@ -84,6 +76,10 @@ pub enum FromHolder {
 #[derive(Debug)]
 pub struct HolderLink {
     socket: OwnedFd,
+    /// What the first message said.
+    worker: OnceLock<u32>,
+    /// How many connections were named.
+    named: AtomicU64,
 }
 
 impl HolderLink {
@@ -100,7 +96,11 @@ impl HolderLink {
         let socket = rustix::io::fcntl_dupfd_cloexec(stdin, 3)?;
         let null = std::fs::File::open("/dev/null")?;
         rustix::stdio::dup2_stdin(&null)?;
-        Ok(Self { socket })
+        Ok(Self::new(socket))
+    }
+
+    const fn new(socket: OwnedFd) -> Self {
+        Self { socket, worker: OnceLock::new(), named: AtomicU64::new(0) }
     }
 
     /// The next message; waits for it.
@@ -127,7 +127,8 @@ impl HolderLink {
         let nonsense = || io::Error::from(io::ErrorKind::InvalidData);
         match ToWorker::parse(message.bytes()).map_err(|_| nonsense())? {
             _ if message.too_long => Err(nonsense()),
-            ToWorker::Begin => {
+            ToWorker::Begin { worker } => {
+                self.worker.set(worker).map_err(|_| nonsense())?;
                 let mut descriptors = message.descriptors.into_iter();
                 let mut next = || descriptors.next().ok_or_else(nonsense);
                 let (family, in_hand, relay) = (next()?, next()?, next()?);
@@ -139,8 +140,7 @@ impl HolderLink {
                 })
             }
             ToWorker::Carry(connections) => self.handed_over(connections, message),
-            ToWorker::Held { token, id } => Ok(FromHolder::Held { token, id }),
-            ToWorker::NotHeld { token } => Ok(FromHolder::NotHeld { token }),
+            ToWorker::NotHeld { id } => Ok(FromHolder::NotHeld(id)),
             ToWorker::Stop { last } => Ok(FromHolder::Stop { last }),
             ToWorker::Reload => Ok(FromHolder::Reload),
             ToWorker::Lead { before } => Ok(FromHolder::Lead { before }),
@@ -190,24 +190,28 @@ impl HolderLink {
         self.say(ToHolder::Ready, &[])
     }
 
-    /// Offers a connection to be held, once its ledger has its first commit. `token` comes back in the
-    /// answer. Only the worker that leads may.
+    /// Gives a connection to be held, once its ledger has its first commit; says how it is called from now
+    /// on. There is no answer, unless the holder is full: whoever waits for one costs both processes a
+    /// wake-up for each connection. Only the worker that leads may.
     ///
     /// # Errors
-    /// What the kernel says; `WouldBlock`, also of a socket that waits, when as many descriptors of this
+    /// `NotConnected` before the first message was received. What the kernel says; `WouldBlock`, also of a socket that waits, when as many descriptors of this
     /// user are on their way as one process may have: a socket that is writable says nothing of that, so
     /// it is to be tried again after some milliseconds.
     pub fn hold(
         &self,
-        token: u64,
         client: BorrowedFd<'_>,
         application: BorrowedFd<'_>,
         memory: BorrowedFd<'_>,
-    ) -> io::Result<()> {
-        self.say(ToHolder::Hold { token }, &[client, application, memory])
+    ) -> io::Result<HeldId> {
+        let worker = *self.worker.get().ok_or(io::ErrorKind::NotConnected)?;
+        let id = HeldId::new(worker, self.named.fetch_add(1, Ordering::Relaxed) + 1);
+        self.say(ToHolder::Hold { id }, &[client, application, memory])?;
+        Ok(id)
     }
 
-    /// A connection has come to its end; its sockets are shut or reset. Then its memory is erased.
+    /// A connection has come to its end, also one that was not held; its sockets are shut or reset. Then
+    /// its memory is erased.
     ///
     /// # Errors
     /// What the kernel says.
@@ -273,7 +277,7 @@ mod tests {
     #[test]
     fn a_link_that_must_not_wait_tells_of_a_full_socket_and_goes_on_when_there_is_room() {
         let (socket, holder) = pass::pair().expect("a pair");
-        let link = HolderLink { socket };
+        let link = HolderLink::new(socket);
         link.set_nonblocking(true).expect("a socket");
         let would_block = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         assert!(link.receive().is_err_and(would_block), "nothing was said");
@@ -293,7 +297,7 @@ mod tests {
     #[test]
     fn what_found_no_descriptor_is_given_back_even_when_the_socket_is_full() {
         let (socket, holder) = pass::pair().expect("a pair");
-        let link = HolderLink { socket };
+        let link = HolderLink::new(socket);
         link.set_nonblocking(true).expect("a socket");
         while link.ready().is_ok() {}
         let unable = ToHolder::Unable { id: crate::HeldId(7), why: crate::Unable::Exhausted };

@@ -22,13 +22,12 @@ pub(crate) use note::{Note, Owner};
 
 use crate::live::Counters;
 use crate::metrics::Traffic;
-use keeper::Hold;
 use std::num::NonZero;
 use std::os::fd::AsFd as _;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use symbolon_os::MemoryFile;
+use symbolon_os::{HeldId, MemoryFile};
 use symbolon_record::Alert;
 use symbolon_session::EndReason;
 use symbolon_session::ledger::{Carrier, Ended, Interest, STREAM_END, TlsProtection};
@@ -99,7 +98,7 @@ pub(crate) struct Pipe {
     client: TcpStream,
     application: TcpStream,
     keeper: Arc<Keeper>,
-    hold: Hold,
+    held: Option<HeldId>,
     language: Language,
     /// What the counters of the application's socket said at the beginning: up, down.
     base: (u64, u64),
@@ -238,7 +237,9 @@ impl Pipe {
 
     /// The holder first: whoever found an empty ledger would reset the sockets.
     fn let_go(&mut self) {
-        self.keeper.release(&self.hold);
+        if let Some(id) = self.held.take() {
+            self.keeper.release(id);
+        }
         if let Some(Err(e)) = self.memory.take().map(MemoryFile::erase) {
             tracing::debug!("memory was not given back: {e}");
         }

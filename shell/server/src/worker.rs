@@ -140,7 +140,7 @@ impl ReadyWorker {
     }
 }
 
-/// Hears the holder: connections and answers are dealt with at once, the rest is passed on.
+/// Hears the holder: connections are dealt with at once, the rest is passed on.
 fn hear(shared: &Arc<Shared>, keeper: &Keeper, orders: &mpsc::UnboundedSender<Order>) {
     let Some(link) = keeper.link() else { return };
     loop {
@@ -150,12 +150,8 @@ fn hear(shared: &Arc<Shared>, keeper: &Keeper, orders: &mpsc::UnboundedSender<Or
                 connections.into_iter().for_each(|held| shared.adopt(held));
                 continue;
             }
-            Ok(FromHolder::Held { token, id }) => {
-                keeper.answered(token, Some(id));
-                continue;
-            }
-            Ok(FromHolder::NotHeld { token }) => {
-                keeper.answered(token, None);
+            Ok(FromHolder::NotHeld(id)) => {
+                tracing::warn!(%id, "the holder has no room: a connection would not outlive this process");
                 continue;
             }
             Ok(FromHolder::Lead { before }) => Order::Lead { before },

@@ -3,6 +3,7 @@
 use super::process::{Letter, Stage};
 use super::table::{Held, Unfit};
 use super::{Event, Holder, WorkerId};
+use crate::HeldId;
 use crate::message::{ToHolder, ToWorker};
 use crate::pass::{self, Message};
 use rustix::net::RecvFlags;
@@ -12,7 +13,7 @@ use std::os::fd::AsFd;
 /// How many messages of a worker are taken in before the others have their turn.
 const AT_ONCE: usize = 1024;
 
-/// How many letters a worker may leave unread: all connections of a family, and as many answers.
+/// How many letters a worker may leave unread: all connections of a family, and as many refusals.
 const MAX_UNREAD: usize = 1 << 17;
 
 impl Holder {
@@ -52,7 +53,7 @@ impl Holder {
         let none = message.descriptors.is_empty() && !message.cut;
         let Some(worker) = self.workers.get_mut(&from) else { return Ok(()) };
         match said {
-            ToHolder::Hold { token } => return self.hold(from, token, message),
+            ToHolder::Hold { id } => return self.hold(from, id, message),
             _ if !none => return Err("descriptors where none belong"),
             ToHolder::Ready if worker.proved => return Err("ready for the second time"),
             ToHolder::Ready => {
@@ -66,6 +67,8 @@ impl Holder {
                     self.events.push(Event::Ready(from));
                 }
             }
+            // there was no room for it
+            ToHolder::Release { id } if id.is_named_by(from.0) && self.table.get(id).is_none() => {}
             ToHolder::Release { id } => {
                 self.table.carried_by(id, from).ok_or("a connection that is not its own")?;
                 self.table.remove(id);
@@ -91,7 +94,7 @@ impl Holder {
 
     /// Holds a connection that the leader offers, which may have been told to stop meanwhile: it leads as
     /// long as it lives, so nobody else was ever told that it may.
-    pub(super) fn hold(&mut self, from: WorkerId, token: u64, message: Message) -> Result<(), &'static str> {
+    pub(super) fn hold(&mut self, from: WorkerId, id: HeldId, message: Message) -> Result<(), &'static str> {
         let Some(worker) = self.workers.get_mut(&from) else { return Ok(()) };
         if matches!(worker.stage, Stage::Starting { .. }) {
             return Err("a connection before it was ready");
@@ -99,19 +102,19 @@ impl Holder {
         if self.leader != Some(from) {
             return Err("a connection of one that does not lead");
         }
-        let answer = if message.cut || self.table.is_full() {
+        if !id.is_named_by(from.0) || self.table.get(id).is_some() {
+            return Err("a name that is not free");
+        }
+        if message.cut || self.table.is_full() {
             self.events.push(Event::Full(from));
-            ToWorker::NotHeld { token }
+            worker.letters.push_back(Letter::Plain(ToWorker::NotHeld { id }));
+            if worker.letters.len() > MAX_UNREAD {
+                return Err("it does not read what it is told");
+            }
         } else {
-            let held = Held::new(message.descriptors, from)?;
-            let id = self.table.insert(held);
+            self.table.insert(id, Held::new(message.descriptors, from)?);
             worker.load += 1;
             self.events.push(Event::Held { id, worker: from });
-            ToWorker::Held { token, id }
-        };
-        worker.letters.push_back(Letter::Plain(answer));
-        if worker.letters.len() > MAX_UNREAD {
-            return Err("it does not read what it is told");
         }
         Ok(())
     }

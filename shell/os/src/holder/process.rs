@@ -1,6 +1,6 @@
 //! A worker as a process: begun, spoken to, waited for.
 
-use super::{Death, WorkerProgram};
+use super::{Death, WorkerId, WorkerProgram};
 use crate::message::ToWorker;
 use crate::{FamilyKey, HeldId, InHand, pass};
 use rustix::io::Errno;
@@ -57,6 +57,7 @@ impl Worker {
     /// Begins a process of `program`, with its end of a socket pair as standard input.
     pub(super) fn begin(
         program: &WorkerProgram,
+        number: WorkerId,
         generation: u32,
         family: &FamilyKey,
         relay: BorrowedFd<'_>,
@@ -68,7 +69,12 @@ impl Worker {
         let mut shared = vec![family.descriptor(), in_hand.as_fd(), relay];
         shared.extend(listeners.iter().map(AsFd::as_fd));
         // into the empty socket, so it cannot block
-        pass::send(socket.as_fd(), &ToWorker::Begin.to_bytes(), &shared, SendFlags::DONTWAIT)?;
+        pass::send(
+            socket.as_fd(),
+            &ToWorker::Begin { worker: number.0 }.to_bytes(),
+            &shared,
+            SendFlags::DONTWAIT,
+        )?;
         let (pid, process) = spawn(program, theirs)?;
         Ok(Self {
             pid,

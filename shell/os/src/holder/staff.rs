@@ -29,9 +29,9 @@ impl Holder {
         let relay = self.relays.asking.as_fd();
         let until = now + settings.start_within;
         let (program, listeners) = (&settings.program, &settings.listeners);
-        match Worker::begin(program, self.generation, &self.family, relay, listeners, until) {
+        let id = WorkerId(self.next_worker);
+        match Worker::begin(program, id, self.generation, &self.family, relay, listeners, until) {
             Ok(worker) => {
-                let id = WorkerId(self.next_worker);
                 self.next_worker += 1;
                 self.events.push(Event::Begun { worker: id, pid: worker.pid });
                 self.workers.insert(id, worker);

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use symbolon_wire::{Reader, WireError, Writer};
 
 /// The version of the list; a program refuses what it does not know, and the former goes on.
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 impl Holder {
     /// Replaces this program by `command` in the same process, which finds the list of what is held as
@@ -74,7 +74,6 @@ impl Holder {
     fn list(&self) -> io::Result<OwnedFd> {
         let mut w = Writer::new();
         w.u8(VERSION);
-        w.u64(self.table.next);
         w.u32(self.next_worker);
         w.u32(self.generation);
         w.flag(self.stopping);
@@ -121,7 +120,7 @@ impl Holder {
             VERSION => {}
             other => return Err(WireError::UnknownVersion(other).into()),
         }
-        let mut table = Table::new(r.u64()?);
+        let mut table = Table::default();
         let (next_worker, generation, stopping) = (r.u32()?, r.u32()?, r.flag()?);
         let leader = read_worker(r)?;
         let past = Past { ready: r.flag()?, leaders: r.u64()? };
@@ -152,7 +151,7 @@ impl Holder {
             let memory = inherit(r.u32()?)?;
             // who killed whom is forgotten: the new program begins to count again
             let (blame, unfit) = (Blame::default(), vec![]);
-            table.restore(id, Held { client, application, memory, carrier, deaths, blame, unfit });
+            table.insert(id, Held { client, application, memory, carrier, deaths, blame, unfit });
         }
         r.clone().finish()?;
         if leader.is_some_and(|leader| !workers.contains_key(&leader)) {

@@ -79,22 +79,16 @@ impl Held {
 }
 
 /// All connections, by name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Table {
     connections: BTreeMap<HeldId, Held>,
     /// Those that nobody carries.
     orphans: BTreeSet<HeldId>,
-    pub(super) next: u64,
 }
 
 impl Table {
     /// Descriptors that are left for workers, their sockets and the next program.
     const RESERVE: u64 = 64;
-
-    /// An empty one, which gives `next` as its first name.
-    pub(super) fn new(next: u64) -> Self {
-        Self { connections: BTreeMap::new(), orphans: BTreeSet::new(), next }
-    }
 
     pub(super) fn len(&self) -> usize {
         self.connections.len()
@@ -119,15 +113,8 @@ impl Table {
         self.connections.get_mut(&id).filter(|held| held.carrier == Some(worker))
     }
 
-    pub(super) fn insert(&mut self, held: Held) -> HeldId {
-        let id = HeldId(self.next);
-        self.next += 1;
-        self.connections.insert(id, held);
-        id
-    }
-
-    /// Puts a connection back that a former program held.
-    pub(super) fn restore(&mut self, id: HeldId, held: Held) {
+    /// Holds a connection, under a name that is free.
+    pub(super) fn insert(&mut self, id: HeldId, held: Held) {
         if held.carrier.is_none() {
             self.orphans.insert(id);
         }

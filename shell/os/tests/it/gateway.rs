@@ -33,8 +33,7 @@ const fn interest(a: bool, b: bool, c: bool, d: bool) -> Interest {
 }
 
 struct Connection {
-    id: Option<HeldId>,
-    token: u64,
+    id: HeldId,
     carrier: Carrier<Layer>,
     memory: MemoryFile,
     client: OwnedFd,
@@ -48,7 +47,6 @@ struct Worker {
     family: Box<dyn Aead>,
     listener: Option<TcpListener>,
     connections: Vec<Connection>,
-    tokens: u64,
     /// It is the one that accepts.
     leads: bool,
     /// The holder is gone.
@@ -71,8 +69,8 @@ pub(crate) fn run() {
     SystemEntropy.fill(&mut [0; 16]);
     link.ready().unwrap();
     let (nothing, _other_end) = symbolon_os::pass::pair().unwrap();
-    let (connections, tokens, leads, alone) = (vec![], 0, false, false);
-    Worker { link, in_hand, family, listener, connections, tokens, leads, alone, nothing, _other_end }.work();
+    let (connections, leads, alone) = (vec![], false, false);
+    Worker { link, in_hand, family, listener, connections, leads, alone, nothing, _other_end }.work();
 }
 
 impl Worker {
@@ -130,14 +128,7 @@ impl Worker {
     fn hear(&mut self) -> bool {
         match self.link.receive().unwrap() {
             FromHolder::Carry(connections) => connections.into_iter().for_each(|held| self.adopt(held)),
-            FromHolder::Held { token, id } => {
-                let mine = |connection: &&mut Connection| connection.token == token;
-                match self.connections.iter_mut().find(mine) {
-                    Some(connection) => connection.id = Some(id),
-                    None => self.link.release(id).unwrap(),
-                }
-            }
-            FromHolder::NotHeld { token } => self.connections.retain(|c| c.token != token),
+            FromHolder::NotHeld(id) => self.connections.retain(|c| c.id != id),
             FromHolder::Lead { .. } => self.leads = true,
             FromHolder::Stop { .. } => return false,
             FromHolder::HolderGone => {
@@ -157,8 +148,6 @@ impl Worker {
         let (client, application) = (OwnedFd::from(client), OwnedFd::from(application));
         prepare(client.as_fd()).unwrap();
         prepare(application.as_fd()).unwrap();
-        self.tokens += 1;
-        let token = self.tokens;
         let geometry = Geometry::new(ConnectionId([1; 16]), RING, RING).unwrap();
         let (mut memory, ledger) = MemoryFile::create(geometry, b"gateway").unwrap();
         let counts = |socket: &OwnedFd| counters(socket.as_fd()).unwrap();
@@ -167,15 +156,14 @@ impl Worker {
             Carrier::begin(ledger, Layer::fresh(), Truncation::Passed, of_client, of_application);
         assert_eq!(carrier.next(&memory), Step::Commit);
         carrier.commit(&mut memory, &mut KeySeal::new(&*self.family, &mut SystemEntropy));
-        self.link.hold(token, client.as_fd(), application.as_fd(), memory.descriptor()).unwrap();
+        let id = self.link.hold(client.as_fd(), application.as_fd(), memory.descriptor()).unwrap();
         let waits = interest(true, false, true, false);
-        self.connections.push(Connection { id: None, token, carrier, memory, client, application, waits });
+        self.connections.push(Connection { id, carrier, memory, client, application, waits });
     }
 
     fn adopt(&mut self, held: HeldConnection) {
         self.in_hand.take(held.id);
         let HeldConnection { id, client, application, memory, .. } = held;
-        let carried = id;
         let memory = MemoryFile::open(memory).unwrap();
         let mut entropy = SystemEntropy;
         let seal = KeySeal::new(&*self.family, &mut entropy);
@@ -185,17 +173,9 @@ impl Worker {
         let layer = Layer::restored(&keys, &entry);
         match Carrier::adopt(ledger, entry, layer, of_client, of_application, &memory) {
             Ok(carrier) => {
-                let (id, waits) = (Some(id), ALL);
-                self.connections.push(Connection {
-                    id,
-                    token: 0,
-                    carrier,
-                    memory,
-                    client,
-                    application,
-                    waits,
-                });
-                self.link.carried(carried).unwrap();
+                let waits = ALL;
+                self.connections.push(Connection { id, carrier, memory, client, application, waits });
+                self.link.carried(id).unwrap();
             }
             Err(lost) => {
                 eprintln!("lost: {lost}");
@@ -209,9 +189,7 @@ impl Worker {
     /// nothing if it is over.
     fn drive(&mut self, i: usize) -> Interest {
         let Connection { id, carrier, memory, client, application, .. } = &mut self.connections[i];
-        if let Some(id) = id {
-            self.in_hand.take(*id);
-        }
+        self.in_hand.take(*id);
         carrier.ready(ALL);
         let mut steps = 0;
         let waits = loop {
@@ -268,10 +246,8 @@ impl Worker {
                     if ended != Ended::Orderly {
                         eprintln!("ended: {ended:?}");
                     }
-                    if let Some(id) = id.take()
-                        && !self.alone
-                    {
-                        self.link.release(id).unwrap();
+                    if !self.alone {
+                        self.link.release(*id).unwrap();
                     }
                     break Interest::default();
                 }

@@ -111,25 +111,30 @@ fn kills_are_held_against_a_connection_only_while_it_does_not_go_forward() {
 
 #[test]
 fn a_worker_that_talks_nonsense_is_replaced_and_its_connections_go_on() {
-    for (kind, carried) in [
-        ("an unknown message", 1),
-        ("too many bytes", 1),
-        ("too few bytes", 1),
-        ("far too many bytes", 1),
-        ("ready twice", 1),
-        ("not its own", 1),
-        ("descriptors where none belong", 1),
-        ("no descriptors", 1),
-        ("four descriptors", 1),
-        ("no sockets", 1),
-        ("no memory file", 1),
-        ("before it is ready", 0),
+    for (kind, complaint, carried) in [
+        ("an unknown message", "an unknown message", 1),
+        ("too many bytes", "an unknown message", 1),
+        ("too few bytes", "an unknown message", 1),
+        ("far too many bytes", "an unknown message", 1),
+        ("ready twice", "ready for the second time", 1),
+        ("not its own", "a connection that is not its own", 1),
+        ("descriptors where none belong", "descriptors where none belong", 1),
+        ("a name that is taken", "a name that is not free", 1),
+        ("a name of another's", "a name that is not free", 1),
+        ("no descriptors", "another number of descriptors than three", 1),
+        ("four descriptors", "another number of descriptors than three", 1),
+        ("no sockets", "a connection that is no stream socket", 1),
+        ("no memory file", "a memory file that is none", 1),
+        ("before it is ready", "a connection before it was ready", 0),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let environment = [(OTHER_ENDS, address), ("NONSENSE", kind.into())];
         let mut holder = Holder::new(settings(worker("babbles", &environment), 1)).unwrap();
-        turn_until(&mut holder, |event| matches!(event, Event::Nonsense { .. }));
+        turn_until(
+            &mut holder,
+            |event| matches!(event, Event::Nonsense { what, .. } if { assert_eq!(*what, complaint, "{kind}"); true }),
+        );
         holder.replace_workers(worker("keeps", &[]), None);
         let (mut carries, mut deaths, mut ready) = (0, 0, false);
         turn_until(&mut holder, |event| {

@@ -25,12 +25,12 @@ fn memory() -> MemoryFile {
 }
 
 /// In a worker: offers a connection of which the test has the other ends.
-pub(crate) fn offer(link: &HolderLink, token: u64) -> (TcpStream, TcpStream, MemoryFile) {
+pub(crate) fn offer(link: &HolderLink) -> (TcpStream, TcpStream, MemoryFile) {
     let address = std::env::var(OTHER_ENDS).unwrap();
     let sockets = [(); 2].map(|()| TcpStream::connect(&address).unwrap());
     let [client, application] = sockets;
     let memory = memory();
-    link.hold(token, client.as_fd(), application.as_fd(), memory.descriptor()).unwrap();
+    link.hold(client.as_fd(), application.as_fd(), memory.descriptor()).unwrap();
     (client, application, memory)
 }
 
@@ -50,18 +50,18 @@ pub(crate) fn babbles() {
     let say = |bytes: &[u8], files: &[std::os::fd::BorrowedFd<'_>]| {
         symbolon_os::pass::send(link.as_fd(), bytes, files, SendFlags::empty()).unwrap();
     };
-    let hold = [2, 0, 0, 0, 0, 0, 0, 0, 1];
+    // the second connection of the first worker
+    let hold = [2, 0, 0, 0, 0x10, 0, 0, 0, 2];
     let _kept = match std::env::var("NONSENSE").unwrap().as_str() {
-        "before it is ready" => Some(offer(&link, 1)),
+        "before it is ready" => Some(offer(&link)),
         "without leading" => {
             link.ready().unwrap();
             // the first finds the file, and leads
-            (!is_first()).then(|| offer(&link, 1))
+            (!is_first()).then(|| offer(&link))
         }
         kind => {
             link.ready().unwrap();
-            let kept = offer(&link, 1);
-            while !matches!(link.receive().unwrap(), FromHolder::Held { .. }) {}
+            let kept = offer(&link);
             match kind {
                 "an unknown message" => say(&[99], &[]),
                 "too many bytes" => say(&[1, 0], &[]),
@@ -72,6 +72,8 @@ pub(crate) fn babbles() {
                 "ready twice" => link.ready().unwrap(),
                 "not its own" => say(&[3, 0, 0, 0, 0, 0, 0, 0, 200], &[]),
                 "descriptors where none belong" => say(&[4, 0, 0, 0, 0, 0, 0, 0, 1], &[socket.as_fd()]),
+                "a name that is taken" => say(&[2, 0, 0, 0, 0x10, 0, 0, 0, 1], &[socket.as_fd(); 3]),
+                "a name of another's" => say(&[2, 0, 0, 0, 0x20, 0, 0, 0, 2], &[socket.as_fd(); 3]),
                 "no descriptors" => say(&hold, &[]),
                 "four descriptors" => say(&hold, &[socket.as_fd(); 4]),
                 "no sockets" => {

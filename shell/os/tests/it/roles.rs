@@ -89,8 +89,8 @@ fn keeps(refuses: Option<Unable>) {
                     let count = std::fs::read_to_string(&file).ok()?.parse().ok()?;
                     std::fs::remove_file(file).ok().map(|()| count)
                 });
-                for token in 1..=offers.unwrap_or(0) {
-                    kept.push(crate::offering::offer(&link, token));
+                for _ in 0..offers.unwrap_or(0) {
+                    kept.push(crate::offering::offer(&link));
                 }
             }
             FromHolder::Carry(connections) => {
@@ -110,10 +110,7 @@ fn keeps(refuses: Option<Unable>) {
             FromHolder::Stop { .. } | FromHolder::HolderGone => return,
             // as a sign to the test
             FromHolder::Reload => return,
-            FromHolder::Begin { .. }
-            | FromHolder::Relay { .. }
-            | FromHolder::Held { .. }
-            | FromHolder::NotHeld { .. } => {}
+            FromHolder::Begin { .. } | FromHolder::Relay { .. } | FromHolder::NotHeld(_) => {}
         }
     }
 }
@@ -151,7 +148,7 @@ fn two_hands() {
     let link = HolderLink::from_standard_input().unwrap();
     let FromHolder::Begin { in_hand, .. } = link.receive().unwrap() else { panic!("the first message") };
     link.ready().unwrap();
-    let poison = |held: &HeldConnection| ["1", "2"].contains(&held.id.to_string().as_str());
+    let poison = |held: &HeldConnection| ["1.1", "1.2"].contains(&held.id.to_string().as_str());
     loop {
         let connections = match link.receive().unwrap() {
             FromHolder::Carry(connections) => connections,

@@ -71,18 +71,14 @@ impl Pipe {
         while carrier.next(&memory) == Step::Commit {
             carrier.commit(&mut memory, &mut KeySeal::new(keeper.key(), &mut SystemEntropy));
         }
-        let hold = if can_be_held {
-            keeper.offer(client.as_fd(), application.as_fd(), memory.descriptor())
-        } else {
-            keeper.alone()
-        };
+        let held = can_be_held.then(|| keeper.hold(client.as_fd(), application.as_fd(), memory.descriptor()));
         Ok(Self {
             carrier,
             memory: Some(memory),
             client,
             application,
             keeper: keeper.clone(),
-            hold,
+            held: held.flatten(),
             language: language(state.suite()),
             base: note.base,
             rests: false,
@@ -94,7 +90,7 @@ impl Pipe {
     /// says why.
     pub(crate) fn adopt(keeper: &Arc<Keeper>, held: HeldConnection) -> Option<Adopted> {
         let id = held.id;
-        let _in_hand = keeper.take_up(id);
+        let _in_hand = keeper.take_in_hand(Some(id));
         let sockets = [&held.client, &held.application].map(|socket| socket.try_clone());
         match Self::adopted(crypto(), keeper, held) {
             Ok(adopted) => {
@@ -116,7 +112,7 @@ impl Pipe {
                 for socket in sockets.into_iter().flatten() {
                     let _ = rustix::net::sockopt::set_socket_linger(&socket, Some(std::time::Duration::ZERO));
                 }
-                keeper.release(&Keeper::held_already(id));
+                keeper.release(id);
                 None
             }
         }
@@ -139,7 +135,7 @@ impl Pipe {
             client: stream(client)?,
             application: stream(application)?,
             keeper: keeper.clone(),
-            hold: Keeper::held_already(id),
+            held: Some(id),
             language,
             base: note.base,
             rests: false,

@@ -1,8 +1,7 @@
 //! What keeps a connection when this process dies: the holder, if there is one.
 
-use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use symbolon_crypto::{Aead, Crypto, Entropy, SecretBytes};
 use symbolon_os::{FamilyKey, HeldId, HolderLink, InHand, Unable};
 use symbolon_provider::SystemEntropy;
@@ -19,41 +18,8 @@ struct ToHolder {
     link: HolderLink,
     family: Arc<FamilyKey>,
     in_hand: InHand,
-    offers: Mutex<Offers>,
     /// Whether connections are given to it.
     carry_on: bool,
-}
-
-#[derive(Default)]
-struct Offers {
-    next: u64,
-    /// Those that were not answered yet.
-    open: HashMap<u64, Hold>,
-}
-
-/// How one connection is held.
-#[derive(Clone)]
-pub(super) struct Hold(Arc<Mutex<Standing>>);
-
-#[derive(Clone, Copy)]
-enum Standing {
-    /// The holder was asked.
-    Offered,
-    Held(HeldId),
-    /// It dies with this process.
-    Alone,
-    /// It came to its end.
-    Over,
-}
-
-impl Hold {
-    fn new(standing: Standing) -> Self {
-        Self(Arc::new(Mutex::new(standing)))
-    }
-
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Says that a connection is being worked on, as long as it lives.
@@ -84,7 +50,7 @@ impl Keeper {
     ) -> Self {
         let key = crypto.aes256_gcm(&family.secret());
         let family = Arc::new(family);
-        Self { key, holder: Some(ToHolder { link, family, in_hand, offers: Mutex::default(), carry_on }) }
+        Self { key, holder: Some(ToHolder { link, family, in_hand, carry_on }) }
     }
 
     /// The holder's process, if there is one.
@@ -115,77 +81,28 @@ impl Keeper {
         self.holder.as_ref().map(|holder| &holder.link)
     }
 
-    /// Has a connection held whose ledger has its first commit.
-    pub(super) fn offer(
+    /// Has a connection held whose ledger has its first commit: how it is called, unless it dies with this process.
+    pub(super) fn hold(
         &self,
         client: BorrowedFd<'_>,
         application: BorrowedFd<'_>,
         memory: BorrowedFd<'_>,
-    ) -> Hold {
-        let Some(holder) = self.holder.as_ref().filter(|holder| holder.carry_on) else {
-            return self.alone();
-        };
-        let hold = Hold::new(Standing::Offered);
-        let token = {
-            let mut offers = holder.offers();
-            offers.next += 1;
-            let token = offers.next;
-            offers.open.insert(token, hold.clone());
-            token
-        };
-        if let Err(e) = holder.link.hold(token, client, application, memory) {
-            tracing::error!("a connection is not held: {e}");
-            holder.offers().open.remove(&token);
-            *hold.standing() = Standing::Alone;
-        }
-        hold
-    }
-
-    /// A connection that cannot be held.
-    #[expect(clippy::unused_self, reason = "who keeps says that nobody does")]
-    pub(super) fn alone(&self) -> Hold {
-        Hold::new(Standing::Alone)
-    }
-
-    /// A connection that the holder handed over.
-    pub(super) fn held_already(id: HeldId) -> Hold {
-        Hold::new(Standing::Held(id))
-    }
-
-    /// The holder's answer to an offer; nothing when it is full.
-    pub(crate) fn answered(&self, token: u64, id: Option<HeldId>) {
-        let Some(holder) = &self.holder else { return };
-        let Some(hold) = holder.offers().open.remove(&token) else { return };
-        let mut standing = hold.standing();
-        match (*standing, id) {
-            (Standing::Over, Some(id)) => holder.release(id),
-            (Standing::Over, None) => {}
-            (_, Some(id)) => *standing = Standing::Held(id),
-            (_, None) => {
-                tracing::warn!("the holder has no room: a connection would not outlive this process");
-                *standing = Standing::Alone;
-            }
-        }
+    ) -> Option<HeldId> {
+        let holder = self.holder.as_ref().filter(|holder| holder.carry_on)?;
+        let held = holder.link.hold(client, application, memory);
+        held.inspect_err(|e| tracing::error!("a connection is not held: {e}")).ok()
     }
 
     /// Has the holder know which connection is being worked on.
-    pub(super) fn take_in_hand(&self, hold: &Hold) -> Taken<'_> {
-        let (Some(holder), Standing::Held(id)) = (&self.holder, *hold.standing()) else { return Taken(None) };
+    pub(super) fn take_in_hand(&self, hold: Option<HeldId>) -> Taken<'_> {
+        let (Some(holder), Some(id)) = (&self.holder, hold) else { return Taken(None) };
         holder.in_hand.take(id);
         Taken(Some(&holder.in_hand))
     }
 
-    /// The same before a connection is opened at all.
-    pub(super) fn take_up(&self, id: HeldId) -> Taken<'_> {
-        self.take_in_hand(&Self::held_already(id))
-    }
-
     /// A connection is over.
-    pub(super) fn release(&self, hold: &Hold) {
-        let before = std::mem::replace(&mut *hold.standing(), Standing::Over);
-        if let (Some(holder), Standing::Held(id)) = (&self.holder, before) {
-            holder.release(id);
-        }
+    pub(super) fn release(&self, id: HeldId) {
+        self.say(|link| link.release(id));
     }
 
     /// A connection that was handed over is carried on.
@@ -214,17 +131,5 @@ impl TicketMemory for OfFamily {
 
     fn remember(&self, bytes: &SecretBytes) {
         self.0.leave(bytes);
-    }
-}
-
-impl ToHolder {
-    fn offers(&self) -> MutexGuard<'_, Offers> {
-        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn release(&self, id: HeldId) {
-        if let Err(e) = self.link.release(id) {
-            tracing::error!("the holder does not hear: {e}");
-        }
     }
 }

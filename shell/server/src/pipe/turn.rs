@@ -38,9 +38,9 @@ pub(super) enum Turn {
 impl Pipe {
     /// Does what can be done now, as long as others can wait.
     pub(super) fn turn(&mut self) -> Turn {
-        let Self { carrier, memory, client, application, keeper, hold, language, rests, failure, .. } = self;
+        let Self { carrier, memory, client, application, keeper, held, language, rests, failure, .. } = self;
         let Some(memory) = memory else { return Turn::Ended(Ended::ClientGone) };
-        let _in_hand = keeper.take_in_hand(hold);
+        let _in_hand = keeper.take_in_hand(*held);
         let mut failed = |carrier: &mut Carrier<_>, error| {
             failure.get_or_insert(error);
             carrier.end_with(language.say(EndReason::ApplicationReset));
