@@ -184,16 +184,17 @@ impl TcpImage {
     }
 
     /// The same windows, ours as told before the last byte came: what the peer says again is newer then, so that neither its
-    /// end nor a timestamp that is none is taken for what stood when the window was told.
+    /// end nor a timestamp that is none is taken for what stood when the window was told. And the peer's as told by
+    /// nothing that is ahead: what came out of order did not come along, and beyond our window, which the kernel closes
+    /// for want of memory, it takes no such number.
     fn window_before(&self) -> Window {
-        let ours_from = self.receiving.next.wrapping_sub(1);
-        let later = self.window.ours_from.wrapping_sub(ours_from);
+        let next = self.receiving.next;
+        let ahead = (self.window.changed_by.wrapping_sub(next) as i32) > 0;
+        let window = Window { changed_by: if ahead { next } else { self.window.changed_by }, ..self.window };
+        let ours_from = next.wrapping_sub(1);
+        let later = window.ours_from.wrapping_sub(ours_from);
         // the end has a number, too
-        if later <= 2 {
-            Window { ours_from, ours: self.window.ours + later, ..self.window }
-        } else {
-            self.window
-        }
+        if later <= 2 { Window { ours_from, ours: window.ours + later, ..window } } else { window }
     }
 
     /// The peer's end.

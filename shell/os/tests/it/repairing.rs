@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
-use symbolon_os::repair::{CannotRepair, FreezeError, Frozen, RestoreError, can_repair};
+use symbolon_os::repair::{CannotRepair, FreezeError, Frozen, RestoreError, TcpImage, can_repair};
 use symbolon_os::{prepare, tcp_counters};
 
 /// States of linux/tcp_states.h.
@@ -155,6 +155,35 @@ fn urgent_bytes_that_nobody_has_read_stand_in_line_among_the_others() {
         assert_eq!(rest(&mut server), b"before!behind");
         network.nobody_was_reset();
     }
+}
+
+#[test]
+fn a_window_told_by_a_segment_far_ahead_that_stays_behind_keeps_nothing_from_moving() {
+    /// Where an image has the number of that segment: behind mark, version, two addresses of IPv4, and who has ended.
+    const CHANGED_BY: std::ops::Range<usize> = 21..25;
+    let network = Network::new(Family::V4);
+    let (mut client, server) = network.connection();
+    client.write_all(b"unread").unwrap();
+    comes_to_be("it is there", || tcp_counters(server.as_fd()).unwrap().unread == 6);
+    let [old, new] = &network.nodes;
+    old.address.remove().unwrap();
+    let image = Frozen::freeze(server.as_fd()).unwrap().end().unwrap();
+    // as when it came out of order, and the window was closed then for want of memory
+    let mut bytes = image.to_bytes().expose().to_vec();
+    let number = u32::from_be_bytes(bytes[CHANGED_BY].try_into().unwrap());
+    bytes[CHANGED_BY].copy_from_slice(&number.wrapping_add(1 << 24).to_be_bytes());
+    let mut server = new.host.within(|| {
+        let restored = TcpImage::parse(&bytes).unwrap().restore().unwrap();
+        new.address.add().unwrap();
+        new.address.announce().unwrap();
+        TcpStream::from(restored.go_on().unwrap())
+    });
+    let written = fill(&mut server);
+    server.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut client).len(), written);
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut server), b"unread");
+    network.nobody_was_reset();
 }
 
 #[test]
