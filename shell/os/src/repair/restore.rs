@@ -165,11 +165,12 @@ impl TcpImage {
 
     /// Whether a byte is put before the send queue that the peer acknowledged long ago, and does so again before the
     /// socket goes on. That is news to the socket, and tells it how long the way is: so it asks within a few round trips
-    /// for what was lost with the old host; else it would wait for a second. What the byte says is never looked at. (The
-    /// answer to its question at going on would do as well, but peers give only two of those in a second.)
+    /// for what was lost with the old host, or is lost while the neighbours learn of the new one; else it would wait for a
+    /// second or three. What the byte says is never looked at. (The answer to its question at going on would do as well,
+    /// but peers give only two of those in a second.)
     fn has_marker(&self) -> bool {
         // what was repaired has no other clock
-        self.negotiated.timestamps && self.unacknowledged() > self.sending.unsent as usize
+        self.negotiated.timestamps
     }
 
     /// The marker's acknowledgement.

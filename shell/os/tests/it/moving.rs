@@ -148,7 +148,7 @@ fn transfers_survive(family: Family) {
         (down.join().unwrap(), up.join().unwrap(), served)
     });
     println!("{sent} bytes down, longest pause {:?}; {got} up", down.1);
-    // seldom a second, the kernel's first guess, and never that after each move
+    // each move begins the kernel's clock for sending again anew (200 ms and more), and may come before it is over
     assert!(down.1 < Duration::from_secs(5), "{:?}", down.1);
     assert_eq!((down.0, up), (sent, got));
     network.nobody_was_reset();

@@ -4,7 +4,7 @@ use crate::hosts::{BOTH, Family, Network};
 use rustix::net::{SendFlags, sockopt};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use symbolon_os::repair::{CannotRepair, FreezeError, Frozen, RestoreError, TcpImage, can_repair};
@@ -184,6 +184,31 @@ fn a_window_told_by_a_segment_far_ahead_that_stays_behind_keeps_nothing_from_mov
     client.shutdown(Shutdown::Write).unwrap();
     assert_eq!(rest(&mut server), b"unread");
     network.nobody_was_reset();
+}
+
+#[test]
+fn what_is_first_lost_after_a_move_is_sent_again_within_a_second_also_when_nothing_was_on_its_way() {
+    for family in BOTH {
+        let network = Network::new(family);
+        let (mut client, mut server) = network.connection();
+        server.write_all(b"known").unwrap();
+        client.read_exact(&mut [0; 5]).unwrap();
+        comes_to_be("nothing is on its way", || tcp_counters(server.as_fd()).unwrap().unacknowledged == 0);
+        // the new host knows the client, and finds nobody at this port
+        let there = SocketAddr::new(client.local_addr().unwrap().ip(), 9);
+        network.nodes[1].host.within(|| TcpStream::connect(there).unwrap_err());
+        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // the client does not believe that it moved, so what it answers is lost
+        let entry = format!("{} dev eth0", network.nodes[0].address.address());
+        network.client.ip(&format!("neigh change {entry} nud permanent"));
+        let mut server = network.moves(server, 0);
+        let begun = Instant::now();
+        server.write_all(b"first").unwrap();
+        client.read_exact(&mut [0; 5]).unwrap();
+        network.client.ip(&format!("neigh del {entry}"));
+        comes_to_be("it is acknowledged", || tcp_counters(server.as_fd()).unwrap().unacknowledged == 0);
+        assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    }
 }
 
 #[test]
