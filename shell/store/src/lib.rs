@@ -19,6 +19,7 @@
 //! Where to look: [`Store::begin_registration`] for the one call with a story of its own,
 //! [`HotStore`] for the rules of ownership, [`StoreError`] for all that can go wrong.
 
+mod apps;
 mod audit;
 mod catalogue;
 mod certificates;
@@ -43,11 +44,12 @@ mod tickets;
 mod user_rows;
 mod users;
 
-pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
-pub use catalogue::{
-    Alpn, App, NotAProtocol, NotAlpn, NotTlsClients, OwnCertificate, Protocol, Publication, Template,
-    TlsClients, TlsEntry,
+pub use apps::{
+    Alpn, App, NotAProtocol, NotAlpn, NotTlsClients, OwnCertificate, Protocol, Publication, TlsClients,
+    TlsEntry,
 };
+pub use audit::{Actor, ActorKind, AuditFault, AuditReport, AuditRow, Note};
+pub use catalogue::Template;
 pub use certificates::{
     CertificateState, NewCertificate, RegisteredCertificate, RevokedGateway, WaitingRequest,
 };
