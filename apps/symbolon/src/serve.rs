@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use symbolon_server::{Node, NodeConfig};
+use symbolon_server::{Node, NodeConfig, replace_hot_store};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -51,6 +51,10 @@ pub(crate) struct ServeArgs {
     /// Take passwords where a user has one [env: SYMBOLON_ACCEPT_PASSWORDS]
     #[arg(long)]
     accept_passwords: bool,
+    /// Give up where live sessions and replay keys were, take the place that `hot` names for them, and end; no node on
+    /// this store may run
+    #[arg(long)]
+    new_hot_store: bool,
     /// Be a worker of the holder at standard input
     #[arg(long, hide = true)]
     worker: bool,
@@ -159,8 +163,14 @@ pub(crate) fn run(global: &Global, args: &ServeArgs) -> Outcome {
     if args.relay {
         return relay::run();
     }
-    let signals = holder::signals()?;
     let paste = Paste::new(global).about(&config.dir);
+    if args.new_hot_store {
+        let replaced = runtime::small()?.block_on(replace_hot_store(&config));
+        replaced.map_err(|e| node_complaint(e, &config, &paste))?;
+        global.output().note("Live sessions and replay keys are kept there from now on: start the nodes.");
+        return Ok(());
+    }
+    let signals = holder::signals()?;
     if args.held_before {
         return holder::go_on(global, &config, &paste, signals);
     }

@@ -4,7 +4,7 @@ use crate::metrics::MetricsSettings;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use symbolon_store::HotUrl;
+use symbolon_store::{HotUrl, StoreOptions};
 
 /// How a node is run. What is not set has a default that suits a small team.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,6 +115,11 @@ impl NodeConfig {
     #[must_use]
     pub fn home(&self) -> &Path {
         self.with.as_deref().unwrap_or(&self.dir)
+    }
+
+    /// Where the node's records are.
+    pub(crate) fn store(&self) -> StoreOptions {
+        StoreOptions { hot: self.hot.clone(), ..StoreOptions::shared(self.home().join("store")) }
     }
 
     /// Reads a configuration file's text.

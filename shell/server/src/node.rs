@@ -29,7 +29,7 @@ use symbolon_issuer::ContextKeys;
 use symbolon_policy::TemplateName;
 use symbolon_provider::SystemEntropy;
 use symbolon_session::{ControlMessage, EndReason, Line};
-use symbolon_store::{Actor, Ending, HotStore as _, NodeId, Store, StoreError, StoreOptions};
+use symbolon_store::{Actor, Ending, HotStore as _, NodeId, Store, StoreError};
 use symbolon_token::RegistrationTemplate;
 use symbolon_wire::Time;
 use tokio::net::TcpListener;
@@ -133,9 +133,8 @@ impl Prepared {
         metrics::check(config.metrics.as_ref())?;
         let keys = NodeKeys::load_or_make(&config, now())?;
         let (first_start, node_id) = (keys.first_start, keys.node_id);
-        let options =
-            StoreOptions { hot: config.hot.clone(), ..StoreOptions::shared(config.home().join("store")) };
-        let store = Store::open(&options, &keys.node_key, crypto, Box::new(SystemEntropy)).await?;
+        let entropy = Box::new(SystemEntropy);
+        let store = Store::open(&config.store(), &keys.node_key, crypto, entropy).await?;
         put_shipped_templates(&store).await?;
         let issuer = TrustedIssuer::from_certificate(crypto, &keys.issuer_certificate)?;
         let derive = |purpose: &[u8]| crypto.derive(&keys.node_key, purpose, &[]);

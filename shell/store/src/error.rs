@@ -144,6 +144,10 @@ pub enum StoreError {
     /// Fewer replicas than the operator wants have it. It may be done, and may be lost with the server.
     #[error("the hot store has fewer replicas in step than it should")]
     NotReplicated,
+    /// The store's nodes keep its hot records elsewhere than in this place, or the server has lost them all:
+    /// here nobody would know of other nodes' sessions, and what they have seen would be taken for new.
+    #[error("the hot records of this store are not in {0}")]
+    HotElsewhere(String),
     /// Anything else, in the engine's words.
     #[error("store: {0}")]
     Other(String),

@@ -1,7 +1,7 @@
 //! [`HotStore`] in a Redis or Valkey server: one script for each operation, run by the server in one piece.
 //!
 //! ```text
-//!   symbolon:meta                 schema, sealed sample, life of the server, skipped stream numbers
+//!   symbolon:meta                 schema, mark, life of the server, skipped stream numbers
 //!   symbolon:session:ID           user, token, epoch, owner, times, next stream, sealed state
 //!   symbolon:sessions             every session by its end       symbolon:user:ID, symbolon:registration:ID
 //!   symbolon:notices:NODE         what became of its sessions    symbolon:noticed
@@ -67,8 +67,15 @@ fn state_place(id: &SessionId) -> Place<'_> {
 }
 
 impl RedisHotStore {
-    pub(crate) async fn open(url: &HotUrl, guard: Arc<Guard>) -> Result<Self> {
-        Ok(Self { pool: Arc::new(Pool::open(url, guard.clone()).await?), guard })
+    /// Reaches the server, and says by which mark it is known: the one that is known already, if one is.
+    pub(crate) async fn open(
+        url: &HotUrl,
+        guard: Arc<Guard>,
+        known: Option<Vec<u8>>,
+    ) -> Result<(Self, Vec<u8>)> {
+        let pool = Pool::open(url, &guard, known).await?;
+        let mark = pool.mark().to_vec();
+        Ok((Self { pool: Arc::new(pool), guard }, mark))
     }
 
     pub(crate) async fn close(&self) {

@@ -28,10 +28,12 @@ mod engine;
 mod error;
 mod hot;
 mod hot_any;
+mod hot_place;
 mod hot_redis;
 mod hot_sql;
 mod ids;
 mod invitations;
+mod opening;
 mod options;
 mod passwords;
 mod registering;
@@ -69,11 +71,9 @@ pub use tickets::TicketKey;
 pub use users::{NewUser, User};
 
 use chain::{Audited, Change};
-use engine::{Columns, Durability, Engine};
-use options::private_file;
-use seal::{Guard, Place};
+use engine::{Columns, Engine};
+use seal::Guard;
 use std::sync::Arc;
-use symbolon_crypto::{Crypto, Entropy, Secret};
 use symbolon_wire::Time;
 
 /// An open store. Copies share its connections.
@@ -86,59 +86,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store, makes it when it is new, and brings an older one up to date.
-    ///
-    /// # Errors
-    /// [`StoreError::InUse`], [`StoreError::ReadOnly`], [`StoreError::DiskFull`],
-    /// [`StoreError::NewerSchema`], [`StoreError::Corrupt`]; [`StoreError::Sealed`] when the store
-    /// was made with another node key.
-    pub async fn open(
-        options: &StoreOptions,
-        node_key: &Secret<32>,
-        crypto: Crypto,
-        entropy: Box<dyn Entropy + Send>,
-    ) -> Result<Self> {
-        sqlx::any::install_default_drivers();
-        let sql_hot = options.hot.is_none();
-        let (lock, durable, hot) = match &options.location {
-            Location::Directory(dir) => {
-                let lock = DirectoryLock::take(dir, options.sharing)?;
-                let open = async |file: &str, durability| {
-                    let file = dir.join(file);
-                    private_file(&file).map_err(|e| StoreError::from_io(&e))?;
-                    Engine::sqlite(&file, durability, options.quota).await
-                };
-                let durable = open("durable.db", Durability::Power).await?;
-                let hot = match sql_hot {
-                    true => Some(open("hot.db", Durability::Process).await?),
-                    false => None,
-                };
-                (Some(Arc::new(lock)), durable, hot.clone().zip(hot))
-            }
-            Location::Url(url) => {
-                let durable = Engine::postgres(url, Durability::Power).await?;
-                let lazy = match sql_hot {
-                    true => Some(Engine::postgres(url, Durability::Process).await?),
-                    false => None,
-                };
-                (None, durable.clone(), lazy.zip(Some(durable)))
-            }
-        };
-        schema::DURABLE.migrate(&durable).await?;
-        if let Some((_, firm)) = &hot {
-            schema::HOT.migrate(firm).await?;
-        }
-        let guard = Arc::new(Guard::new(crypto, node_key, entropy));
-        check_node_key(&durable, &guard).await?;
-        let durable = Audited::start(durable, guard.clone()).await?;
-        let hot = match (&options.hot, hot) {
-            (Some(url), _) => Hot::redis(RedisHotStore::open(url, guard.clone()).await?),
-            (None, Some((lazy, firm))) => Hot::sql(SqlHotStore::new(lazy, firm, guard.clone())),
-            (None, None) => return Err(StoreError::Other("no place for hot records".to_owned())),
-        };
-        Ok(Self { durable, hot, guard, _lock: lock })
-    }
-
     /// Live sessions and the replay cache.
     #[must_use]
     pub fn hot(&self) -> &Hot {
@@ -231,29 +178,12 @@ impl Store {
     }
 }
 
-/// A sealed sample tells at once, and not at the first sign-in, that a node has the wrong key.
-async fn check_node_key(engine: &Engine, guard: &Guard) -> Result<()> {
-    const PLACE: Place<'_> = Place { table: "meta", row: b"node key", column: "bytes" };
-    sqlx::query(
-        "INSERT INTO meta (name, number, bytes) VALUES ('node key', 0, $1) ON CONFLICT (name) DO NOTHING",
-    )
-    .bind(guard.seal(&PLACE, b"symbolon"))
-    .execute(engine.write())
-    .await?;
-    sqlx::query(
-        "INSERT INTO meta (name, number, bytes) VALUES ('revision', 1, $1) ON CONFLICT (name) DO NOTHING",
-    )
-    .bind(Vec::<u8>::new())
-    .execute(engine.write())
-    .await?;
-    let row = sqlx::query("SELECT bytes FROM meta WHERE name = 'node key'").fetch_one(engine.write()).await?;
-    guard.open(&PLACE, &row.bytes("bytes")?).map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Durability;
     use serde_json::json;
+    use symbolon_crypto::Secret;
 
     async fn store(dir: &std::path::Path) -> Store {
         let entropy = Box::new(symbolon_provider::SystemEntropy);

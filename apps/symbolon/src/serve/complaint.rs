@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use symbolon_server::{NodeConfig, NodeError};
+use symbolon_server::{NodeConfig, NodeError, StoreError};
 
 use crate::exit::{Complaint, Kind, plain};
 use crate::paste::Paste;
@@ -22,23 +22,38 @@ pub(crate) fn node_complaint(error: NodeError, config: &NodeConfig, paste: &Past
             "put that file back from your copy of the directory, or start anew in another one with --dir",
         ),
         NodeError::Store(e) => {
-            let words = e.to_string();
-            let dir = config.dir.display();
-            let fix = match words.as_str() {
-                w if w.contains("hot store") => "look after the server that `hot` names".to_owned(),
-                w if w.contains("in use") => {
-                    format!("a node runs in {dir} already: manage or stop that one, or choose another --dir")
-                }
-                w if w.contains("no space") => "free some space on that file system".to_owned(),
-                w if w.contains("read-only") => format!("make {dir} writable for the user who runs the node"),
-                w if w.contains("does not open") => {
-                    format!("node.key in {dir} is not the key of this store: put back the pair from one copy")
-                }
-                _ => format!("look after the store in {dir}/store"),
-            };
-            Complaint::new(Kind::Failure, words).code("store").fix(fix)
+            Complaint::new(Kind::Failure, e.to_string()).code("store").fix(store_fix(&e, config, paste))
         }
         other => Complaint::failure(other.to_string()),
+    }
+}
+
+/// What to do about a store that does not open.
+fn store_fix(error: &StoreError, config: &NodeConfig, paste: &Paste) -> String {
+    let dir = config.dir.display();
+    match error {
+        StoreError::InUse { .. } => {
+            format!("a node runs in {dir} already: manage or stop that one, or choose another --dir")
+        }
+        StoreError::HotElsewhere(_) => format!(
+            "name as `hot` what the store's other nodes name; if that is lost or given up, stop them all and run: {}",
+            paste.node(["serve", "--new-hot-store"])
+        ),
+        StoreError::Unreachable(_) | StoreError::NotReplicated => {
+            "look after the server that `hot` names".to_owned()
+        }
+        StoreError::ReadOnly if config.hot.is_some() => {
+            format!("make {dir} writable for the user who runs the node, and have `hot` lead to the primary")
+        }
+        StoreError::DiskFull => "free some space on that file system".to_owned(),
+        StoreError::ReadOnly => format!("make {dir} writable for the user who runs the node"),
+        StoreError::Sealed => {
+            format!("node.key in {dir} is not the key of this store: put back the pair from one copy")
+        }
+        StoreError::Other(words) if words.starts_with("hot store") => {
+            "look after the server that `hot` names".to_owned()
+        }
+        _ => format!("look after the store in {dir}/store"),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::reply::{self, Reply};
 use super::script::Script;
 use super::url::{HotUrl, Password};
-use crate::{Result, StoreError};
+use crate::{Result, StoreError, hot_place};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -29,8 +29,17 @@ pub(super) struct Way {
     password: Option<SecretBytes>,
     /// The key of what is known about the whole store.
     meta: String,
-    /// Sealed under the node's key: whoever cannot open the one in the server has another key.
-    sample: Vec<u8>,
+    /// What the server has to show, or is given when it has nothing.
+    pub(super) mark: Vec<u8>,
+}
+
+/// What becomes of a server that has nothing of ours.
+#[derive(Clone, Copy)]
+pub(super) enum IfEmpty {
+    /// It gets our mark.
+    Begin,
+    /// It is left alone: the records are elsewhere, or were lost.
+    Refuse,
 }
 
 /// One connection that was made known.
@@ -56,7 +65,7 @@ impl Way {
     ///
     /// # Errors
     /// [`StoreError::Other`] for a file that cannot be read or is something else.
-    pub(super) fn new(url: &HotUrl, sample: Vec<u8>) -> Result<Self> {
+    pub(super) fn new(url: &HotUrl, mark: Vec<u8>) -> Result<Self> {
         let unreadable =
             |path: &std::path::Path, e: &dyn std::fmt::Display| other(format!("{}: {e}", path.display()));
         let tls = match &url.tls {
@@ -103,15 +112,16 @@ impl Way {
             }
         };
         let meta = format!("{}:meta", url.prefix);
-        Ok(Self { url: url.clone(), tls, password, meta, sample })
+        Ok(Self { url: url.clone(), tls, password, meta, mark })
     }
 
-    /// Connects and makes itself known. What is said of the sample goes to the caller.
+    /// Connects and makes itself known. The mark of the server goes to the caller.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`]; [`StoreError::ReadOnly`] for a replica; [`StoreError::NewerSchema`];
+    /// [`StoreError::HotElsewhere`] for an empty one that is to be refused;
     /// [`StoreError::Other`] for a server that would lose records by itself, or does not let us in.
-    pub(super) async fn connect(&self) -> Result<(Link, Vec<u8>)> {
+    pub(super) async fn connect(&self, if_empty: IfEmpty) -> Result<(Link, Vec<u8>)> {
         let stream =
             TcpStream::connect((self.url.host.as_str(), self.url.port)).await.map_err(|e| self.gone(&e))?;
         // what is written is a whole question
@@ -140,19 +150,41 @@ impl Way {
                 reply => return Err(unexpected(reply)),
             }
         }
+        let mark = self.welcomed(&mut link, if_empty).await?;
+        Ok((link, mark))
+    }
+
+    /// Learns what the server knows of the store.
+    async fn welcomed(&self, link: &mut Link, if_empty: IfEmpty) -> Result<Vec<u8>> {
         let schema = SCHEMA.to_string();
-        let asked = link.run(&self.meta, Script::Welcome, &[schema.as_bytes(), &self.sample], 0).await;
+        let begin: &[u8] = match if_empty {
+            IfEmpty::Begin => b"begin",
+            IfEmpty::Refuse => b"refuse",
+        };
+        let asked = link.run(&self.meta, Script::Welcome, &[schema.as_bytes(), &self.mark, begin], 0).await;
         let Answer { reply, .. } = asked.map_err(|e| self.gone(&e))?;
         let Reply::List(known) = reply else { return Err(unexpected(reply)) };
+        if known.is_empty() {
+            return Err(self.elsewhere());
+        }
         let mut known = known.into_iter();
-        let (Some(Reply::Text(schema)), Some(Reply::Text(sample))) = (known.next(), known.next()) else {
+        let (Some(Reply::Text(schema)), Some(Reply::Text(mark))) = (known.next(), known.next()) else {
             return Err(StoreError::Corrupt(format!("{} is not ours", self.meta)));
         };
         match std::str::from_utf8(&schema).ok().and_then(|digits| digits.parse().ok()) {
             Some(found) if found > SCHEMA => Err(StoreError::NewerSchema { found, known: SCHEMA }),
-            Some(_) => Ok((link, sample)),
+            Some(_) => Ok(mark),
             None => Err(StoreError::Corrupt(format!("the schema in {} is no number", self.meta))),
         }
+    }
+
+    /// Whether the mark of a server is the one that it must have.
+    pub(super) fn recognise(&self, found: &[u8]) -> Result<()> {
+        if found == self.mark { Ok(()) } else { Err(self.elsewhere()) }
+    }
+
+    fn elsewhere(&self) -> StoreError {
+        StoreError::HotElsewhere(hot_place::described(Some(&self.url)))
     }
 
     async fn sign_in(&self, link: &mut Link) -> Result<()> {

@@ -3,40 +3,52 @@
 //! A call whose caller gives up takes its connection with it: an answer that nobody read must not be taken
 //! for the answer to the next question.
 
-use super::link::{Answer, Link, Way, unexpected};
+use super::link::{Answer, IfEmpty, Link, Way, unexpected};
 use super::reply::Reply;
 use super::script::Script;
 use crate::seal::{Guard, Place};
 use crate::{BUSY_TIMEOUT, Result, StoreError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 /// As many as to PostgreSQL. Each costs the server about 20 kB, and carries ten thousand calls a second.
 const CONNECTIONS: usize = 8;
 
-/// What stands in the server, sealed, to tell a node with another key at once.
+/// What the mark of a server is, sealed: it tells a node with another key at once, and no two marks are alike.
 const SAMPLE: Place<'_> = Place { table: "meta", row: b"hot node key", column: "bytes" };
 
 /// All connections to the server.
 pub(super) struct Pool {
     way: Way,
-    guard: Arc<Guard>,
     places: Semaphore,
     idle: Mutex<Vec<Link>>,
 }
 
 impl Pool {
-    /// Connects once, to learn what is wrong.
+    /// Connects once, to learn what is wrong. A server that is to have the mark that is `known` has it already.
     ///
     /// # Errors
     /// As [`Way::connect`]; [`StoreError::Sealed`] when the records were made with another node key.
-    pub(super) async fn open(url: &super::HotUrl, guard: Arc<Guard>) -> Result<Self> {
-        let way = Way::new(url, guard.seal(&SAMPLE, b"symbolon"))?;
-        let pool = Self { way, guard, places: Semaphore::new(CONNECTIONS), idle: Mutex::default() };
-        let link = timeout_at(Instant::now() + BUSY_TIMEOUT, pool.connect()).await;
-        pool.keep(link.unwrap_or_else(|_| Err(pool.silent()))?);
-        Ok(pool)
+    pub(super) async fn open(url: &super::HotUrl, guard: &Guard, known: Option<Vec<u8>>) -> Result<Self> {
+        let (mark, if_empty) = match known {
+            Some(mark) => (mark, IfEmpty::Refuse),
+            None => (guard.seal(&SAMPLE, b"symbolon"), IfEmpty::Begin),
+        };
+        let mut way = Way::new(url, mark)?;
+        let link = timeout_at(Instant::now() + BUSY_TIMEOUT, way.connect(if_empty)).await;
+        let (link, found) = link.unwrap_or_else(|_| Err(silent(&way)))?;
+        guard.open(&SAMPLE, &found)?;
+        match if_empty {
+            IfEmpty::Begin => way.mark = found,
+            IfEmpty::Refuse => way.recognise(&found)?,
+        }
+        Ok(Self { way, places: Semaphore::new(CONNECTIONS), idle: Mutex::new(vec![link]) })
+    }
+
+    /// By what the server is known.
+    pub(super) fn mark(&self) -> &[u8] {
+        &self.way.mark
     }
 
     /// Runs a script, on which the answer depends for all nodes.
@@ -48,7 +60,7 @@ impl Pool {
         let until = Instant::now() + BUSY_TIMEOUT;
         let place = timeout_at(until, self.places.acquire()).await;
         let _place = place.map_err(|_| StoreError::Busy)?.map_err(|_| closed())?;
-        timeout_at(until, self.run_here(script, arguments)).await.unwrap_or_else(|_| Err(self.silent()))
+        timeout_at(until, self.run_here(script, arguments)).await.unwrap_or_else(|_| Err(silent(&self.way)))
     }
 
     /// Lets no further call begin, waits for those that are under way, and hangs up.
@@ -117,8 +129,9 @@ impl Pool {
     }
 
     async fn connect(&self) -> Result<Link> {
-        let (link, sample) = self.way.connect().await?;
-        self.guard.open(&SAMPLE, &sample)?;
+        // one that comes back empty has lost what this node knows of it, and goes on under the same mark
+        let (link, found) = self.way.connect(IfEmpty::Begin).await?;
+        self.way.recognise(&found)?;
         Ok(link)
     }
 
@@ -138,13 +151,13 @@ impl Pool {
     fn hang_up(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
 
-    fn silent(&self) -> StoreError {
-        self.way.gone(&std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            format!("no answer within {} s", BUSY_TIMEOUT.as_secs()),
-        ))
-    }
+fn silent(way: &Way) -> StoreError {
+    way.gone(&std::io::Error::new(
+        std::io::ErrorKind::TimedOut,
+        format!("no answer within {} s", BUSY_TIMEOUT.as_secs()),
+    ))
 }
 
 fn closed() -> StoreError {

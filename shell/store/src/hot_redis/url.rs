@@ -84,6 +84,10 @@ impl HotUrl {
     pub fn expose(&self) -> &[u8] {
         self.text.expose()
     }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
 }
 
 impl FromStr for HotUrl {

@@ -12,6 +12,7 @@ mod certificates;
 mod directory;
 mod embedded;
 mod home;
+mod one_hot_store;
 mod postgres;
 mod redis;
 mod redis_faults;
