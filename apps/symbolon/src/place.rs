@@ -43,7 +43,13 @@ pub(crate) fn config_table(global: &Global) -> Outcome<Option<toml::Table>> {
     };
     let text = std::fs::read_to_string(&path).at(&path)?;
     let table = text.parse::<toml::Table>();
-    table.map(Some).map_err(|e| config_error(&path.display().to_string(), &e.to_string()))
+    table.map(Some).map_err(|e| config_error(&path.display().to_string(), &fault(&text, &e)))
+}
+
+/// What is wrong with a text, and in which line. The line itself is not repeated: it may have a password.
+fn fault(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    format!("line {}: {}", before.matches('\n').count() + 1, error.message())
 }
 
 /// A mistake in the configuration.
@@ -107,5 +113,20 @@ mod tests {
     fn a_configuration_file_that_is_named_must_exist() {
         let global = Global { config: Some("/nonexistent/symbolon.toml".into()), ..Global::default() };
         assert!(config_table(&global).unwrap_err().message.contains("/nonexistent/symbolon.toml"));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_named_and_not_repeated() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for text in [
+            "name = \"a\"\nhot = \"rediss://node:canary@h",
+            "name = \"a\"\nhot = rediss://node:canary@h\n",
+            "name = \"a\"\nhot = \"rediss://node:canary@h\" \"\n",
+        ] {
+            std::fs::write(file.path(), text).unwrap();
+            let global = Global { config: Some(file.path().to_owned()), ..Global::default() };
+            let complaint = format!("{:?}", config_table(&global).unwrap_err());
+            assert!(complaint.contains("line 2") && !complaint.contains("canary"), "{complaint}");
+        }
     }
 }

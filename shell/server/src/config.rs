@@ -121,14 +121,6 @@ impl NodeConfig {
     pub(crate) fn store(&self) -> StoreOptions {
         StoreOptions { hot: self.hot.clone(), ..StoreOptions::shared(self.home().join("store")) }
     }
-
-    /// Reads a configuration file's text.
-    ///
-    /// # Errors
-    /// A sentence with the line at fault.
-    pub fn from_toml(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|e| e.to_string())
-    }
 }
 
 /// What strangers and greedy users may take.
