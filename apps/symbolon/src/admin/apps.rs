@@ -1,5 +1,7 @@
 //! `admin apps`: under which name the gateway reaches what.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -9,7 +11,7 @@ use symbolon_server::MAX_ROOTS;
 
 use super::listing::{Details, Done, Listing, rows};
 use super::{Desk, path};
-use crate::exit::{Complaint, Outcome};
+use crate::exit::{AtPath as _, Complaint, Outcome};
 
 const APPS: &str = "/v1/apps";
 
@@ -162,14 +164,15 @@ async fn add(desk: &Desk<'_>, args: AddArgs) -> Outcome {
 }
 
 /// Certificates of a file, of which there may be some dozens.
-fn read_roots(file: &Path) -> Outcome<String> {
-    let length = std::fs::metadata(file).map_err(|e| Complaint::file(file, &e))?.len();
-    if length > MAX_ROOTS as u64 {
-        let name = file.display();
-        let complaint = format!("{name} has {length} bytes, and there may be {MAX_ROOTS}");
+fn read_roots(from: &Path) -> Outcome<String> {
+    let mut text = String::new();
+    let file = File::open(from).at(from)?;
+    let length = file.take(MAX_ROOTS as u64 + 1).read_to_string(&mut text).at(from)?;
+    if length > MAX_ROOTS {
+        let complaint = format!("{} has more than {MAX_ROOTS} bytes", from.display());
         return Err(Complaint::failure(complaint).fix("give the authority of this application alone"));
     }
-    std::fs::read_to_string(file).map_err(|e| Complaint::file(file, &e))
+    Ok(text)
 }
 
 async fn switch(desk: &Desk<'_>, name: &AppName, enabled: bool, what: &str) -> Outcome {
@@ -216,6 +219,14 @@ mod tests {
         ] {
             assert_eq!(full_target(typed), meant);
         }
+    }
+
+    #[test]
+    fn no_more_is_read_of_a_file_than_authorities_take() {
+        assert!(read_roots(Path::new("/dev/zero")).unwrap_err().message.contains("more than"));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "-----BEGIN").unwrap();
+        assert_eq!(read_roots(file.path()).unwrap(), "-----BEGIN");
     }
 
     #[test]
