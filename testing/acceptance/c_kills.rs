@@ -26,6 +26,8 @@ mod holder;
 mod killer;
 #[path = "c_kills/native.rs"]
 mod native;
+#[path = "c_kills/own_tls.rs"]
+mod own_tls;
 #[path = "c_kills/readers.rs"]
 mod readers;
 #[path = "c_kills/relayed.rs"]
