@@ -14,6 +14,8 @@
 //! knows the *life* of the server to which it was made; the first of a new life leaves out stream numbers of every
 //! session, up to where the server's clock says, and a script that comes by a connection of an earlier life is refused.
 
+mod answer;
+mod files;
 mod link;
 mod pool;
 mod reply;
@@ -23,16 +25,14 @@ mod url;
 pub use url::{HotUrl, HotUrlError};
 
 use crate::engine::big;
-use crate::hot::{
-    Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept,
-};
+use crate::hot::{Claim, Claimed, Ending, HotStore, NewSession, Notice, Seen, Session, SessionsOf, Swept};
 use crate::seal::{Guard, Place};
-use crate::{NodeId, ReplayKey, Result, SessionId, StoreError, UserId, What};
+use crate::{NodeId, ReplayKey, Result, SessionId, UserId};
+use answer::{corrupt, count, dealt, news, oldest_first, parsed, refusal, session, sessions, texts};
 use pool::Pool;
 use reply::Reply;
 use script::Script;
 use std::ops::Range;
-use std::str::FromStr;
 use std::sync::Arc;
 use symbolon_crypto::SecretBytes;
 use symbolon_wire::Time;
@@ -41,9 +41,6 @@ use symbolon_wire::Time;
 const KEPT_LONGER_MS: u64 = 15 * 60 * 1000;
 /// The longest that the server is asked to keep anything: ten years, far from the end of its numbers.
 const KEPT_AT_MOST_MS: u64 = 10 * 365 * 86_400 * 1000;
-/// How many stream numbers one skip leaves out: more than are dealt to a session between two copies of the store
-/// of which one replaces the other. A skip for each sixteenth of a second leaves numbers for seventy years.
-const SKIPPED: u64 = 1 << 28;
 /// How many skips a node makes when it starts: 2^32 numbers, as in SQL.
 const SKIPS_AT_START: u64 = 16;
 /// How many sessions the server looks at in one piece: a millisecond, in which others wait.
@@ -100,20 +97,6 @@ impl RedisHotStore {
     }
 }
 
-/// Why something was not done.
-fn refusal(reply: &Reply) -> StoreError {
-    match reply {
-        Reply::Text(word) if word == b"GONE" => StoreError::NotFound { what: What::Session },
-        Reply::Text(word) if word == b"FENCED" => StoreError::Fenced,
-        Reply::Text(word) if word == b"TAKEN" => StoreError::Conflict { what: What::Session },
-        _ => corrupt("an answer"),
-    }
-}
-
-fn corrupt(what: &str) -> StoreError {
-    StoreError::Corrupt(format!("{what} of the hot store is none of ours"))
-}
-
 fn digits(time: Time) -> String {
     big(time.0).to_string()
 }
@@ -127,60 +110,6 @@ fn kept_ms(expires: Time, now: Time) -> String {
 /// An epoch, or any.
 fn of_epoch(epoch: Option<u64>) -> String {
     epoch.map(|epoch| big(epoch).to_string()).unwrap_or_default()
-}
-
-fn texts(reply: Reply) -> Result<impl Iterator<Item = Result<Vec<u8>>>> {
-    let Reply::List(items) = reply else { return Err(refusal(&reply)) };
-    Ok(items.into_iter().map(|item| match item {
-        Reply::Text(text) => Ok(text),
-        _ => Err(corrupt("a value")),
-    }))
-}
-
-fn parsed<T: FromStr>(bytes: &[u8]) -> Result<T> {
-    let text = std::str::from_utf8(bytes).ok();
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| corrupt("a value"))
-}
-
-/// Reads what `tell` in `lua/common.lua` says: the session, and its state as it stands there.
-fn session(reply: Reply) -> Result<(Session, Vec<u8>)> {
-    let fields: Vec<Vec<u8>> = texts(reply)?.collect::<Result<_>>()?;
-    let Ok([user, registration, epoch, owner, created, expires, next, skips_then, state, skips, id]) =
-        <[Vec<u8>; 11]>::try_from(fields)
-    else {
-        return Err(corrupt("a session"));
-    };
-    let skipped = parsed::<u64>(&skips)?.checked_sub(parsed(&skips_then)?);
-    let skipped = skipped.and_then(|times| times.checked_mul(SKIPPED)).ok_or_else(|| corrupt("a number"))?;
-    let session = Session {
-        id: parsed(&id)?,
-        user: parsed(&user)?,
-        registration: match registration.is_empty() {
-            true => None,
-            false => Some(parsed(&registration)?),
-        },
-        epoch: parsed(&epoch)?,
-        owner: parsed(&owner)?,
-        created: Time(parsed(&created)?),
-        expires: Time(parsed(&expires)?),
-        next_stream: parsed::<u64>(&next)?.checked_add(skipped).ok_or_else(|| corrupt("a number"))?,
-    };
-    Ok((session, state))
-}
-
-fn sessions(reply: Reply) -> Result<Vec<Session>> {
-    let Reply::List(items) = reply else { return Err(refusal(&reply)) };
-    items.into_iter().map(|item| session(item).map(|(session, _)| session)).collect()
-}
-
-fn oldest_first(mut sessions: Vec<Session>) -> Vec<Session> {
-    sessions.sort_by_key(|session| (session.created, session.id));
-    sessions
-}
-
-/// The last `count` numbers before the first one that nobody has.
-fn dealt(session: &Session, count: u32) -> Range<u64> {
-    session.next_stream.saturating_sub(count.into())..session.next_stream
 }
 
 impl HotStore for RedisHotStore {
@@ -333,22 +262,5 @@ impl HotStore for RedisHotStore {
                 return Ok(swept);
             }
         }
-    }
-}
-
-fn count(reply: &Reply) -> Result<u64> {
-    match reply {
-        Reply::Number(number) => u64::try_from(*number).map_err(|_| corrupt("a number")),
-        reply => Err(refusal(reply)),
-    }
-}
-
-/// Reads `why:epoch:expires`; 0 stands for "another node has it now".
-fn news(text: &[u8]) -> Result<News> {
-    let mut parts = text.split(|&b| b == b':');
-    let (Some(why), Some(epoch)) = (parts.next(), parts.next()) else { return Err(corrupt("a notice")) };
-    match parsed(why)? {
-        0 => Ok(News::Moved(parsed(epoch)?)),
-        why => Ok(News::Ended(why)),
     }
 }

@@ -1,14 +1,12 @@
 //! One connection to the server: made, made known, and asked.
 
+use super::files;
 use super::reply::{self, Reply};
 use super::script::Script;
 use super::url::{HotUrl, Password};
 use crate::{Result, StoreError, hot_place};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::ServerName;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Waker};
 use symbolon_crypto::SecretBytes;
 use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
@@ -66,50 +64,17 @@ impl Way {
     /// # Errors
     /// [`StoreError::Other`] for a file that cannot be read or is something else.
     pub(super) fn new(url: &HotUrl, mark: Vec<u8>) -> Result<Self> {
-        let unreadable =
-            |path: &std::path::Path, e: &dyn std::fmt::Display| other(format!("{}: {e}", path.display()));
         let tls = match &url.tls {
             None => None,
             Some(files) => {
-                let mut roots = RootCertStore::empty();
-                let pem = CertificateDer::pem_file_iter(&files.roots);
-                for certificate in pem.map_err(|e| unreadable(&files.roots, &e))? {
-                    let certificate = certificate.map_err(|e| unreadable(&files.roots, &e))?;
-                    // a system's list may have some that our library does not take
-                    let _ = roots.add(certificate);
-                }
-                if roots.is_empty() {
-                    return Err(unreadable(&files.roots, &"it has no certificate"));
-                }
-                let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-                let config = ClientConfig::builder_with_provider(provider)
-                    .with_safe_default_protocol_versions()
-                    .map_err(|e| other(e.to_string()))?
-                    .with_root_certificates(roots);
-                let config = match &files.own {
-                    None => config.with_no_client_auth(),
-                    Some((certificate, key)) => {
-                        let chain = CertificateDer::pem_file_iter(certificate)
-                            .and_then(Iterator::collect)
-                            .map_err(|e| unreadable(certificate, &e))?;
-                        let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable(key, &e))?;
-                        config
-                            .with_client_auth_cert(chain, secret)
-                            .map_err(|e| unreadable(certificate, &e))?
-                    }
-                };
                 let name = ServerName::try_from(url.host.clone()).map_err(|e| other(e.to_string()))?;
-                Some((TlsConnector::from(Arc::new(config)), name))
+                Some((files::connector(files)?, name))
             }
         };
         let password = match &url.password {
             None => None,
             Some(Password::Text(text)) => Some(text.duplicate()),
-            Some(Password::File(path)) => {
-                let read = SecretBytes::new(std::fs::read(path).map_err(|e| unreadable(path, &e))?);
-                let line = read.expose().trim_ascii_end();
-                Some(SecretBytes::new(line.to_vec()))
-            }
+            Some(Password::File(path)) => Some(files::password(path)?),
         };
         let meta = format!("{}:meta", url.prefix);
         Ok(Self { url: url.clone(), tls, password, meta, mark })
@@ -321,7 +286,7 @@ pub(super) fn unexpected(reply: Reply) -> StoreError {
     }
 }
 
-fn other(text: String) -> StoreError {
+pub(super) fn other(text: String) -> StoreError {
     StoreError::Other(format!("hot store: {text}"))
 }
 
