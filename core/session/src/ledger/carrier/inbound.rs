@@ -8,6 +8,9 @@ use crate::ledger::{
 /// What a record longer than half the ring is told: record_overflow (RFC 8446 §6.2).
 const RECORD_OVERFLOW: u16 = 22;
 
+/// From this length on a record has content: alerts and key updates are shorter, however they are protected.
+const SURELY_DATA: usize = 64;
+
 /// The record in hand towards the application, and what the client sent.
 pub(super) struct Inbound {
     /// Whether content is in hand.
@@ -114,6 +117,16 @@ impl<P: Protection> Carrier<P> {
     #[must_use]
     pub fn for_application(&self) -> &[u8] {
         if self.inbound.busy { &self.inbound.content[self.inbound.sent..] } else { &[] }
+    }
+
+    /// Whether more is written to the application at once after [`Carrier::for_application`], whatever comes: the
+    /// kernel may wait for it, and send both together.
+    #[must_use]
+    pub fn more_for_application(&self, rings: &impl Rings) -> bool {
+        let next = self.entry.to_application.taken.wrapping_add(self.inbound.length as u64);
+        let held = self.inbound.head.wrapping_sub(next) as usize;
+        let length = self.protection.record_length(rings.client(next, held));
+        self.inbound.busy && length.is_ok_and(|l| l.is_some_and(|l| (SURELY_DATA..=held).contains(&l)))
     }
 
     /// The kernel took so many bytes of [`Carrier::for_application`].

@@ -101,6 +101,14 @@ impl<P: Protection> Carrier<P> {
         if self.outbound.is_writing() { &self.outbound.record[self.outbound.sent..] } else { &[] }
     }
 
+    /// Whether more is written to the client at once after [`Carrier::for_client`], whatever comes: the kernel may
+    /// wait for it, and send both together.
+    #[must_use]
+    pub fn more_for_client(&self) -> bool {
+        let held = self.outbound.head.wrapping_sub(self.entry.to_client.taken);
+        matches!(self.entry.to_client.intent, Some(Intent::Data(length)) if held > u64::from(length))
+    }
+
     /// The kernel took so many bytes of [`Carrier::for_client`].
     pub fn wrote_client(&mut self, count: usize) {
         self.outbound.sent = (self.outbound.sent + count).min(self.outbound.record.len());

@@ -192,6 +192,11 @@ impl<L: Layer> WorldOf<L> {
             }
             if let Step::Wait(interest) = step {
                 assert_ne!(interest, Interest::default(), "it waits for something");
+                let Kernel { client, application, .. } = &self.kernel;
+                let kept = client.waits_for_more && !interest.client_writable
+                    // nothing more is passed once an alert is to be sent, and nothing read
+                    || application.waits_for_more && !interest.application_writable && interest.client_readable;
+                assert!(!kept, "what was to come at once does not");
                 self.kernel.client.tick();
                 self.kernel.application.tick();
                 carrier.ready(interest);
@@ -216,11 +221,14 @@ impl<L: Layer> WorldOf<L> {
                 Interest { application_readable: true, ..Interest::default() },
             ),
             Step::WriteClient => (
-                kernel.client.write(carrier.for_client()),
+                kernel.client.write(carrier.for_client(), carrier.more_for_client()),
                 Interest { client_writable: true, ..Interest::default() },
             ),
             Step::WriteApplication => (
-                kernel.application.write(carrier.for_application()),
+                {
+                    let more = carrier.more_for_application(&kernel.memory);
+                    kernel.application.write(carrier.for_application(), more)
+                },
                 Interest { application_writable: true, ..Interest::default() },
             ),
             Step::EndClient => {

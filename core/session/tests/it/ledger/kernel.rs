@@ -60,6 +60,8 @@ pub(crate) struct Socket {
     pub(crate) own_end: bool,
     own_end_acked: bool,
     acked: usize,
+    /// The last write said that more comes at once.
+    pub(crate) waits_for_more: bool,
     pieces: Vec<usize>,
     /// How often something arrived, and how often something was written.
     arrivals: usize,
@@ -83,6 +85,7 @@ impl Socket {
             own_end: false,
             own_end_acked: false,
             acked: 0,
+            waits_for_more: false,
             pieces: pieces.to_vec(),
             arrivals: 0,
             writes: 0,
@@ -126,7 +129,7 @@ impl Socket {
         }
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Got {
+    pub(crate) fn write(&mut self, bytes: &[u8], more: bool) -> Got {
         self.tick();
         assert!(!self.own_end, "nothing is written after our end");
         if self.reset {
@@ -135,6 +138,9 @@ impl Socket {
         self.writes += 1;
         let count = self.pieces[self.writes % self.pieces.len()].min(bytes.len());
         self.outgoing.extend(&bytes[..count]);
+        if count > 0 {
+            self.waits_for_more = more;
+        }
         if count > 0 { Got::Bytes(count) } else { Got::WouldBlock }
     }
 

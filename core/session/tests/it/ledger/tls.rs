@@ -236,6 +236,19 @@ fn survives<const SUITE: u16>() {
 }
 
 #[test]
+fn what_is_said_to_come_at_once_is_there_as_a_whole() {
+    // a record and a half, and nothing more for a while
+    let story = Story {
+        client: vec![Says::Data(vec![1; 150]), Says::Data(vec![2; 150]), Says::CloseNotify],
+        client_pieces: vec![0, 0, 0, 0, 250],
+        ..story(Tls::<0x1301>::suite(), None)
+    };
+    let mut world = WorldOf::<Tls<0x1301>>::new(&story, true);
+    let ended = world.begin();
+    assert_whole(&story, &world, ended, "in two pieces");
+}
+
+#[test]
 fn connections_of_tls_1_3_survive_kills_at_any_point() {
     survives::<0x1301>();
     survives::<0x1302>();
