@@ -23,6 +23,10 @@ const PERIOD_SECS: u64 = 6 * 3600;
 
 const HEADER: usize = 4 + 12;
 
+/// The longest session of which there is a ticket, in bytes. A session holds its client's certificates, up to 128 KiB;
+/// a ticket's length has 16 bits, and the client sends it in its first message.
+const MAX_SESSION: usize = 16 << 10;
+
 /// Where the keys of tickets are remembered for the process that gives them next. One process at a time uses it.
 pub trait TicketMemory: Send + Sync {
     /// What was put there last, if anything was.
@@ -152,6 +156,9 @@ impl ProducesTickets for TicketKeys {
     }
 
     fn encrypt(&self, session: &[u8]) -> Option<Vec<u8>> {
+        if session.len() > MAX_SESSION {
+            return None;
+        }
         let (period, key) = self.with(|now| (now.present.to_be_bytes(), now.key(self.crypto)));
         let mut nonce = [0; 12];
         SystemEntropy.fill(&mut nonce);
@@ -244,6 +251,14 @@ mod tests {
         assert_eq!(one.decrypt(&later).as_deref(), Some(&b"later"[..]), "both went on alike");
         CLOCK.store(102 * PERIOD_SECS, Ordering::Relaxed);
         assert_eq!((one.decrypt(&ticket), other.decrypt(&ticket)), (None, None));
+    }
+
+    #[test]
+    fn a_session_that_fits_into_no_ticket_gets_none() {
+        let keys = TicketKeys::new(crypto(), Secret::new([7; 32]));
+        let ticket = keys.encrypt(&[1; MAX_SESSION]).unwrap();
+        assert_eq!(keys.decrypt(&ticket).unwrap(), [1; MAX_SESSION]);
+        assert_eq!(keys.encrypt(&[1; MAX_SESSION + 1]), None);
     }
 
     #[test]
