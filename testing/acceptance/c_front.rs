@@ -6,8 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use symbolon_acceptance::{
-    Authority, Finished, Front, HttpServer, LIMIT, Machine, Postgres, Running, curl, finish, free_port,
-    program, scenario, step, until,
+    Authority, Finished, Front, HttpServer, LIMIT, Machine, Postgres, Running, Signal, curl, finish,
+    free_port, program, scenario, step, until,
 };
 
 const GREETING: &str = "hello from behind the gateway";
@@ -184,6 +184,22 @@ fn the_node_tells_how_it_is() -> Result<()> {
     front.gateway.admin(&["upgrade"])?;
     until(LIMIT, "the next worker", || told("symbolon_successions").filter(|&n| n >= 1.0))?;
     ensure!(ask("/readyz")?.success()?.text() == "ok");
+    step!("a node that stops says so as long as clients are there");
+    let echo = Echo::start()?;
+    front.publish(
+        "echo",
+        &format!("127.0.0.1:{}", echo.port),
+        "tcp",
+        &["--tls-name", "echo.example", "--tls-clients", "anyone"],
+    )?;
+    let mut client = front.s_client("echo.example", None)?;
+    let (running, mut input) = Running::start_with_input("s_client", client.arg("-quiet"))?;
+    std::io::Write::write_all(&mut input, b"are you there?\n")?;
+    running.wait_line(|line| line == "are you there?")?;
+    front.gateway.signal(Signal::TERM)?;
+    let readyz = format!("http://127.0.0.1:{port}/readyz");
+    until(LIMIT, "the node to stop", || (curl(&readyz, &[]).ok()?.text() == "the node stops").then_some(()))?;
+    drop(input);
     Ok(())
 }
 

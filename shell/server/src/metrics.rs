@@ -3,6 +3,7 @@
 //!
 //! Counters begin anew with each worker that leads, as with any process that is begun again: `rate()` knows that.
 
+mod few;
 mod port;
 mod process;
 

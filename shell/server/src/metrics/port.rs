@@ -1,5 +1,6 @@
 //! `/metrics`, `/healthz`, `/readyz`.
 
+use super::few::Few;
 use crate::error::NodeError;
 use crate::node::Shared;
 use axum::Router;
@@ -38,23 +39,19 @@ pub(crate) fn check(settings: Option<&MetricsSettings>) -> Result<(), NodeError>
 }
 
 impl Shared {
-    /// Answers until the node stops. The port is the leading worker's own: it is free again when that is dead.
+    /// Answers until it is dropped, also while the node stops: `/readyz` says so. The port is the leading worker's
+    /// own: it is free again when that is dead.
     pub(crate) async fn tell_metrics(self: Arc<Self>, address: SocketAddr) {
-        let stopped = |node: &Self| {
-            let mut stopping = node.stopping.subscribe();
-            async move { drop(stopping.wait_for(|s| *s).await) }
-        };
-        let (until, after) = (stopped(&self), stopped(&self));
         let served = async {
             let listener = TcpListener::bind(address).await?;
             tracing::info!(address = %listener.local_addr()?, "metrics are told");
-            axum::serve(listener, router(self)).with_graceful_shutdown(until).await
+            axum::serve(Few::new(listener), router(self)).await
         };
         // a node that works goes on without
         if let Err(e) = served.await {
             tracing::error!(%address, "metrics are not told: {e}");
-            after.await;
         }
+        std::future::pending::<()>().await;
     }
 
     /// Why nobody should be sent here, if that is so.
