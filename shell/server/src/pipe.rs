@@ -24,7 +24,7 @@ use crate::live::Counters;
 use crate::metrics::Traffic;
 use std::num::NonZero;
 use std::os::fd::AsFd as _;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use symbolon_os::{HeldId, MemoryFile};
@@ -183,9 +183,8 @@ impl Pipe {
         let entry = self.carrier.entry();
         let up = entry.to_application.written.wrapping_sub(self.base.0);
         let down = entry.to_client.taken.wrapping_sub(self.base.1);
-        let before = (&counters.up, &counters.down);
-        let before = (before.0.swap(up, Ordering::Relaxed), before.1.swap(down, Ordering::Relaxed));
-        (up.saturating_sub(before.0), down.saturating_sub(before.1))
+        let since = |counter: &AtomicU64, now: u64| now.saturating_sub(counter.swap(now, Ordering::Relaxed));
+        (since(&counters.up, up), since(&counters.down, down))
     }
 
     fn rest(&mut self) {

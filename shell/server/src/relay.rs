@@ -36,6 +36,7 @@ use tokio::net::{TcpStream, UnixDatagram};
 const FULL: Duration = Duration::from_millis(5);
 
 /// Who dials in the worker's place.
+#[derive(Debug)]
 pub(crate) enum Relay {
     /// The process that is asked over this socket; the holder begins it when it is needed.
     Family(OwnedFd),

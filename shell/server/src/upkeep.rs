@@ -119,7 +119,7 @@ impl Shared {
     }
 
     async fn tick(&self) {
-        // they end by themselves
+        // certificates lapse without a change of the directory
         self.end_untrusted_tls();
         match self.gateway.rotate_if_due(now()) {
             Ok(true) => tracing::info!("new context keys"),

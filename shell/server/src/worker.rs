@@ -42,18 +42,13 @@ pub enum Order {
 }
 
 /// A process that a holder began.
+#[derive(Debug)]
 pub struct Worker {
     link: HolderLink,
     family: FamilyKey,
     in_hand: InHand,
     relay: Relay,
     listeners: Listeners,
-}
-
-impl std::fmt::Debug for Worker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Worker")
-    }
 }
 
 /// A worker that is ready to lead.
