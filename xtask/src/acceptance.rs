@@ -16,6 +16,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("b", &["b_token", "b_hardware"]),
     ("c", &["c_front", "c_kills", "c_demo", "c_browser", "c_hot_store"]),
     ("signals", &["signals"]),
+    ("service", &["service"]),
 ];
 
 /// Crates whose tests of classes of faults (`cve_…`) need real parts too: a KDC, a slapd, a provider, PAM, C callers.

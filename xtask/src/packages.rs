@@ -41,6 +41,8 @@ const NEEDED: &[Package] = &[
     program("redis-tools", "redis-cli", "an outsider that looks into it"),
     program("util-linux", "setsid", "a terminal of its own for PIN prompts"),
     program("iproute2", "ip", "network namespaces, and `ss` for open connections"),
+    program("systemd", "systemd-analyze", "an outsider that reads our units"),
+    library("libseccomp2", "filters of system calls such as it makes"),
     program("faketime", "faketime", "clocks that are wrong"),
     program("procps", "ps", "memory and processes of a node"),
     program("krb5-kdc", "krb5kdc", "a Kerberos realm"),

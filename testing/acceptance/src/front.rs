@@ -1,5 +1,6 @@
 //! A gateway in front of clients that know nothing of Symbolon, and the files that such clients need.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,12 +33,20 @@ impl Front {
     /// # Errors
     /// When it does not come up.
     pub fn with(before: &str, behind: &str) -> Result<Self> {
+        Self::launched_by(Vec::new(), before, behind)
+    }
+
+    /// The same by a program that becomes what stands behind its own arguments.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn launched_by(launcher: Vec<OsString>, before: &str, behind: &str) -> Result<Self> {
         let files = tempfile::tempdir()?;
         let port = free_port()?;
         let settings = files.path().join("symbolon.toml");
         std::fs::write(&settings, format!("{before}\n[tls]\nlisten = \"127.0.0.1:{port}\"\n{behind}\n"))?;
         let arguments = ["--config", &settings.display().to_string()];
-        let gateway = Gateway::with("gw.example", free_port()?, &arguments, &[])?;
+        let gateway = Gateway::launched_by(launcher, "gw.example", &arguments)?;
         let front = Self { gateway, port, files };
         front.openssl(&format!(
             "x509 -inform DER -in {} -out issuer.pem",

@@ -20,6 +20,7 @@ pub struct Gateway {
     port: u16,
     arguments: Vec<String>,
     environment: Vec<(OsString, OsString)>,
+    launcher: Vec<OsString>,
     disk: Option<SmallDisk>,
     running: Option<Running>,
     past: String,
@@ -73,6 +74,18 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Starts a gateway by a program that becomes what stands behind its own arguments.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn launched_by(launcher: Vec<OsString>, name: &str, arguments: &[&str]) -> Result<Self> {
+        let mut gateway = Self::down(name, free_port()?)?;
+        gateway.arguments = arguments.iter().map(|&a| a.to_owned()).collect();
+        gateway.launcher = launcher;
+        gateway.up()?;
+        Ok(gateway)
+    }
+
     /// Starts a gateway whose directory is on a disk of so many KiB.
     ///
     /// # Errors
@@ -99,6 +112,7 @@ impl Gateway {
             port,
             arguments: Vec::new(),
             environment: Vec::new(),
+            launcher: Vec::new(),
             disk: None,
             running: None,
             past: String::new(),
@@ -116,7 +130,7 @@ impl Gateway {
         let mut words = vec!["serve", "--dir", &dir, "--listen", &listen, "--public-address", &address];
         words.extend(["--name", &self.name]);
         words.extend(self.arguments.iter().map(String::as_str));
-        let mut command = self.command(words)?;
+        let mut command = self.launched(self.command(words)?);
         let running = Running::start(&format!("gateway {}", self.name), &mut command)?;
         let line = running.wait_line(|line| line.contains(" listens on "))?;
         transcript::output(&line);
@@ -133,6 +147,15 @@ impl Gateway {
             None => Ok(command),
             Some(disk) => disk.enter(&command),
         }
+    }
+
+    fn launched(&self, command: Command) -> Command {
+        let Some((launcher, words)) = self.launcher.split_first() else { return command };
+        let mut launched = Command::new(launcher);
+        launched.args(words).arg(command.get_program()).args(command.get_args());
+        self.machine.place(&mut launched);
+        launched.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        launched
     }
 
     /// The small disk that it is on.
