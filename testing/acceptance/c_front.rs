@@ -178,7 +178,9 @@ fn the_node_tells_how_it_is() -> Result<()> {
     let down = "symbolon_traffic_bytes_total{direction=\"down\"}";
     until(LIMIT, "the answer to be counted", || (told(down)? >= answer.len() as f64).then_some(()))?;
     ensure!(told("symbolon_tls_connections_total") == Some(1.0) && told("symbolon_apps") == Some(1.0));
-    ensure!(told("process_open_fds").is_some_and(|open| open > 10.0), "{}", ask("/metrics")?.text());
+    ensure!(told("symbolon_ready") == Some(1.0), "{}", ask("/metrics")?.text());
+    let (open, most) = (told("process_open_fds"), told("process_max_fds"));
+    ensure!(open > Some(10.0) && most > open, "{open:?} of {most:?}");
     ensure!(ask("/metrics")?.text().ends_with("# EOF"), "OpenMetrics has an end");
     step!("the next worker tells it");
     front.gateway.admin(&["upgrade"])?;

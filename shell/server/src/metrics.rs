@@ -6,6 +6,8 @@
 mod few;
 mod port;
 mod process;
+#[cfg(test)]
+mod shown;
 
 pub use port::MetricsSettings;
 pub(crate) use port::check;
@@ -50,6 +52,7 @@ pub(crate) struct Present {
     pub(crate) users: Gauge,
     pub(crate) apps: Gauge,
     pub(crate) successions: Gauge,
+    pub(crate) ready: Gauge,
 }
 
 impl Metrics {
@@ -84,6 +87,7 @@ impl Metrics {
             ("users", "Users in the directory", &present.users),
             ("apps", "Applications that are published", &present.apps),
             ("successions", "Workers that led before this one", &present.successions),
+            ("ready", "1 where /readyz says ok, 0 otherwise", &present.ready),
         ] {
             ours.register(name, help, gauge.clone());
         }

@@ -80,6 +80,7 @@ fn router(shared: Arc<Shared>) -> Router {
 
 async fn metrics(State(node): State<Arc<Shared>>) -> Result<impl IntoResponse, StatusCode> {
     let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    let ready = node.unready().await.is_none();
     let text = node.metrics.to_text(|present| {
         let (sessions, streams) = node.live.counts();
         let snapshot = node.desk.present();
@@ -91,6 +92,7 @@ async fn metrics(State(node): State<Arc<Shared>>) -> Result<impl IntoResponse, S
         present.apps.set(count(snapshot.apps.len()));
         let before = node.leads.get().map_or(0, |leads| leads.before);
         present.successions.set(i64::try_from(before).unwrap_or(i64::MAX));
+        present.ready.set(ready.into());
     });
     let text = text.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     Ok(([(header::CONTENT_TYPE, OPEN_METRICS)], text))

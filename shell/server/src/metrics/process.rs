@@ -3,6 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use rustix::process::{Resource, getrlimit};
 use std::sync::atomic::AtomicU64;
 
 /// Fields of `/proc/self/stat` behind the name, from 0: time in user mode and in the kernel, in ticks (proc(5), 14
@@ -15,6 +16,7 @@ pub(super) struct ProcessMetrics {
     cpu: Counter<f64, AtomicU64>,
     memory: Gauge,
     descriptors: Gauge,
+    most_descriptors: Gauge,
 }
 
 impl ProcessMetrics {
@@ -26,6 +28,8 @@ impl ProcessMetrics {
         let memory = metrics.memory.clone();
         process.register_with_unit("resident_memory", "Its resident memory", Unit::Bytes, memory);
         process.register("open_fds", "Its open descriptors", metrics.descriptors.clone());
+        let most = metrics.most_descriptors.clone();
+        process.register("max_fds", "How many it may open", most);
         metrics
     }
 
@@ -40,6 +44,8 @@ impl ProcessMetrics {
         if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
             self.descriptors.set(i64::try_from(open.count()).unwrap_or(i64::MAX));
         }
+        let most = getrlimit(Resource::Nofile).current.and_then(|most| i64::try_from(most).ok());
+        self.most_descriptors.set(most.unwrap_or(i64::MAX));
     }
 }
 
