@@ -113,6 +113,23 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: u64,
     },
+    /// No node of this program has started on this store yet, which brings it up to date.
+    #[error("the store has schema {found}, this program has {known}: start the node with this program first")]
+    OlderSchema {
+        /// The version in the store.
+        found: u64,
+        /// That of this program.
+        known: u64,
+    },
+    /// There is no store to be copied.
+    #[error("there is no store")]
+    Missing,
+    /// There is a store where one was to be made.
+    #[error("there is a store already")]
+    NotEmpty,
+    /// It was moved, to where its nodes find it now.
+    #[error("the store was moved to {0}")]
+    Moved(String),
     /// The store holds something that no program wrote: a damaged or altered file.
     #[error("the store is damaged: {0}")]
     Corrupt(String),

@@ -24,6 +24,8 @@ mod audit;
 mod catalogue;
 mod certificates;
 mod chain;
+mod copying;
+mod database_url;
 mod engine;
 mod error;
 mod hot;
@@ -55,6 +57,8 @@ pub use catalogue::Template;
 pub use certificates::{
     CertificateState, NewCertificate, RegisteredCertificate, RevokedGateway, WaitingRequest,
 };
+pub use copying::{Copied, CopyFor, Copying};
+pub use database_url::{DatabaseUrl, DatabaseUrlError};
 pub use engine::BUSY_TIMEOUT;
 pub use error::{InvitationRefusal, Result, StoreError, What};
 pub use hot::{Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept};

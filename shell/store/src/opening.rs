@@ -1,6 +1,7 @@
 //! How a store is opened: the tables brought up to date, the node's key tried, the hot records found.
 
 use crate::chain::Audited;
+use crate::copying::refuse_moved;
 use crate::engine::{Columns, Durability, Engine};
 use crate::options::private_file;
 use crate::seal::{Guard, Place};
@@ -26,7 +27,7 @@ impl Store {
         entropy: Box<dyn Entropy + Send>,
     ) -> Result<Self> {
         let opened = Opened::new(options, Guard::new(crypto, node_key, entropy)).await?;
-        let known = hot_place::remembered(&opened.durable).await?;
+        let known = hot_place::remembered(&opened.engines.durable).await?;
         let (store, mark) = opened.reach_hot(known).await?;
         hot_place::remember(store.durable(), &mark, options.hot.as_ref()).await?;
         Ok(store)
@@ -57,16 +58,15 @@ impl Store {
     }
 }
 
-/// A store whose hot records are not reached yet.
-struct Opened<'a> {
-    durable: Engine,
-    hot: HotAt<'a>,
-    guard: Arc<Guard>,
+/// The databases of a store, whatever is in them.
+pub(crate) struct Engines<'a> {
+    pub(crate) durable: Engine,
+    pub(crate) hot: HotAt<'a>,
     lock: Option<Arc<DirectoryLock>>,
 }
 
 /// Where hot records are to be.
-enum HotAt<'a> {
+pub(crate) enum HotAt<'a> {
     Server(&'a HotUrl),
     /// Beside the durable ones: what is written soon, and what is written before a call returns.
     Beside {
@@ -75,13 +75,12 @@ enum HotAt<'a> {
     },
 }
 
-impl<'a> Opened<'a> {
-    async fn new(options: &'a StoreOptions, guard: Guard) -> Result<Self> {
-        sqlx::any::install_default_drivers();
+impl<'a> Engines<'a> {
+    pub(crate) async fn open(options: &'a StoreOptions) -> Result<Self> {
         let server = options.hot.as_ref().map(HotAt::Server);
-        let (lock, durable, hot) = match &options.location {
+        match &options.location {
             Location::Directory(dir) => {
-                let lock = DirectoryLock::take(dir, options.sharing)?;
+                let lock = Some(Arc::new(DirectoryLock::take(dir, options.sharing)?));
                 let open = async |file: &str, durability| {
                     let file = dir.join(file);
                     private_file(&file).map_err(|e| StoreError::from_io(&e))?;
@@ -95,9 +94,10 @@ impl<'a> Opened<'a> {
                         HotAt::Beside { lazy: firm.clone(), firm }
                     }
                 };
-                (Some(Arc::new(lock)), durable, hot)
+                Ok(Self { durable, hot, lock })
             }
-            Location::Url(url) => {
+            Location::Database(url) => {
+                let url = url.for_driver();
                 let durable = Engine::postgres(url, Durability::Power).await?;
                 let hot = match server {
                     Some(server) => server,
@@ -106,17 +106,38 @@ impl<'a> Opened<'a> {
                         HotAt::Beside { lazy, firm: durable.clone() }
                     }
                 };
-                (None, durable, hot)
+                Ok(Self { durable, hot, lock: None })
             }
-        };
-        schema::DURABLE.migrate(&durable).await?;
-        check_node_key(&durable, &guard).await?;
-        Ok(Self { durable, hot, guard: Arc::new(guard), lock })
+        }
+    }
+
+    pub(crate) async fn close(self) {
+        if let HotAt::Beside { lazy, .. } = self.hot {
+            lazy.close().await;
+        }
+        self.durable.close().await;
+    }
+}
+
+/// A store whose hot records are not reached yet.
+struct Opened<'a> {
+    engines: Engines<'a>,
+    guard: Arc<Guard>,
+}
+
+impl<'a> Opened<'a> {
+    async fn new(options: &'a StoreOptions, guard: Guard) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let engines = Engines::open(options).await?;
+        schema::DURABLE.migrate(&engines.durable).await?;
+        refuse_moved(&engines.durable).await?;
+        check_node_key(&engines.durable, &guard).await?;
+        Ok(Self { engines, guard: Arc::new(guard) })
     }
 
     /// The whole store, and the mark of the place of its hot records. When one is known, a server must have it.
     async fn reach_hot(self, known: Option<Vec<u8>>) -> Result<(Store, Vec<u8>)> {
-        let Self { durable, hot, guard, lock } = self;
+        let Self { engines: Engines { durable, hot, lock }, guard } = self;
         let (hot, mark) = match hot {
             HotAt::Server(url) => {
                 let (store, mark) = RedisHotStore::open(url, guard.clone(), known).await?;
@@ -133,7 +154,7 @@ impl<'a> Opened<'a> {
 }
 
 /// A sealed sample tells at once, and not at the first sign-in, that a node has the wrong key.
-async fn check_node_key(engine: &Engine, guard: &Guard) -> Result<()> {
+pub(crate) async fn check_node_key(engine: &Engine, guard: &Guard) -> Result<()> {
     const PLACE: Place<'_> = Place { table: "meta", row: b"node key", column: "bytes" };
     sqlx::query(
         "INSERT INTO meta (name, number, bytes) VALUES ('node key', 0, $1) ON CONFLICT (name) DO NOTHING",

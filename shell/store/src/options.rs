@@ -1,6 +1,6 @@
 //! Where a store is, and who else may use it.
 
-use crate::{HotUrl, Result, StoreError};
+use crate::{DatabaseUrl, HotUrl, Result, StoreError};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -11,8 +11,17 @@ use std::path::{Path, PathBuf};
 pub enum Location {
     /// `durable.db` and `hot.db` in this directory, which is made when it is missing (SQLite).
     Directory(PathBuf),
-    /// A PostgreSQL database (`postgres://…`).
-    Url(String),
+    /// A PostgreSQL database.
+    Database(DatabaseUrl),
+}
+
+impl std::fmt::Display for Location {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(dir) => dir.display().fmt(f),
+            Self::Database(url) => url.fmt(f),
+        }
+    }
 }
 
 /// Who may use a directory at the same time.
@@ -29,7 +38,7 @@ pub enum Sharing {
 pub struct StoreOptions {
     /// Where it is.
     pub location: Location,
-    /// Who may use it at the same time. Says nothing about a database behind a URL.
+    /// Who may use it at the same time. Says nothing about a PostgreSQL database.
     pub sharing: Sharing,
     /// The most bytes that each of the two files may grow to, or as many as the disk has. What
     /// does not fit is refused with [`StoreError::DiskFull`]. Only for a directory.
@@ -58,8 +67,8 @@ impl StoreOptions {
 
     /// A PostgreSQL database.
     #[must_use]
-    pub fn url(url: impl Into<String>) -> Self {
-        Self { location: Location::Url(url.into()), sharing: Sharing::Shared, quota: None, hot: None }
+    pub fn database(url: DatabaseUrl) -> Self {
+        Self { location: Location::Database(url), sharing: Sharing::Shared, quota: None, hot: None }
     }
 
     /// The same with its hot records in a Redis or Valkey server.

@@ -4,6 +4,7 @@
 
 use crate::engine::{Columns, Dialect, Engine, big};
 use crate::{Result, StoreError};
+use sqlx::AnyConnection;
 
 /// One list of steps; a store remembers how many of them it has taken.
 pub(crate) struct Schema {
@@ -127,7 +128,125 @@ const HOT_2: &[&str] = &["CREATE TABLE notices (
         node BYTEA NOT NULL, session BYTEA NOT NULL, epoch BIGINT NOT NULL, ended BIGINT NOT NULL,
         expires BIGINT NOT NULL, PRIMARY KEY (node, session))"];
 
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Number,
+    Text,
+    Bytes,
+}
+
+impl Kind {
+    fn of(word: &str) -> Option<Self> {
+        match word {
+            "BIGINT" => Some(Self::Number),
+            "TEXT" => Some(Self::Text),
+            "BYTEA" => Some(Self::Bytes),
+            _ => None,
+        }
+    }
+}
+
+/// A table of today.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) columns: Vec<(&'static str, Kind)>,
+}
+
 impl Schema {
+    /// Whether it is that of the durable records.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.name == DURABLE.name
+    }
+
+    /// All tables as the steps leave them: what a row refers to stands in an earlier one. Read off the steps, so that
+    /// none is forgotten.
+    pub(crate) fn tables(&self) -> Vec<Table> {
+        let column = |text: &'static str| {
+            let mut words = text.split_whitespace();
+            // the last column stands before the end of the table
+            Some((words.next()?, Kind::of(words.next()?.trim_end_matches(')'))?))
+        };
+        let mut tables: Vec<Table> = vec![];
+        for &statement in self.migrations.iter().copied().flatten() {
+            if let Some(rest) = statement.strip_prefix("CREATE TABLE ") {
+                let Some((name, columns)) = rest.split_once('(') else { continue };
+                // what is no column of a table has no kind for its second word
+                tables.push(Table {
+                    name: name.trim(),
+                    columns: columns.split(',').filter_map(column).collect(),
+                });
+            } else if let Some((name, added)) =
+                statement.strip_prefix("ALTER TABLE ").and_then(|rest| rest.split_once(" ADD COLUMN "))
+                && let Some(table) = tables.iter_mut().find(|table| table.name == name)
+            {
+                table.columns.extend(column(added));
+            }
+        }
+        tables
+    }
+
+    /// Demands that the store has taken all steps.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::OlderSchema`], [`StoreError::NewerSchema`].
+    pub(crate) async fn is_current(&self, engine: &Engine) -> Result<()> {
+        let known = self.migrations.len() as u64;
+        match self.found(&mut *engine.read().acquire().await?, engine.dialect()).await? {
+            None => Err(StoreError::Missing),
+            Some(found) if found < known => Err(StoreError::OlderSchema { found, known }),
+            Some(found) if found > known => Err(StoreError::NewerSchema { found, known }),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Makes all tables within a transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::NotEmpty`] when some are there.
+    pub(crate) async fn make_in(&self, conn: &mut AnyConnection, dialect: Dialect) -> Result<()> {
+        if self.found(conn, dialect).await?.is_some() {
+            return Err(StoreError::NotEmpty);
+        }
+        sqlx::query(META).execute(&mut *conn).await?;
+        self.take_steps(conn, 0).await
+    }
+
+    /// How many steps a database has taken; none in one that is no store.
+    async fn found(&self, conn: &mut AnyConnection, dialect: Dialect) -> Result<Option<u64>> {
+        let is_there = match dialect {
+            Dialect::Sqlite => "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'meta'",
+            Dialect::Postgres => {
+                "SELECT tablename::TEXT AS name FROM pg_tables
+                 WHERE tablename = 'meta' AND schemaname = current_schema()"
+            }
+        };
+        if sqlx::query(is_there).fetch_optional(&mut *conn).await?.is_none() {
+            return Ok(None);
+        }
+        let select = sqlx::query("SELECT number FROM meta WHERE name = $1").bind(self.name);
+        let row = select.fetch_optional(conn).await?;
+        row.map(|row| row.count("number")).transpose()
+    }
+
+    /// Takes the steps after so many.
+    async fn take_steps(&self, conn: &mut AnyConnection, after: u64) -> Result<()> {
+        for &statement in self.migrations.iter().skip(after as usize).copied().flatten() {
+            sqlx::query(statement).execute(&mut *conn).await?;
+        }
+        sqlx::query(
+            "INSERT INTO meta (name, number, bytes) VALUES ($1, $2, $3)
+             ON CONFLICT (name) DO UPDATE SET number = excluded.number",
+        )
+        .bind(self.name)
+        .bind(big(self.migrations.len() as u64))
+        .bind(Vec::<u8>::new())
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+
     /// Takes the steps that are missing, all or none.
     ///
     /// # Errors
@@ -150,19 +269,41 @@ impl Schema {
         if found > known {
             return Err(StoreError::NewerSchema { found, known });
         }
-        for &statement in self.migrations.iter().skip(found as usize).copied().flatten() {
-            sqlx::query(statement).execute(&mut *tx).await?;
-        }
-        sqlx::query(
-            "INSERT INTO meta (name, number, bytes) VALUES ($1, $2, $3)
-             ON CONFLICT (name) DO UPDATE SET number = excluded.number",
-        )
-        .bind(self.name)
-        .bind(big(known))
-        .bind(Vec::<u8>::new())
-        .execute(&mut *tx)
-        .await?;
+        self.take_steps(&mut tx, found).await?;
         tx.commit().await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Durability;
+    use crate::options::private_file;
+    use std::collections::BTreeMap;
+
+    #[tokio::test]
+    async fn the_tables_that_are_read_off_the_steps_are_those_of_the_database() {
+        sqlx::any::install_default_drivers();
+        for schema in [DURABLE, HOT] {
+            let dir = tempfile::TempDir::new().unwrap();
+            let file = dir.path().join("test.db");
+            private_file(&file).unwrap();
+            let engine = Engine::sqlite(&file, Durability::Process, None).await.unwrap();
+            schema.migrate(&engine).await.unwrap();
+            let query = "SELECT m.name AS of, c.name AS name, c.type AS kind FROM sqlite_master m
+                         JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name <> 'meta' ORDER BY c.cid";
+            let mut there = BTreeMap::<String, Vec<(String, Option<Kind>)>>::new();
+            for row in sqlx::query(query).fetch_all(engine.read()).await.unwrap() {
+                let column = (row.string("name").unwrap(), Kind::of(&row.string("kind").unwrap()));
+                there.entry(row.string("of").unwrap()).or_default().push(column);
+            }
+            let column = |&(name, kind): &(&str, Kind)| (String::from(name), Some(kind));
+            let read = schema
+                .tables()
+                .into_iter()
+                .map(|t| (t.name.to_owned(), t.columns.iter().map(column).collect()));
+            assert_eq!(read.collect::<BTreeMap<_, _>>(), there);
+        }
     }
 }

@@ -50,7 +50,7 @@ impl Home {
     /// An empty PostgreSQL database.
     pub(crate) fn database(url: String) -> Self {
         Self {
-            options: StoreOptions::url(url.as_str()),
+            options: StoreOptions::database(url.parse().unwrap()),
             durable_url: url.clone(),
             hot: HotPlace::Sql(url),
             _dir: None,
@@ -65,6 +65,10 @@ impl Home {
             hot: HotPlace::Redis(server.clone(), prefix.to_owned()),
             ..home
         }
+    }
+
+    pub(crate) fn options(&self) -> &StoreOptions {
+        &self.options
     }
 
     pub(crate) async fn open(&self) -> Store {

@@ -9,6 +9,7 @@
 mod audit;
 mod catalogue;
 mod certificates;
+mod copying;
 mod directory;
 mod embedded;
 mod home;
