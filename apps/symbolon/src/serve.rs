@@ -23,6 +23,7 @@ use crate::paste::{Paste, quote};
 use crate::{interrupt, place, private, runtime};
 
 pub(crate) use complaint::{listen_complaint, node_complaint, other_port};
+pub(crate) use settings::load as load_config;
 
 /// What is set for this run. Flags are stronger than the environment, which is stronger than the configuration file.
 #[derive(Args, Clone, Debug, Default)]

@@ -4,7 +4,7 @@ use crate::metrics::MetricsSettings;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use symbolon_store::{HotUrl, StoreOptions};
+use symbolon_store::{DatabaseUrl, HotUrl, StoreOptions};
 
 /// How a node is run. What is not set has a default that suits a small team.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,9 +17,13 @@ pub struct NodeConfig {
     /// them is in force at all of them within a second.
     #[serde(default)]
     pub with: Option<PathBuf>,
+    /// The PostgreSQL database that keeps the node's records (`postgres://…`), which other nodes may share; they are kept
+    /// in its directory when absent.
+    #[serde(default, with = "secret_url", skip_serializing_if = "Option::is_none")]
+    pub store: Option<DatabaseUrl>,
     /// The Redis or Valkey server that keeps live sessions and replay keys (`rediss://…`), for all nodes on one
     /// store the same; they are kept in the store itself when absent.
-    #[serde(default, with = "hot_url", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "secret_url", skip_serializing_if = "Option::is_none")]
     pub hot: Option<HotUrl>,
     /// Where clients connect.
     #[serde(default = "default_listen")]
@@ -69,18 +73,40 @@ pub struct NodeConfig {
 }
 
 /// A URL in a configuration. It is written with its password, so that a change of it is seen as one.
-mod hot_url {
+mod secret_url {
     use serde::{Deserialize as _, Deserializer, Serializer, de, ser};
-    use symbolon_store::HotUrl;
+    use std::fmt::Display;
+    use std::str::FromStr;
+    use symbolon_store::{DatabaseUrl, HotUrl};
 
-    pub(super) fn serialize<S: Serializer>(url: &Option<HotUrl>, to: S) -> Result<S::Ok, S::Error> {
+    pub(super) trait SecretUrl {
+        fn expose(&self) -> &[u8];
+    }
+
+    impl SecretUrl for DatabaseUrl {
+        fn expose(&self) -> &[u8] {
+            Self::expose(self)
+        }
+    }
+
+    impl SecretUrl for HotUrl {
+        fn expose(&self) -> &[u8] {
+            Self::expose(self)
+        }
+    }
+
+    pub(super) fn serialize<U: SecretUrl, S: Serializer>(url: &Option<U>, to: S) -> Result<S::Ok, S::Error> {
         match url.as_ref().map(|url| std::str::from_utf8(url.expose())) {
             Some(text) => to.serialize_some(text.map_err(ser::Error::custom)?),
             None => to.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<HotUrl>, D::Error> {
+    pub(super) fn deserialize<'de, U, D>(from: D) -> Result<Option<U>, D::Error>
+    where
+        U: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
         let text = Option::<String>::deserialize(from)?;
         text.map(|text| text.parse().map_err(de::Error::custom)).transpose()
     }
@@ -93,6 +119,7 @@ impl NodeConfig {
         Self {
             dir: dir.into(),
             with: None,
+            store: None,
             hot: None,
             listen: default_listen(),
             name: None,
@@ -119,7 +146,11 @@ impl NodeConfig {
 
     /// Where the node's records are.
     pub(crate) fn store(&self) -> StoreOptions {
-        StoreOptions { hot: self.hot.clone(), ..StoreOptions::shared(self.home().join("store")) }
+        let records = match &self.store {
+            Some(url) => StoreOptions::database(url.clone()),
+            None => StoreOptions::shared(self.home().join("store")),
+        };
+        StoreOptions { hot: self.hot.clone(), ..records }
     }
 }
 

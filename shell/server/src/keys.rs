@@ -187,7 +187,7 @@ fn node_id(dir: &Path) -> Result<NodeId, NodeError> {
     }
 }
 
-fn node_key(dir: &Path) -> Result<Option<Secret<32>>, NodeError> {
+pub(crate) fn node_key(dir: &Path) -> Result<Option<Secret<32>>, NodeError> {
     let path = dir.join("node.key");
     let Some(bytes) = read(&path)? else { return Ok(None) };
     Secret::from_slice(bytes.expose()).map(Some).ok_or_else(|| damaged(&path, "it does not hold 32 bytes"))

@@ -20,6 +20,7 @@ mod carry;
 mod clock;
 mod config;
 mod connection;
+mod copies;
 mod credentials;
 mod desk;
 mod door;
@@ -56,6 +57,7 @@ mod watch;
 mod worker;
 
 pub use config::{Limits, NodeConfig};
+pub use copies::{back_up, move_records, restore};
 pub use credentials::{
     AuthoritySettings, CredentialSettings, ForeignName, KerberosSettings, LdapGroups, LdapSettings,
     OidcGroups, OidcSettings, OidcUser, PamSettings,
@@ -67,5 +69,5 @@ pub use listeners::{Directory, Listeners};
 pub use metrics::MetricsSettings;
 pub use node::{Node, is_node_dir};
 pub use relay::RelayProcess;
-pub use symbolon_store::{MAX_ROOTS, StoreError};
+pub use symbolon_store::{Copied, DatabaseUrl, DatabaseUrlError, MAX_ROOTS, StoreError};
 pub use worker::{Order, ReadyWorker, Worker};

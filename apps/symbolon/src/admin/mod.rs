@@ -11,6 +11,7 @@ mod ca_offline;
 mod ca_revoke;
 mod client;
 mod connections;
+mod copies;
 mod entitlements;
 mod explain;
 mod listing;
@@ -67,6 +68,12 @@ pub(crate) enum AdminCommand {
     Explain(explain::ExplainArgs),
     /// How the node is
     Status,
+    /// Move the records of a node that does not run into a PostgreSQL database
+    Migrate(copies::MigrateArgs),
+    /// Keep a copy of keys and records for bad days; the node may run
+    Backup(copies::BackupArgs),
+    /// Make a node of a backup, where none is
+    Restore(copies::RestoreArgs),
     /// Put the program that stands in the node's place now in charge; connections go on
     Upgrade,
 }
@@ -97,6 +104,9 @@ pub(crate) fn run(global: &Global, command: AdminCommand) -> Outcome {
             AdminCommand::Audit(command) => audit::run(&desk, command).await,
             AdminCommand::Explain(args) => explain::run(&desk, args).await,
             AdminCommand::Status => status::run(&desk).await,
+            AdminCommand::Migrate(args) => copies::migrate(&desk, &args).await,
+            AdminCommand::Backup(args) => copies::backup(&desk, &args).await,
+            AdminCommand::Restore(args) => copies::restore(&desk, &args).await,
             AdminCommand::Upgrade => upgrade::run(&desk).await,
         }
     })

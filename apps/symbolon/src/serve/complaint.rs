@@ -45,6 +45,8 @@ fn store_fix(error: &StoreError, config: &NodeConfig, paste: &Paste) -> String {
         StoreError::ReadOnly if config.hot.is_some() => {
             format!("make {dir} writable for the user who runs the node, and have `hot` lead to the primary")
         }
+        StoreError::Moved(place) => format!("name {place} as `store` in the configuration of this node"),
+        StoreError::NotEmpty => "name an empty database, or a directory without a node".to_owned(),
         StoreError::DiskFull => "free some space on that file system".to_owned(),
         StoreError::ReadOnly => format!("make {dir} writable for the user who runs the node"),
         StoreError::Sealed => {
@@ -53,7 +55,10 @@ fn store_fix(error: &StoreError, config: &NodeConfig, paste: &Paste) -> String {
         StoreError::Other(words) if words.starts_with("hot store") => {
             "look after the server that `hot` names".to_owned()
         }
-        _ => format!("look after the store in {dir}/store"),
+        _ => match &config.store {
+            Some(url) => format!("look after the database {url}"),
+            None => format!("look after the store in {dir}/store"),
+        },
     }
 }
 

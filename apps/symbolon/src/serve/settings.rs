@@ -12,10 +12,10 @@ use crate::exit::{Complaint, Outcome};
 use crate::place::{self, config_error};
 
 /// Keys that the defaults leave out.
-const OPTIONAL: [&str; 6] = ["name", "public_address", "publish_key_sets", "with", "hot", "log"];
+const OPTIONAL: [&str; 7] = ["name", "public_address", "publish_key_sets", "with", "store", "hot", "log"];
 
 /// The configuration, and which log lines to write.
-pub(super) fn load(global: &Global, flags: Table) -> Outcome<(NodeConfig, Option<String>)> {
+pub(crate) fn load(global: &Global, flags: Table) -> Outcome<(NodeConfig, Option<String>)> {
     let dir = place::node_dir(global)?;
     let file = place::config_table(global)?.unwrap_or_default();
     let mut table = merge(file, |name| std::env::var(name).ok(), flags)?;
