@@ -200,7 +200,9 @@ fn the_node_tells_how_it_is() -> Result<()> {
     running.wait_line(|line| line == "are you there?")?;
     front.gateway.signal(Signal::TERM)?;
     let readyz = format!("http://127.0.0.1:{port}/readyz");
-    until(LIMIT, "the node to stop", || (curl(&readyz, &[]).ok()?.text() == "the node stops").then_some(()))?;
+    until(LIMIT, "the node to stop", || {
+        (curl(&readyz, &["--no-fail"]).ok()?.text() == "the node stops").then_some(())
+    })?;
     drop(input);
     Ok(())
 }

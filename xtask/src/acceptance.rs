@@ -14,7 +14,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("story", &["story"]),
     ("a", &["a_context", "a_credentials", "a_gateway", "a_gss"]),
     ("b", &["b_token", "b_hardware"]),
-    ("c", &["c_front", "c_kills", "c_demo", "c_browser", "c_hot_store"]),
+    ("c", &["c_front", "c_kills", "c_demo", "c_browser", "c_hot_store", "c_stores"]),
     ("signals", &["signals"]),
     ("service", &["service"]),
 ];
