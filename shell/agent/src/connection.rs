@@ -1,5 +1,6 @@
 //! Frames on a TCP connection to a gateway, with bounds and deadlines.
 
+use crate::dialling::first_of;
 use crate::{AgentError, clock};
 use std::time::Duration;
 use symbolon_crypto::Cookie;
@@ -7,7 +8,7 @@ use symbolon_wire::{
     Decode, FRAME_HEADER, Frame, FrameHeader, FrameKind, MAX_BODY_IN_SESSION, Refusal, WireError,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 /// How long a gateway may take to accept a connection.
@@ -164,7 +165,8 @@ pub(crate) async fn dial(address: &str) -> Result<TcpStream, AgentError> {
         AgentError::unreachable(format!("cannot reach the gateway at {address}: {why}"))
             .fix("check the address, the network and whether the gateway runs")
     };
-    let stream = match timeout(DIAL, TcpStream::connect(address)).await {
+    let dialled = async { first_of(lookup_host(address).await?).await };
+    let stream = match timeout(DIAL, dialled).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(e)) => return Err(unreachable(e.to_string())),
         Err(_) => return Err(unreachable(format!("no answer within {} s", DIAL.as_secs()))),

@@ -26,6 +26,7 @@ mod config;
 mod connection;
 mod credential;
 mod device;
+mod dialling;
 mod dialogue;
 mod directory;
 mod doctor;
