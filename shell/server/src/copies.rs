@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use symbolon_provider::SystemEntropy;
 use symbolon_store::{Actor, Copied, CopyFor, Copying, DatabaseUrl, Store, StoreOptions};
 
-/// Not of the node but of one process or one moment: who has the directory, which of several nodes it is, and an
-/// invitation that is good for a day.
-const NOT_KEPT: [&str; 3] = ["lock", "node.id", "invitation"];
+/// How the names of keys and certificates end. Whatever else lies in the directory is of one process or one moment: who
+/// has it, which of several nodes it is, an invitation that is good for a day.
+const KEPT: [&str; 2] = ["key", "crt"];
 
 /// Has a node's records be in a database from now on, live sessions and all. No node may use them meanwhile. The node's
 /// configuration is to name the database then; without, it does not start any more.
@@ -111,14 +111,12 @@ fn copy_files(from: &Path, to: &Path) -> Result<Vec<PathBuf>, NodeError> {
     let mut copied = vec![];
     for entry in fs::read_dir(from).map_err(file_error(from))? {
         let entry = entry.map_err(file_error(from))?;
-        let (path, name) = (entry.path(), entry.file_name());
-        let is_file = entry.file_type().map_err(file_error(&path))?.is_file();
-        if !is_file || NOT_KEPT.iter().any(|own| name == *own) || path.extension().is_some_and(|e| e == "new")
-        {
+        let path = entry.path();
+        if !path.extension().is_some_and(|ending| KEPT.iter().any(|kept| ending == *kept)) {
             continue;
         }
-        let Some(bytes) = read(&path)? else { continue };
-        let copy = to.join(name);
+        let bytes = read(&path)?.ok_or_else(|| damaged(&path, "it leads nowhere"))?;
+        let copy = to.join(entry.file_name());
         write_private(&copy, bytes.expose())?;
         copied.push(copy);
     }
