@@ -7,7 +7,7 @@ use symbolon_wire::{Decode, Encode, Reader, WireError, Writer};
 /// for the node that must remember them.
 pub const MAX_RANGE: u64 = 4096;
 
-/// How many ranges a client keeps at once; a node does not send more ahead.
+/// How many ranges a client keeps at once: as many as a node remembers.
 const MAX_RANGES: usize = 4;
 
 /// The numbers from `first` up to, but without, `end`: at least one, at most [`MAX_RANGE`].

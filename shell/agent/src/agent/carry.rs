@@ -106,7 +106,7 @@ pub(crate) async fn carry(
         went = tokio::select! {
             frame = reader.next(&mut read) => carrier.hear(frame).await,
             () = shared.report_due.notified() => carrier.report().await,
-            () = shared.numbers_wanted.notified() => carrier.send(&ControlMessage::StreamsRequest).await,
+            () = shared.numbers_wanted.notified() => carrier.want_numbers().await,
             _ = ticks.tick() => carrier.tick(&mut place).await,
             () = sleep(until_renewal) => carrier.renew().await,
             () = sleep(carrier.tickets.until_next()) => {
@@ -162,6 +162,11 @@ impl Carrier<'_> {
     async fn report(&mut self) -> Result<(), Over> {
         let report = report(&self.shared.place());
         self.send(&ControlMessage::Report(report)).await
+    }
+
+    /// Asks for stream numbers, unless some have come since somebody wanted them, or are on their way.
+    async fn want_numbers(&mut self) -> Result<(), Over> {
+        if self.shared.ask_for_numbers() { self.send(&ControlMessage::StreamsRequest).await } else { Ok(()) }
     }
 
     /// Asks whether the gateway is there, and looks whether the machine was moved.

@@ -213,6 +213,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Whether the gateway is to be asked for stream numbers now; if so, it counts as asked.
+    pub(crate) fn ask_for_numbers(&self) -> bool {
+        self.state().live.as_mut().is_some_and(|live| live.numbers.ask())
+    }
+
     pub(crate) fn latency(&self, latency: Duration) {
         if let Some(live) = &mut self.state().live {
             live.latency = Some(latency);
@@ -355,18 +360,17 @@ impl Shared {
         }
         let live = state.live.as_mut()?;
         let number = live.numbers.draw();
-        // Asked once more than needed does no harm: the gateway knows how many are unused.
-        if live.numbers.are_few() {
+        if live.numbers.are_wanted() {
             self.numbers_wanted.notify_one();
         }
         let number = number?;
         Some(Ticket { node: live.node, root: Arc::clone(&live.root), number })
     }
 
-    /// The node refused a number.
-    pub(crate) fn number_refused(&self) {
-        if let Some(live) = &mut self.state().live {
-            live.numbers.refused();
+    /// The node refused a number of that session.
+    pub(crate) fn number_refused(&self, session: SessionId, number: u64) {
+        if let Some(live) = self.state().live.as_mut().filter(|live| live.id == session) {
+            live.numbers.refused(number);
         }
     }
 }

@@ -71,7 +71,8 @@ impl Tunnel {
             };
             let (ticket, mut remote) = ahead(way, local, &mut early).await?;
             let number = ticket.number.get();
-            let guard = shared.enter_stream(ticket.root.session(), number, app)?;
+            let session = ticket.root.session();
+            let guard = shared.enter_stream(session, number, app)?;
             let request = StreamRequest { app: app.clone(), origin: Line::lossy(origin) };
             let OpeningStream { body, mut send, reply } =
                 ticket.root.open(ticket.number, &request).map_err(|e| AgentError::failure(e.to_string()))?;
@@ -108,7 +109,7 @@ impl Tunnel {
                 }
                 // The node forgot what it granted: it was started anew. Nothing has acted.
                 StreamReply::Refused(refusal) if refusal.reason == EndReason::NumberRefused => {
-                    shared.number_refused();
+                    shared.number_refused(session, number);
                 }
                 StreamReply::Refused(refusal) => return Err(ended_stream(refusal.reason, &refusal.detail)),
             }

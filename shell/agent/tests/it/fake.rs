@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) reports: Vec<Report>,
     pub(crate) applied: Vec<u64>,
     pub(crate) goodbyes: usize,
+    /// How often it was asked for stream numbers.
+    pub(crate) asked: usize,
     /// Reasons with which clients ended streams.
     pub(crate) ends: Vec<String>,
     pub(crate) answers: Vec<BTreeMap<String, String>>,
@@ -54,6 +56,7 @@ pub(crate) struct State {
     pub(crate) key_set: Option<KeySet>,
     pub(crate) refuse: Option<(FrameKind, RefusalCode)>,
     pub(crate) silent_after: Option<FrameKind>,
+    pub(crate) store_hangs: bool,
 }
 
 pub(crate) struct Fake {
@@ -86,6 +89,7 @@ impl Fake {
             reports: Vec::new(),
             applied: Vec::new(),
             goodbyes: 0,
+            asked: 0,
             ends: Vec::new(),
             answers: Vec::new(),
             office: None,
@@ -94,6 +98,7 @@ impl Fake {
             key_set: None,
             refuse: None,
             silent_after: None,
+            store_hangs: false,
         };
         let state = Arc::new(Mutex::new(state));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

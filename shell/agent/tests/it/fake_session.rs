@@ -250,7 +250,12 @@ fn heard(
         ControlMessage::Report(report) => state.reports.push(report),
         ControlMessage::ConfigurationApplied { version } => state.applied.push(version),
         ControlMessage::Ping(number) => answers.push(ControlMessage::Pong(number)),
-        ControlMessage::StreamsRequest => answers.push(grant(state, id)),
+        ControlMessage::StreamsRequest => {
+            state.asked += 1;
+            if !state.store_hangs {
+                answers.push(grant(state, id));
+            }
+        }
         message @ (ControlMessage::CertificateRequest(_) | ControlMessage::CertificateConfirm(_)) => {
             answers.extend(state.office.as_mut().map(|office| office(message)).unwrap_or_default());
         }
@@ -264,7 +269,7 @@ fn heard(
     Some(answers)
 }
 
-fn grant(state: &mut State, id: SessionId) -> ControlMessage {
+pub(crate) fn grant(state: &mut State, id: SessionId) -> ControlMessage {
     let first_number = state.first_number;
     let session = state.sessions.get_mut(&id).unwrap();
     session.next_number = session.next_number.max(first_number);

@@ -1,7 +1,7 @@
 //! Streams to applications, by port and raw.
 
 use crate::fake::Fake;
-use crate::fake_session::{Order, nobody};
+use crate::fake_session::{Order, grant, nobody};
 use crate::world::{Home, Town, app, shouting, until};
 use std::net::SocketAddr;
 use symbolon_agent::{Agent, ErrorKind};
@@ -177,6 +177,29 @@ async fn many_streams_ask_for_more_numbers_in_time() {
         stream.write_all(b"a").await.unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), b'A', "stream {n}");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_whose_store_is_slow_is_asked_for_numbers_once() {
+    let scene = scene(shouting().await).await;
+    scene.gateway.state().store_hangs = true;
+    let open = async |count| {
+        for _ in 0..count {
+            scene.home.client().await.stream(&app("db")).await.unwrap();
+        }
+    };
+    // All that it has granted.
+    open(64).await;
+    until("the question", async || Some(()).filter(|()| scene.gateway.state().asked > 0)).await;
+    let answer = async {
+        let id = *scene.gateway.state().sessions.keys().next().unwrap();
+        let granted = grant(&mut scene.gateway.state(), id);
+        scene.gateway.state().sessions[&id].order(Order::Say(granted));
+    };
+    tokio::join!(open(1), answer);
+    assert_eq!(scene.gateway.state().asked, 1);
+    open(31).await;
+    until("another question", async || Some(()).filter(|()| scene.gateway.state().asked == 2)).await;
 }
 
 #[tokio::test]
