@@ -61,6 +61,20 @@ pub struct Seen {
     pub(crate) published: Vec<u8>,
 }
 
+impl Seen {
+    /// As an engine saw it. `published` is what stands in its table; no two publications may look alike.
+    #[must_use]
+    pub const fn new(session: Session, state: SecretBytes, published: Vec<u8>) -> Self {
+        Self { session, state, published }
+    }
+
+    /// What a claim is compared with.
+    #[must_use]
+    pub fn published(&self) -> &[u8] {
+        &self.published
+    }
+}
+
 /// How a session is taken over.
 #[derive(Debug)]
 pub struct Claim<'a> {
