@@ -10,6 +10,10 @@ use std::ops::Range;
 use symbolon_crypto::SecretBytes;
 use symbolon_wire::Time;
 
+/// How long a notice is kept after its session would have expired, in seconds: the node that it is for may have a clock
+/// that is behind, and carries the session on by that.
+pub(crate) const NOTICES_STAY_SECS: u64 = 900;
+
 /// A session that is to be. Its first epoch is 1.
 #[derive(Debug)]
 pub struct NewSession {

@@ -25,7 +25,9 @@ mod url;
 pub use url::{HotUrl, HotUrlError};
 
 use crate::engine::big;
-use crate::hot::{Claim, Claimed, Ending, HotStore, NewSession, Notice, Seen, Session, SessionsOf, Swept};
+use crate::hot::{
+    Claim, Claimed, Ending, HotStore, NOTICES_STAY_SECS, NewSession, Notice, Seen, Session, SessionsOf, Swept,
+};
 use crate::seal::{Guard, Place};
 use crate::{NodeId, ReplayKey, Result, SessionId, UserId};
 use answer::{corrupt, count, dealt, news, oldest_first, parsed, refusal, session, sessions, texts};
@@ -253,10 +255,12 @@ impl HotStore for RedisHotStore {
     }
 
     async fn sweep(&self, now: Time) -> Result<Swept> {
+        let notices_until = digits(now.minus_secs(NOTICES_STAY_SECS));
         let (now, most) = (digits(now), AT_ONCE.to_string());
+        let arguments = [now.as_bytes(), most.as_bytes(), notices_until.as_bytes()];
         let mut swept = Swept::default();
         loop {
-            let some = count(&self.run(Script::Sweep, &[now.as_bytes(), most.as_bytes()]).await?)?;
+            let some = count(&self.run(Script::Sweep, &arguments).await?)?;
             swept.sessions += some;
             if some < AT_ONCE as u64 {
                 return Ok(swept);

@@ -3,7 +3,8 @@
 use crate::engine::{Columns, Engine, big, corrupt};
 use crate::error::or_taken;
 use crate::hot::{
-    Claim, Claimed, Ending, HotStore, NewSession, News, Notice, Seen, Session, SessionsOf, Swept,
+    Claim, Claimed, Ending, HotStore, NOTICES_STAY_SECS, NewSession, News, Notice, Seen, Session, SessionsOf,
+    Swept,
 };
 use crate::seal::{Guard, Place};
 use crate::{NodeId, RegistrationId, ReplayKey, Result, SessionId, StoreError, UserId, What};
@@ -326,7 +327,7 @@ impl HotStore for SqlHotStore {
             .rows_affected();
         // for nodes that never came back; a session that has expired ends without a notice
         sqlx::query("DELETE FROM notices WHERE expires <= $1")
-            .bind(big(now.0))
+            .bind(big(now.minus_secs(NOTICES_STAY_SECS).0))
             .execute(self.lazy.write())
             .await?;
         Ok(Swept { sessions, replay_keys })

@@ -99,9 +99,16 @@ pub(crate) async fn a_node_learns_what_became_of_its_sessions(home: Home) {
     assert_eq!(take(1).await, all);
     assert_eq!(take(1).await, [], "each is given once");
     assert_eq!(take(2).await, [notice(0, News::Moved(3))]);
-    // nobody takes this one, and it does not stay for ever
+    // by the sweeper's clock they have expired, and by that of the node not yet
     other.hot().end_session(SessionId([3; 16]), None, by_another(1)).await.unwrap();
-    store.hot().sweep(NOW.plus_secs(3600)).await.unwrap();
+    store.hot().sweep(NOW.plus_secs(3600 - 1)).await.unwrap();
+    claim(&other, SessionId([4; 16]), 2, NOW).await.unwrap();
+    store.hot().sweep(NOW.plus_secs(3600 + 600)).await.unwrap();
+    assert_eq!(take(1).await, [notice(3, News::Ended(1)), notice(4, News::Moved(2))]);
+    // nobody takes this one, and it does not stay for ever
+    store.hot().open_session(&session(7), NOW).await.unwrap();
+    other.hot().end_session(SessionId([7; 16]), None, by_another(1)).await.unwrap();
+    store.hot().sweep(NOW.plus_secs(3600 + 900)).await.unwrap();
     assert_eq!(take(1).await, []);
 }
 

@@ -1,4 +1,4 @@
-local now, most = unpack(ARGV, 2, 3)
+local now, most, notices_until = unpack(ARGV, 2, 4)
 local over = redis.call('ZRANGEBYSCORE', ROOT .. 'sessions', '-inf', now, 'LIMIT', 0, most)
 for _, entry in ipairs(over) do
   forget(entry)
@@ -8,7 +8,7 @@ for _, node in ipairs(redis.call('SMEMBERS', ROOT .. 'noticed')) do
   local key = ROOT .. 'notices:' .. node
   local left = redis.call('HGETALL', key)
   for i = 1, #left, 2 do
-    if tonumber(string.match(left[i + 1], '%d+$')) <= tonumber(now) then
+    if tonumber(string.match(left[i + 1], '%d+$')) <= tonumber(notices_until) then
       redis.call('HDEL', key, left[i])
     end
   end
