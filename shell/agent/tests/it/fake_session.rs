@@ -17,7 +17,7 @@ use symbolon_session::{
 use symbolon_token::{Configuration, Destination};
 use symbolon_wire::{FrameKind, RefusalCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 /// Stream numbers in one grant; more than the agent calls few.
@@ -348,8 +348,9 @@ async fn pipe(
     tokio::try_join!(up, down).map(drop)
 }
 
-/// Where nothing listens.
-pub(crate) async fn nobody() -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap()
+/// Where nobody listens, nor anybody else on this machine as long as it is kept.
+pub(crate) fn nobody() -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    socket
 }

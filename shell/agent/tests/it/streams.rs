@@ -110,7 +110,8 @@ async fn a_port_is_closed_when_nobody_holds_it_and_foreign_addresses_are_refused
 
 #[tokio::test]
 async fn what_is_unknown_not_permitted_or_down_is_told_before_the_raw_bytes() {
-    let scene = scene(nobody().await).await;
+    let nobody = nobody();
+    let scene = scene(nobody.local_addr().unwrap()).await;
     let stream = async |name| scene.home.client().await.stream(&app(name)).await.unwrap_err();
     assert_eq!(stream("mail").await.kind, ErrorKind::Denied);
     let down = stream("db").await;
@@ -125,7 +126,8 @@ async fn what_is_unknown_not_permitted_or_down_is_told_before_the_raw_bytes() {
 
 #[tokio::test]
 async fn a_port_to_an_application_that_is_down_is_reset_and_the_problem_remembered() {
-    let scene = scene(nobody().await).await;
+    let nobody = nobody();
+    let scene = scene(nobody.local_addr().unwrap()).await;
     let listening = scene.home.client().await.listen(&app("db"), None).await.unwrap();
     let mut stream = TcpStream::connect(listening.address()).await.unwrap();
     let mut buffer = [0; 8];

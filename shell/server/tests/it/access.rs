@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use symbolon_session::{ControlMessage, EndReason};
 use symbolon_wire::FrameKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 #[tokio::test]
 async fn a_permitted_stream_carries_bytes_both_ways_and_closes_each_way_by_itself() {
@@ -102,8 +102,10 @@ async fn a_stream_opened_twice_with_the_same_message_acts_once() {
 #[tokio::test]
 async fn an_application_that_is_down_is_told_as_such() {
     let world = World::new().await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    world.publish("down", &format!("tcp:{free}")).await;
+    // Bound and kept, so that no other program listens there.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    world.publish("down", &format!("tcp:{}", nobody.local_addr().unwrap())).await;
     world.grant("user:alice", "down").await;
     let (_, mut session) = alice(&world).await;
     assert_eq!(session.open(&world, "down").await.unwrap_err(), EndReason::ApplicationUnreachable);
