@@ -85,7 +85,8 @@ pub trait Protection {
     /// How many bytes [`Protection::seal`] makes of what is pinned.
     fn sealed_length(&self) -> usize;
 
-    /// Appends the records of what is pinned to `record`; `data` is empty but for [`Intent::Data`].
+    /// Puts the records of what is pinned in the place of what `record` holds, so that its room is used again without
+    /// being cleared; `data` is empty but for [`Intent::Data`].
     ///
     /// # Errors
     /// [`Fault`] when nothing is pinned, or the keys may not be used for it.
@@ -104,8 +105,8 @@ pub trait Protection {
     /// [`Fault`] when no record begins so.
     fn record_length(&self, bytes: &[u8]) -> Result<Option<usize>, Fault>;
 
-    /// Opens the next whole record and appends its content to `content`. `record` stays as it is, and
-    /// opens again as long as it is not received.
+    /// Opens the next whole record and puts its content in the place of what `content` holds. `record` stays as it
+    /// is, and opens again as long as it is not received.
     ///
     /// # Errors
     /// [`Fault`] when it does not open or may not come now.

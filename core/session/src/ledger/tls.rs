@@ -100,9 +100,8 @@ impl Protection for TlsProtection {
     }
 
     fn seal(&mut self, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault> {
-        let start = record.len();
-        record.resize(start + self.session.sealed_length(), 0);
-        self.session.seal(data, &mut record[start..]).map(drop).map_err(|_| INTERNAL)
+        record.resize(self.session.sealed_length(), 0);
+        self.session.seal(data, record).map(drop).map_err(|_| INTERNAL)
     }
 
     fn sent(&mut self) -> Result<Keys, Fault> {
@@ -116,17 +115,16 @@ impl Protection for TlsProtection {
     }
 
     fn open(&mut self, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault> {
-        let start = content.len();
-        content.resize(start + record.len(), 0);
+        content.resize(record.len(), 0);
         let mut ahead = self.session.ahead();
-        let (received, length) = match self.session.open_from(&mut ahead, record, &mut content[start..]) {
+        let (received, length) = match self.session.open_from(&mut ahead, record, content) {
             Ok(TlsEvent::Data(data)) => (Received::Data, data.len()),
             Ok(TlsEvent::KeyUpdated) => (Received::KeyUpdate, 0),
             Ok(TlsEvent::PeerClosed) => (Received::CloseNotify, 0),
             Ok(TlsEvent::Ended(end)) => (Received::Alert(STREAM_END + u16::from(end.code())), 0),
             Ok(TlsEvent::Nothing) => (Received::Nothing, 0),
             Err(error) => {
-                content.truncate(start);
+                content.clear();
                 // the session is left as it is: who carries it on meets the same fault again, and tells it
                 return match error {
                     RecordError::PeerGaveUp(alert) => Ok(Received::Alert(alert.into())),
@@ -134,7 +132,7 @@ impl Protection for TlsProtection {
                 };
             }
         };
-        content.truncate(start + length);
+        content.truncate(length);
         self.ahead = Some(ahead);
         Ok(received)
     }

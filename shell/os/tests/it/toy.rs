@@ -128,6 +128,7 @@ impl Protection for Toy {
 
     fn seal(&mut self, data: &[u8], record: &mut Vec<u8>) -> Result<(), Fault> {
         let (key, number) = (self.keys[0], self.numbers.sending);
+        record.clear();
         match self.pinned.ok_or(BAD)? {
             Intent::Data(_) => seal(key, number, DATA, data, record),
             Intent::KeyUpdate => seal(key, number, KEY_UPDATE, &[0], record),
@@ -155,6 +156,7 @@ impl Protection for Toy {
     fn open(&mut self, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault> {
         let (kind, body) = open(self.keys[1], self.numbers.receiving, record).ok_or(BAD)?;
         self.opened = Some((kind, body == [1]));
+        content.clear();
         Ok(match kind {
             DATA => {
                 content.extend(body);

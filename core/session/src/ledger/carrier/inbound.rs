@@ -67,7 +67,6 @@ impl<P: Protection> Carrier<P> {
             return Err(Fault(RECORD_OVERFLOW));
         }
         let Some(length) = length.filter(|&length| length <= held) else { return Ok(false) };
-        self.inbound.content.clear();
         let record = rings.client(tail, length);
         let received = self.protection.open(record, &mut self.inbound.content)?;
         (self.inbound.length, self.inbound.sent) = (length, 0);

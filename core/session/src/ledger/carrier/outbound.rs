@@ -85,7 +85,6 @@ impl<P: Protection> Carrier<P> {
         };
         let length = if let Intent::Data(length) = intent { length as usize } else { 0 };
         let data = rings.application(self.entry.to_client.taken, length);
-        self.outbound.record.clear();
         self.outbound.sent = 0;
         let sealed = self.protection.seal(data, &mut self.outbound.record);
         if sealed.is_err() || self.outbound.record.len() != self.protection.sealed_length() {

@@ -156,11 +156,12 @@ impl Protection for Toy {
             Intent::CloseNotify => (3, vec![]),
             Intent::Alert(alert) | Intent::Warning(alert) => (4, alert.to_le_bytes().to_vec()),
         };
-        let (start, key, number) = (record.len(), self.keys[0], self.numbers.sending);
+        let (key, number) = (self.keys[0], self.numbers.sending);
+        record.clear();
         seal(key, number, kind, &body, record);
         let mut sealed = self.sealed.borrow_mut();
-        let before = sealed.entry((key, number)).or_insert_with(|| record[start..].to_vec());
-        assert_eq!(*before, record[start..], "number {number} protects two contents");
+        let before = sealed.entry((key, number)).or_insert_with(|| record.clone());
+        assert_eq!(*before, *record, "number {number} protects two contents");
         Ok(())
     }
 
@@ -183,6 +184,7 @@ impl Protection for Toy {
     fn open(&mut self, record: &[u8], content: &mut Vec<u8>) -> Result<Received, Fault> {
         let (kind, body) = open(self.keys[1], self.numbers.receiving, record).ok_or(Fault(BAD_RECORD))?;
         self.opened = Some((kind, body == [1]));
+        content.clear();
         Ok(match kind {
             1 => {
                 content.extend(body);
