@@ -24,6 +24,7 @@ use crate::live::Counters;
 use crate::metrics::Traffic;
 use std::num::NonZero;
 use std::os::fd::AsFd as _;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -120,6 +121,9 @@ impl Pipe {
         let mut told = None;
         let mut patience = None;
         let mut has_more = false;
+        let mut moved = Instant::now();
+        // One timer for all its waits: to set and to take away one for each costs as much as a system call.
+        let mut silence = pin!(tokio::time::sleep(REST_AFTER));
         let ended = loop {
             if told.is_none() {
                 match cut.try_recv() {
@@ -138,13 +142,16 @@ impl Pipe {
             let (up, down) = self.count(counters);
             traffic.up.inc_by(up);
             traffic.down.inc_by(down);
+            if up > 0 || down > 0 {
+                moved = Instant::now();
+            }
             match turn {
                 Turn::Ended(ended) => break ended,
                 Turn::Busy => {
                     has_more = true;
                     tokio::task::yield_now().await;
                 }
-                Turn::Waits(interest) => {
+                Turn::Waits(interest) => loop {
                     has_more = false;
                     let cut = async {
                         match told {
@@ -163,9 +170,18 @@ impl Pipe {
                         () = tokio::time::sleep(HALF_CLOSED), if self.carrier.entry().to_client.closed => {
                             self.carrier.client_failed();
                         }
-                        () = tokio::time::sleep(REST_AFTER), if !self.rests && self.carrier.is_idle() => self.rest(),
+                        () = silence.as_mut(), if !self.rests && self.carrier.is_idle() => {
+                            if moved.elapsed() < REST_AFTER {
+                                silence.as_mut().reset(moved + REST_AFTER);
+                            } else {
+                                self.rest();
+                            }
+                            // a turn would look at the sockets, and wake the memory for it
+                            continue;
+                        }
                     }
-                }
+                    break;
+                },
             }
         };
         self.farewell(ended).await;
