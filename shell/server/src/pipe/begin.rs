@@ -10,7 +10,7 @@ use std::sync::Arc;
 use symbolon_crypto::Crypto;
 use symbolon_os::{HeldConnection, MAX_NOTE, MemoryFile, MemoryFileError, Unable, counters, prepare};
 use symbolon_provider::{SystemEntropy, crypto};
-use symbolon_record::{TlsState, TlsSuite};
+use symbolon_record::{MAX_PINNED, TlsState, TlsSuite};
 use symbolon_session::ConnectionId;
 use symbolon_session::ledger::{
     Carrier, Geometry, KeySeal, Ledger, LedgerError, Lost, Opened, Step, TlsProtection, Truncation,
@@ -18,8 +18,10 @@ use symbolon_session::ledger::{
 use symbolon_wire::WireError;
 use tokio::net::TcpStream;
 
-/// Bytes of each of the two rings: four of the longest records.
-const RING: usize = 64 * 1024;
+/// Bytes of the ring of what the client sent: four of the longest records.
+const CLIENT_RING: usize = 64 * 1024;
+/// Bytes of the ring of what the application sent: as many as are made into records at once.
+const APPLICATION_RING: usize = MAX_PINNED;
 
 /// Why a connection does not begin, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +65,8 @@ impl Pipe {
         note.base = (of_application.written, of_application.read);
         let bytes = note.to_bytes();
         let can_be_held = bytes.len() <= MAX_NOTE;
-        let geometry = Geometry::new(ConnectionId(draw()), RING, RING).ok_or(LedgerError::Damaged);
-        let geometry = geometry.map_err(MemoryFileError::from)?;
+        let geometry = Geometry::new(ConnectionId(draw()), CLIENT_RING, APPLICATION_RING);
+        let geometry = geometry.ok_or(LedgerError::Damaged).map_err(MemoryFileError::from)?;
         let (mut memory, ledger) = MemoryFile::create(geometry, if can_be_held { &bytes } else { &[] })?;
         let protection = TlsProtection::new(crypto(), state);
         let mut carrier = Carrier::begin(ledger, protection, Truncation::Reset, of_client, of_application);

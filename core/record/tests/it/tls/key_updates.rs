@@ -53,7 +53,7 @@ fn a_key_is_changed_long_before_it_is_used_up() {
 #[test]
 fn tls_1_2_closes_before_its_key_is_used_up() {
     for suite in [TlsSuite::EcdheEcdsaAes128GcmSha256, TlsSuite::EcdheRsaAes256GcmSha384] {
-        let (mut server, mut client) = pair_at(suite, RECORDS_PER_KEY - 4, 0);
+        let (mut server, mut client) = pair_at(suite, RECORDS_PER_KEY - 8, 0);
         assert_eq!(seen(&mut client, &data(&mut server, b"last")).unwrap(), ["last"]);
         assert_eq!(server.pin(Outgoing::Data, 1), Err(CallerMisused::OwesAnother.into()));
         assert_eq!(seen(&mut client, &data(&mut server, b"more")).unwrap(), ["PeerClosed"]);
@@ -62,7 +62,7 @@ fn tls_1_2_closes_before_its_key_is_used_up() {
         let back = data(&mut client, b"goes on");
         assert_eq!(seen(&mut server, &back).unwrap(), ["goes on"]);
     }
-    let (server, _) = pair_at(TlsSuite::EcdheRsaChaCha20Poly1305Sha256, RECORDS_PER_KEY + 4, 0);
+    let (server, _) = pair_at(TlsSuite::EcdheRsaChaCha20Poly1305Sha256, RECORDS_PER_KEY + 8, 0);
     assert_eq!(server.owed(), None, "ChaCha20-Poly1305 has no such limit");
 }
 
