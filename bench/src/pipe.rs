@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 /// The role's name.
 pub(crate) const ROLE: &str = "tls-pipe";
 
-/// Bytes that are copied at once: as many as our own gateway takes from a socket. With tokio's 8 KiB
+/// Bytes that are copied at once: as many as rustls makes into records before it waits. With tokio's 8 KiB
 /// the pipe would need a good deal more, and we would look better than we are.
 const COPY: usize = 64 << 10;
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Clients that download at once, for how long, and how long before that.
 const CLIENTS: usize = 64;
-const DOWNLOAD: Duration = Duration::from_secs(5);
+const DOWNLOAD: Duration = Duration::from_secs(20);
 const BEFORE: Duration = Duration::from_secs(1);
 /// Echoes in a round, and their length.
 const ECHOES: usize = 300;
