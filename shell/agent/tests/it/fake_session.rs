@@ -2,7 +2,6 @@
 
 use crate::fake::{DAY, Refused, State, Wire, denied};
 use crate::world::now;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use symbolon_context::ContextSecrets;
 use symbolon_crypto::{GatewayName, Signer, TokenKind};
