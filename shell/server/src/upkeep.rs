@@ -73,19 +73,24 @@ impl Shared {
 
     /// Lets go of what other nodes on the store have taken over or ended.
     async fn read_notices(&self) {
-        let notices = match self.store.hot().take_notices(self.node_id).await {
+        let hot = self.store.hot();
+        let notices = match hot.notices(self.node_id).await {
             Ok(notices) => notices,
             // The next look tries again.
             Err(e) => return tracing::error!("notices of other nodes cannot be read: {e}"),
         };
-        for Notice { session, news } in notices {
+        for &Notice { session, epoch, news } in &notices {
             let id = symbolon_session::SessionId(session.0);
             match news {
-                News::Moved(epoch) => self.live.moved(id, epoch),
+                News::Moved => self.live.moved(id, epoch),
                 News::Ended(why) => {
                     self.live.end(id, EndReason::from_code(why).unwrap_or(EndReason::InternalError));
                 }
             }
+        }
+        // Only now: what is told twice does no harm, what is told to nobody does.
+        if let Err(e) = hot.forget_notices(self.node_id, &notices).await {
+            tracing::error!("notices of other nodes cannot be forgotten: {e}");
         }
     }
 

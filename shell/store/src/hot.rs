@@ -113,6 +113,8 @@ pub struct Ending {
 pub struct Notice {
     /// Which session.
     pub session: SessionId,
+    /// The epoch that it has now, or had at its end.
+    pub epoch: u64,
     /// What became of it.
     pub news: News,
 }
@@ -120,10 +122,20 @@ pub struct Notice {
 /// What became of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Another node carries it on, from this epoch on.
-    Moved(u64),
+    /// Another node carries it on, from that epoch on.
+    Moved,
     /// It was ended for this reason.
     Ended(u8),
+}
+
+impl News {
+    /// The reason of the end; 0 stands for "another node has it now".
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Moved => 0,
+            Self::Ended(why) => why,
+        }
+    }
 }
 
 /// Whose sessions.
@@ -260,11 +272,18 @@ pub trait HotStore: Send + Sync {
         ending: Ending,
     ) -> impl Future<Output = Result<Vec<SessionId>>> + Send;
 
-    /// Takes the notices that were left for a node; each is given once.
+    /// The notices that were left for a node, the newest of each session. They stay until they are forgotten, so that
+    /// an answer which is lost loses none.
     ///
     /// # Errors
     /// [`crate::StoreError`] of the engine.
-    fn take_notices(&self, node: NodeId) -> impl Future<Output = Result<Vec<Notice>>> + Send;
+    fn notices(&self, node: NodeId) -> impl Future<Output = Result<Vec<Notice>>> + Send;
+
+    /// Forgets notices that a node has acted upon, but not one that has come in the place of such a one.
+    ///
+    /// # Errors
+    /// [`crate::StoreError`] of the engine; then some may be forgotten.
+    fn forget_notices(&self, node: NodeId, notices: &[Notice]) -> impl Future<Output = Result<()>> + Send;
 
     /// Whether `key` was not seen before; it counts as seen until `expires`.
     ///

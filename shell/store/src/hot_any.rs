@@ -69,7 +69,8 @@ handed_on! {
     fn count_sessions(&self, user: UserId) -> u64;
     fn end_session(&self, id: SessionId, epoch: Option<u64>, ending: Ending) -> ();
     fn end_sessions_of(&self, whose: SessionsOf, ending: Ending) -> Vec<SessionId>;
-    fn take_notices(&self, node: NodeId) -> Vec<Notice>;
+    fn notices(&self, node: NodeId) -> Vec<Notice>;
+    fn forget_notices(&self, node: NodeId, notices: &[Notice]) -> ();
     fn put_if_absent(&self, key: ReplayKey, expires: Time, now: Time) -> bool;
     fn sweep(&self, now: Time) -> Swept;
 }

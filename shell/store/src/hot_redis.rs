@@ -237,14 +237,28 @@ impl HotStore for RedisHotStore {
         texts(ended)?.map(|id| parsed(&id?)).collect()
     }
 
-    async fn take_notices(&self, node: NodeId) -> Result<Vec<Notice>> {
+    async fn notices(&self, node: NodeId) -> Result<Vec<Notice>> {
         let mut left = texts(self.run(Script::Notices, &[node.to_string().as_bytes()]).await?)?;
         let mut notices = Vec::new();
         while let Some(session) = left.next() {
             let what = left.next().ok_or_else(|| corrupt("a notice"))??;
-            notices.push(Notice { session: parsed(&session?)?, news: news(&what)? });
+            let (epoch, news) = news(&what)?;
+            notices.push(Notice { session: parsed(&session?)?, epoch, news });
         }
         Ok(notices)
+    }
+
+    async fn forget_notices(&self, node: NodeId, notices: &[Notice]) -> Result<()> {
+        let node = node.to_string();
+        for some in notices.chunks(AT_ONCE) {
+            let told = some.iter().flat_map(|notice| {
+                [notice.session.to_string(), format!("{}:{}", notice.news.code(), notice.epoch)]
+            });
+            let told: Vec<String> = std::iter::once(node.clone()).chain(told).collect();
+            let arguments: Vec<&[u8]> = told.iter().map(String::as_bytes).collect();
+            count(&self.run(Script::Forget, &arguments).await?)?;
+        }
+        Ok(())
     }
 
     async fn put_if_absent(&self, key: ReplayKey, expires: Time, now: Time) -> Result<bool> {

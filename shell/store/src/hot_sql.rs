@@ -10,7 +10,7 @@ use crate::seal::{Guard, Place};
 use crate::{NodeId, RegistrationId, ReplayKey, Result, SessionId, StoreError, UserId, What};
 use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe};
 use std::ops::Range;
 use std::sync::Arc;
 use symbolon_crypto::SecretBytes;
@@ -80,7 +80,10 @@ impl SqlHotStore {
     }
 }
 
-/// Tells a node what became of a session that it carried: 0 stands for "another node has it now".
+/// Notices that one statement forgets.
+const FORGOTTEN_AT_ONCE: usize = 500;
+
+/// Tells a node what became of a session that it carried ([`News::code`]).
 async fn leave_notice(conn: &mut AnyConnection, node: NodeId, session: &AnyRow, ended: u8) -> Result<()> {
     sqlx::query(
         "INSERT INTO notices (node, session, epoch, ended, expires) VALUES ($1, $2, $3, $4, $5)
@@ -276,29 +279,42 @@ impl HotStore for SqlHotStore {
         self.end(sqlx::query(sql).bind(id), ending).await
     }
 
-    async fn take_notices(&self, node: NodeId) -> Result<Vec<Notice>> {
-        // most of the time there is none, and a look takes no lock
-        let waiting = sqlx::query("SELECT ended FROM notices WHERE node = $1 LIMIT 1")
+    async fn notices(&self, node: NodeId) -> Result<Vec<Notice>> {
+        sqlx::query("SELECT session, epoch, ended FROM notices WHERE node = $1")
             .bind(node.column())
-            .fetch_optional(self.lazy.read())
-            .await?;
-        if waiting.is_none() {
-            return Ok(Vec::new());
-        }
-        sqlx::query("DELETE FROM notices WHERE node = $1 RETURNING session, epoch, ended")
-            .bind(node.column())
-            .fetch_all(self.firm.write())
+            .fetch_all(self.lazy.read())
             .await?
             .iter()
             .map(|row| {
                 let news = match u8::try_from(row.int("ended")?) {
-                    Ok(0) => News::Moved(row.count("epoch")?),
+                    Ok(0) => News::Moved,
                     Ok(why) => News::Ended(why),
                     Err(_) => return Err(corrupt("ended")),
                 };
-                Ok(Notice { session: SessionId(row.fixed("session")?), news })
+                Ok(Notice { session: SessionId(row.fixed("session")?), epoch: row.count("epoch")?, news })
             })
             .collect()
+    }
+
+    async fn forget_notices(&self, node: NodeId, notices: &[Notice]) -> Result<()> {
+        for some in notices.chunks(FORGOTTEN_AT_ONCE) {
+            let rows: Vec<String> = (0..some.len())
+                .map(|n| format!("(${}, ${}, ${})", 3 * n + 2, 3 * n + 3, 3 * n + 4))
+                .collect();
+            let text = format!(
+                "DELETE FROM notices WHERE node = $1 AND (session, epoch, ended) IN (VALUES {})",
+                rows.join(", ")
+            );
+            let mut delete = sqlx::query(AssertSqlSafe(text)).bind(node.column());
+            for notice in some {
+                delete = delete
+                    .bind(notice.session.column())
+                    .bind(big(notice.epoch))
+                    .bind(i64::from(notice.news.code()));
+            }
+            delete.execute(self.firm.write()).await?;
+        }
+        Ok(())
     }
 
     async fn put_if_absent(&self, key: ReplayKey, expires: Time, now: Time) -> Result<bool> {

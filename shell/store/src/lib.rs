@@ -248,7 +248,7 @@ mod tests {
                 task(store.hot().open_session(&session, now));
                 task(store.hot().look(session.id, now));
                 task(store.hot().end_session(session.id, None, Ending { by: session.owner, why: 1 }));
-                task(store.hot().take_notices(session.owner));
+                task(store.hot().notices(session.owner));
                 task(store.hot().list_sessions(now));
             };
     }

@@ -27,7 +27,7 @@ pub enum Bug {
     StaleDirectory,
     /// A node does not read what others did to its sessions.
     NoticesIgnored,
-    /// A node gives no second look to its sessions after an answer with notices was lost.
+    /// The store gives notices away with its answer, also when that is lost.
     LostNotices,
     /// The store deals stream numbers by reading, then writing what the node made of it.
     RangeDealtTwice,

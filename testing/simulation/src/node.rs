@@ -59,8 +59,6 @@ struct Memory {
     gone: BTreeMap<SessionId, Gone>,
     users: Vec<User>,
     revision: u64,
-    /// An answer with notices may have been lost: how often to look at all sessions instead.
-    mistrust: u8,
 }
 
 #[derive(Clone, Copy)]

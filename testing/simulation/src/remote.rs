@@ -130,8 +130,13 @@ impl HotStore for RemoteHot {
         self.ask("end all of", true, move |t| t.end_of(whose, ending)).await
     }
 
-    async fn take_notices(&self, node: NodeId) -> Result<Vec<Notice>> {
-        self.ask("notices", true, move |t| t.take_notices(node)).await
+    async fn notices(&self, node: NodeId) -> Result<Vec<Notice>> {
+        self.ask("notices", false, move |t| t.notices(node)).await
+    }
+
+    async fn forget_notices(&self, node: NodeId, notices: &[Notice]) -> Result<()> {
+        let notices = notices.to_vec();
+        self.ask("forget", true, move |t| t.forget_notices(node, &notices)).await
     }
 
     async fn put_if_absent(&self, key: ReplayKey, expires: Time, now: Time) -> Result<bool> {

@@ -48,7 +48,7 @@ struct Row {
 #[derive(Clone, Default)]
 pub(crate) struct Tables {
     sessions: BTreeMap<SessionId, Row>,
-    notices: BTreeMap<(NodeId, SessionId), (News, Time)>,
+    notices: BTreeMap<(NodeId, SessionId), (Notice, Time)>,
     seen: BTreeMap<ReplayKey, Time>,
     publications: u64,
     pub(crate) bug: Option<Bug>,
@@ -115,7 +115,8 @@ impl Tables {
         }
         let (session, expires) = (row.session.clone(), row.session.expires);
         if before != claim.owner {
-            self.notices.insert((before, claim.id), (News::Moved(session.epoch), expires));
+            let notice = Notice { session: claim.id, epoch: session.epoch, news: News::Moved };
+            self.notices.insert((before, claim.id), (notice, expires));
         }
         Ok(Claimed { session, streams: start..end })
     }
@@ -188,15 +189,26 @@ impl Tables {
         if let Some(Row { session, .. }) = self.sessions.remove(&id)
             && session.owner != ending.by
         {
-            self.notices.insert((session.owner, id), (News::Ended(ending.why), session.expires));
+            let notice = Notice { session: id, epoch: session.epoch, news: News::Ended(ending.why) };
+            self.notices.insert((session.owner, id), (notice, session.expires));
         }
     }
 
-    pub(crate) fn take_notices(&mut self, node: NodeId) -> Vec<Notice> {
-        let here: Vec<_> = self.notices.keys().filter(|(to, _)| *to == node).copied().collect();
-        here.into_iter()
-            .filter_map(|key| Some(Notice { session: key.1, news: self.notices.remove(&key)?.0 }))
-            .collect()
+    pub(crate) fn notices(&mut self, node: NodeId) -> Vec<Notice> {
+        let here: Vec<Notice> =
+            self.notices.iter().filter(|((to, _), _)| *to == node).map(|(_, (notice, _))| *notice).collect();
+        if self.has(Bug::LostNotices) {
+            self.forget_notices(node, &here);
+        }
+        here
+    }
+
+    pub(crate) fn forget_notices(&mut self, node: NodeId, notices: &[Notice]) {
+        for notice in notices {
+            if self.notices.get(&(node, notice.session)).is_some_and(|(kept, _)| kept == notice) {
+                self.notices.remove(&(node, notice.session));
+            }
+        }
     }
 
     pub(crate) fn put(&mut self, key: ReplayKey, expires: Time, now: Time) -> bool {

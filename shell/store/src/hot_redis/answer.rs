@@ -87,12 +87,13 @@ pub(super) fn count(reply: &Reply) -> Result<u64> {
     }
 }
 
-/// Reads `why:epoch:expires`; 0 stands for "another node has it now".
-pub(super) fn news(text: &[u8]) -> Result<News> {
+/// Reads `why:epoch:expires` as epoch and news; 0 stands for "another node has it now".
+pub(super) fn news(text: &[u8]) -> Result<(u64, News)> {
     let mut parts = text.split(|&b| b == b':');
     let (Some(why), Some(epoch)) = (parts.next(), parts.next()) else { return Err(corrupt("a notice")) };
-    match parsed(why)? {
-        0 => Ok(News::Moved(parsed(epoch)?)),
-        why => Ok(News::Ended(why)),
-    }
+    let news = match parsed(why)? {
+        0 => News::Moved,
+        why => News::Ended(why),
+    };
+    Ok((parsed(epoch)?, news))
 }

@@ -46,7 +46,8 @@ scripts! {
     Count "count" Reads,
     End "end" MakesRoom,
     EndOf "end_of" MakesRoom,
-    Notices "notices" MakesRoom,
+    Notices "notices" Reads,
+    Forget "forget" MakesRoom,
     Put "put" Writes,
     Sweep "sweep" MakesRoom,
 }
@@ -57,9 +58,9 @@ impl Script {
         self.kind() == Kind::Reads
     }
 
-    /// Whether its answer may be lost with the server: notices are only taken away, sweeping is done again.
+    /// Whether its answer may be lost with the server: forgetting and sweeping are done again.
     pub(super) fn may_be_lost(self) -> bool {
-        self.only_reads() || matches!(self, Self::Welcome | Self::Notices | Self::Sweep)
+        self.only_reads() || matches!(self, Self::Welcome | Self::Forget | Self::Sweep)
     }
 
     /// The text for the server.

@@ -110,7 +110,7 @@ async fn a_full_server_refuses_what_needs_room_and_still_ends_sessions() {
     assert_eq!(store.hot().list_sessions(NOW).await.unwrap().len(), 2, "it still answers");
     let ending = Ending { by: NodeId([2; 16]), why: 3 };
     store.hot().end_session(ID, None, ending).await.unwrap();
-    assert_eq!(store.hot().take_notices(NodeId([1; 16])).await.unwrap().len(), 1);
+    assert_eq!(store.hot().notices(NodeId([1; 16])).await.unwrap().len(), 1);
     server.admin(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(put(&store, 2).await, Ok(true));
     assert_eq!(store.hot().deal_streams(SessionId([5; 16]), None, 1).await, Ok(0..1));

@@ -111,7 +111,7 @@ async fn the_server_forgets_by_itself_what_nobody_sweeps() {
     assert_eq!(store.hot().sweep(NOW.plus_secs(600)).await.unwrap().sessions, 1);
     assert_eq!(store.hot().count_sessions(user).await, Ok(0));
     store.hot().sweep(NOW.plus_secs(600 + 900)).await.unwrap();
-    assert_eq!(store.hot().take_notices(NodeId([1; 16])).await.unwrap(), []);
+    assert_eq!(store.hot().notices(NodeId([1; 16])).await.unwrap(), []);
     assert_eq!(
         server.admin(&["KEYS", "*"]).lines().count(),
         2,

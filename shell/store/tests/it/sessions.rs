@@ -84,27 +84,45 @@ pub(crate) async fn a_node_learns_what_became_of_its_sessions(home: Home) {
     let ended =
         other.hot().end_sessions_of(SessionsOf::Registration(RegistrationId([2; 16])), by_another(4)).await;
     assert_eq!(ended.unwrap().len(), 2);
-    let take = async |node| {
-        let mut notices = store.hot().take_notices(NodeId([node; 16])).await.unwrap();
+    let look = async |node| {
+        let mut notices = store.hot().notices(NodeId([node; 16])).await.unwrap();
         notices.sort_by_key(|n| n.session);
         notices
     };
-    let notice = |n, news| Notice { session: SessionId([n; 16]), news };
+    let take = async |node| {
+        let notices = look(node).await;
+        store.hot().forget_notices(NodeId([node; 16]), &notices).await.unwrap();
+        notices
+    };
+    let notice = |n, epoch, news| Notice { session: SessionId([n; 16]), epoch, news };
     let all = [
-        notice(0, News::Moved(2)),
-        notice(1, News::Ended(15)),
-        notice(2, News::Ended(4)),
-        notice(5, News::Ended(4)),
+        notice(0, 2, News::Moved),
+        notice(1, 1, News::Ended(15)),
+        notice(2, 1, News::Ended(4)),
+        notice(5, 1, News::Ended(4)),
     ];
-    assert_eq!(take(1).await, all);
-    assert_eq!(take(1).await, [], "each is given once");
-    assert_eq!(take(2).await, [notice(0, News::Moved(3))]);
+    assert_eq!(look(1).await, all);
+    assert_eq!(take(1).await, all, "an answer that was lost is given again");
+    assert_eq!(take(1).await, [], "and what was acted upon is not");
+    // news that came after the answer stay, though what the answer said of that session is forgotten
+    let before = look(2).await;
+    assert_eq!(before, [notice(0, 3, News::Moved)]);
+    claim(&other, SessionId([0; 16]), 2, NOW).await.unwrap();
+    claim(&other, SessionId([0; 16]), 3, NOW).await.unwrap();
+    store.hot().forget_notices(NodeId([2; 16]), &before).await.unwrap();
+    assert_eq!(take(2).await, [notice(0, 5, News::Moved)]);
+    let moved = notice(0, 4, News::Moved);
+    assert_eq!(look(3).await, [moved]);
+    // what stands nowhere does no harm, however much it is
+    let many: Vec<Notice> = std::iter::repeat_n(notice(9, 1, News::Moved), 1200).chain([moved]).collect();
+    store.hot().forget_notices(NodeId([3; 16]), &many).await.unwrap();
+    assert_eq!(look(3).await, []);
     // by the sweeper's clock they have expired, and by that of the node not yet
     other.hot().end_session(SessionId([3; 16]), None, by_another(1)).await.unwrap();
     store.hot().sweep(NOW.plus_secs(3600 - 1)).await.unwrap();
     claim(&other, SessionId([4; 16]), 2, NOW).await.unwrap();
     store.hot().sweep(NOW.plus_secs(3600 + 600)).await.unwrap();
-    assert_eq!(take(1).await, [notice(3, News::Ended(1)), notice(4, News::Moved(2))]);
+    assert_eq!(take(1).await, [notice(3, 1, News::Ended(1)), notice(4, 2, News::Moved)]);
     // nobody takes this one, and it does not stay for ever
     store.hot().open_session(&session(7), NOW).await.unwrap();
     other.hot().end_session(SessionId([7; 16]), None, by_another(1)).await.unwrap();
@@ -118,7 +136,7 @@ pub(crate) async fn what_a_node_does_itself_leaves_it_no_notice(home: Home) {
     let stale = store.hot().end_session(id, Some(1), BY_ITS_NODE).await;
     assert_eq!(stale, Err(StoreError::Fenced), "a connection of the past ends nothing");
     store.hot().end_session(id, Some(2), BY_ITS_NODE).await.unwrap();
-    assert_eq!(store.hot().take_notices(NodeId([1; 16])).await.unwrap(), []);
+    assert_eq!(store.hot().notices(NodeId([1; 16])).await.unwrap(), []);
 }
 
 pub(crate) async fn of_many_racing_nodes_one_claims_an_epoch(home: Home) {

@@ -13,9 +13,6 @@ use symbolon_store::{HotStore as _, News, SessionsOf, StoreError, UserId};
 const LOOK: u64 = 500 * MS;
 /// How many looks after which time is looked after.
 const LOOKS_A_TICK: u64 = 4;
-/// How often all sessions are looked at after notices may have been lost: the second look is for those that were on
-/// their way into this node's memory.
-const MISTRUST: u8 = 2;
 
 pub(super) async fn look_after(node: Arc<Node>) {
     let mut looks = 0;
@@ -75,36 +72,17 @@ impl Node {
     }
 
     async fn read_notices(&self) {
-        match self.hot.take_notices(self.id).await {
-            Ok(notices) => {
-                for notice in notices {
-                    let id = SessionId(notice.session.0);
-                    match notice.news {
-                        News::Moved(epoch) => self.moved(id, epoch),
-                        News::Ended(_) => self.end(id),
-                    }
-                }
+        // The next look tries again.
+        let Ok(notices) = self.hot.notices(self.id).await else { return };
+        for notice in &notices {
+            let id = SessionId(notice.session.0);
+            match notice.news {
+                News::Moved => self.moved(id, notice.epoch),
+                News::Ended(_) => self.end(id),
             }
-            Err(_) => self.memory().mistrust = MISTRUST,
         }
-        if self.memory().mistrust > 0 && !self.has(Bug::LostNotices) {
-            self.look_at_all().await;
-        }
-    }
-
-    /// Finds by itself what notices would have said.
-    async fn look_at_all(&self) {
-        let here: Vec<(SessionId, u64)> = self.memory().live.iter().map(|(id, l)| (*id, l.epoch)).collect();
-        let Ok(sessions) = self.hot.list_sessions(self.clock()).await else { return };
-        self.memory().mistrust -= 1;
-        for (id, epoch) in here {
-            match sessions.iter().find(|s| s.id.0 == id.0) {
-                Some(session) if session.owner != self.id && session.epoch > epoch => {
-                    self.moved(id, session.epoch);
-                }
-                Some(_) => {}
-                None => self.end(id),
-            }
+        if !notices.is_empty() {
+            drop(self.hot.forget_notices(self.id, &notices).await);
         }
     }
 

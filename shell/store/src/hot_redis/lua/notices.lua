@@ -1,7 +1,1 @@
-local key = ROOT .. 'notices:' .. ARGV[2]
-local left = redis.call('HGETALL', key)
-if #left > 0 then
-  redis.call('DEL', key)
-  redis.call('SREM', ROOT .. 'noticed', ARGV[2])
-end
-return left
+return redis.call('HGETALL', ROOT .. 'notices:' .. ARGV[2])
